@@ -14,3 +14,6 @@
 //! * wiring: daemon, shim, cli, demo
 
 pub mod domain;
+pub mod gate;
+pub mod ports;
+pub mod wire;

@@ -1,0 +1,158 @@
+//! One call, as the gates see it.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use super::{AgentName, CallId, Fingerprint, Offer, Owner, Place, RunId, ServerName, Tier};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The agent, as its client's configuration names it.
+    pub agent: AgentName,
+    /// Who answers for it.
+    pub owner: Owner,
+    /// Which servers the operator lets it see.
+    pub reach: Reach,
+}
+
+/// A set of servers, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// No restriction is written down.
+    Everything,
+    /// Only these.
+    Only {
+        /// The servers.
+        servers: BTreeSet<ServerName>,
+        /// Where that is written.
+        place: Place,
+    },
+}
+
+/// What is called.
+///
+/// Not only tools: every request that reaches a tool server is a call, meets
+/// the gates and is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// `tools/call`, by the server's own name for the tool.
+    Tool(Arc<str>),
+    /// `prompts/get`, by the server's own name for the prompt.
+    Prompt(Arc<str>),
+    /// `resources/read`, by URI.
+    Resource(Arc<str>),
+    /// `completion/complete`, by the name or URI that is completed.
+    Completion(Arc<str>),
+    /// `resources/subscribe`, by URI.
+    Subscribe(Arc<str>),
+    /// `resources/unsubscribe`, by URI.
+    Unsubscribe(Arc<str>),
+}
+
+impl Subject {
+    /// The method of the protocol that carries it.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Subject::Tool(_) => "tools/call",
+            Subject::Prompt(_) => "prompts/get",
+            Subject::Resource(_) => "resources/read",
+            Subject::Completion(_) => "completion/complete",
+            Subject::Subscribe(_) => "resources/subscribe",
+            Subject::Unsubscribe(_) => "resources/unsubscribe",
+        }
+    }
+
+    /// The name or URI.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Subject::Tool(name)
+            | Subject::Prompt(name)
+            | Subject::Resource(name)
+            | Subject::Completion(name)
+            | Subject::Subscribe(name)
+            | Subject::Unsubscribe(name) => name,
+        }
+    }
+}
+
+/// What the catalogue and the instance that would run the call know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// A tool, with the definition that the instance offers now.
+    Defined(Fingerprint),
+    /// Not a tool: nothing to pin.
+    Plain,
+    /// The server cannot be reached; the text says why, for the operator.
+    Unreachable(String),
+    /// The server runs, but this instance does not offer the tool.
+    Missing,
+}
+
+/// One thing that is wrong with the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where in the arguments, as a JSON pointer; empty for the whole.
+    pub at: String,
+    /// What is wrong, as a fragment.
+    pub says: String,
+    /// The operator's rule that says so; none when it is the server's schema.
+    pub rule: Option<Place>,
+}
+
+/// What measuring the arguments found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Against the server's own schema.
+    pub schema: Vec<Finding>,
+    /// Against the operator's rules.
+    pub rules: Vec<Finding>,
+}
+
+/// One call on its way through the gates.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Its id, minted when it arrived.
+    pub id: CallId,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// Who asks.
+    pub by: Arc<Principal>,
+    /// The server that would run it.
+    pub server: ServerName,
+    /// Which agents the server's file admits, if it restricts them.
+    pub admits: Option<(Arc<BTreeSet<AgentName>>, Place)>,
+    /// What is called.
+    pub subject: Subject,
+    /// What the operator says of the tool.
+    pub offer: Offer,
+    /// Where the operator says it.
+    pub offer_place: Option<Place>,
+    /// The tier after the server's own hints were heard: they may raise it.
+    pub tier: Tier,
+    /// What is known of it now.
+    pub standing: Standing,
+    /// What is wrong with the arguments.
+    pub findings: Findings,
+    /// Over everything that a yes would be a yes to.
+    pub digest: Fingerprint,
+}
+
+impl Call {
+    /// `server.tool`, the name that people use.
+    #[must_use]
+    pub fn title(&self) -> Title<'_> {
+        Title(self)
+    }
+}
+
+/// Displays as `server.tool`.
+#[derive(Debug, Clone, Copy)]
+pub struct Title<'a>(&'a Call);
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.server, self.0.subject.name())
+    }
+}

@@ -1,0 +1,39 @@
+//! The two eras of the protocol.
+
+/// How a peer speaks: with a handshake, or with everything in each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Era {
+    /// 2024-11-05 to 2025-11-25: `initialize`, then a conversation.
+    Legacy,
+    /// 2026-07-28: each request stands alone.
+    Modern,
+}
+
+impl std::fmt::Display for Era {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Era::Legacy => "legacy",
+            Era::Modern => "modern",
+        })
+    }
+}
+
+/// What an agent's client can be asked in the middle of a call.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+pub struct Capabilities {
+    /// Questions to the user as a form.
+    pub form: bool,
+    /// Questions to the user as a page to open.
+    pub url: bool,
+    /// Completions by the agent's own model.
+    pub sampling: bool,
+    /// Sampling may offer tools to the model.
+    pub sampling_tools: bool,
+    /// Sampling may ask for context of other servers.
+    pub sampling_context: bool,
+    /// The folders that the agent works in.
+    pub roots: bool,
+}

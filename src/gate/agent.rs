@@ -1,0 +1,38 @@
+//! May this agent use this server?
+
+use super::{Facts, Gate, Verdict};
+use crate::domain::{Call, Code, Place, Reach, Refusal};
+
+pub(super) const GATE: Gate = Gate {
+    name: "agent",
+    check,
+};
+
+fn check(call: &Call, _: &Facts<'_>) -> Verdict {
+    match &call.by.reach {
+        Reach::Only { servers, place } if !servers.contains(&call.server) => {
+            return refuse(call, place);
+        }
+        Reach::Only { .. } | Reach::Everything => {}
+    }
+    match &call.admits {
+        Some((agents, place)) if !agents.contains(&call.by.agent) => refuse(call, place),
+        Some(_) | None => Verdict::Pass(format!(
+            "`{}`, owned by {}, may use `{}`",
+            call.by.agent, call.by.owner, call.server
+        )),
+    }
+}
+
+fn refuse(call: &Call, place: &Place) -> Verdict {
+    Verdict::Refuse(Refusal {
+        code: Code::AgentDenied,
+        gate: GATE.name,
+        says: format!(
+            "agent `{}` may not use server `{}`",
+            call.by.agent, call.server
+        ),
+        remedy: None,
+        rule: Some(place.clone()),
+    })
+}

@@ -1,0 +1,25 @@
+//! The stop switch: while it is on, the answer is no and nothing but no.
+
+use super::{Facts, Gate, Verdict};
+use crate::domain::{Call, Code, Refusal};
+
+pub(super) const GATE: Gate = Gate {
+    name: "stop switch",
+    check,
+};
+
+fn check(call: &Call, facts: &Facts<'_>) -> Verdict {
+    match facts.stops.iter().find(|stop| stop.covers(call)) {
+        None => Verdict::Pass("off".into()),
+        Some(stop) => Verdict::Refuse(Refusal {
+            code: Code::Stopped,
+            gate: GATE.name,
+            says: match &stop.text {
+                Some(text) => format!("an operator stopped {}: {text}", stop.scope),
+                None => format!("an operator stopped {}", stop.scope),
+            },
+            remedy: Some("Do not retry; tell your user.".into()),
+            rule: None,
+        }),
+    }
+}

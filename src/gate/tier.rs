@@ -1,0 +1,36 @@
+//! What the tier demands before a call may run.
+//!
+//! Until a person can be asked, what needs a person is refused.
+
+use super::{Facts, Gate, Verdict};
+use crate::domain::{Call, Code, Offer, Refusal, Tier};
+
+pub(super) const GATE: Gate = Gate {
+    name: "approval",
+    check,
+};
+
+fn check(call: &Call, _: &Facts<'_>) -> Verdict {
+    let says = match call.offer {
+        Offer::Off => "the tool is not offered".to_owned(),
+        Offer::Unclassified => {
+            "nobody has classified this tool, so it counts as irreversible and needs a person's yes"
+                .to_owned()
+        }
+        Offer::At(_) => match call.tier {
+            Tier::Read | Tier::Reversible => {
+                return Verdict::Pass(format!("tier {} needs nobody", call.tier));
+            }
+            Tier::Consequential | Tier::Irreversible => {
+                format!("tier {} needs a person's yes", call.tier)
+            }
+        },
+    };
+    Verdict::Refuse(Refusal {
+        code: Code::ApprovalUnavailable,
+        gate: GATE.name,
+        says: format!("{says}, and this version of tollgate cannot ask for one"),
+        remedy: Some("Do not retry; tell your user.".into()),
+        rule: call.offer_place.clone(),
+    })
+}

@@ -1,0 +1,70 @@
+//! Is the tool known, offered, and still what was accepted?
+
+use super::{Facts, Gate, Verdict};
+use crate::domain::{Call, Code, Offer, Refusal, Standing};
+
+pub(super) const GATE: Gate = Gate {
+    name: "tool",
+    check,
+};
+
+fn check(call: &Call, facts: &Facts<'_>) -> Verdict {
+    match call.offer {
+        Offer::Off => {
+            return refuse(
+                call,
+                Code::ToolOff,
+                "the operator does not offer this tool".into(),
+                "Use another tool.",
+            );
+        }
+        Offer::At(_) | Offer::Unclassified => {}
+    }
+    match &call.standing {
+        Standing::Plain => Verdict::Pass("not a tool: nothing to pin".into()),
+        Standing::Unreachable(why) => refuse(
+            call,
+            Code::ServerUnavailable,
+            format!("server `{}` cannot be reached: {why}", call.server),
+            "Go on without it, or tell your user.",
+        ),
+        Standing::Missing => refuse(
+            call,
+            Code::ToolOff,
+            format!("server `{}` no longer offers this tool", call.server),
+            "Ask for the list of tools again.",
+        ),
+        Standing::Defined(now) => match facts.pinned {
+            Some(pinned) if pinned == *now => {
+                Verdict::Pass(format!("pinned {}, unchanged", now.short()))
+            }
+            Some(pinned) => refuse(
+                call,
+                Code::ToolChanged,
+                format!(
+                    "its definition changed since it was accepted ({} then, {} now)",
+                    pinned.short(),
+                    now.short()
+                ),
+                "Do not retry; a person has to accept the change.",
+            ),
+            // A definition nobody has accepted is not a known tool.
+            None => refuse(
+                call,
+                Code::ToolChanged,
+                format!("its definition {} was never accepted", now.short()),
+                "Do not retry; a person has to accept the tool.",
+            ),
+        },
+    }
+}
+
+fn refuse(call: &Call, code: Code, says: String, remedy: &str) -> Verdict {
+    Verdict::Refuse(Refusal {
+        code,
+        gate: GATE.name,
+        says,
+        remedy: Some(remedy.into()),
+        rule: call.offer_place.clone(),
+    })
+}

@@ -1,0 +1,355 @@
+//! What the flow asks of the world.
+//!
+//! The broker knows tool servers, the store and the agent on the line only
+//! through these traits; the edges implement them.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{
+    domain::{
+        Call, CallId, Capabilities, Era, Fault, Fingerprint, Outcome, Refusal, RunId, ServerName,
+        Stop, StopScope, Subject, ToolFault,
+    },
+    gate::{Cleared, Verdict},
+    wire::Raw,
+};
+
+/// A future behind a pointer, for traits that are used as objects.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Proof that a cleared call stands in the journal. Running a call consumes it.
+#[derive(Debug)]
+pub struct Permit {
+    call: CallId,
+}
+
+impl Permit {
+    /// For stores, once the intent is recorded: a call that passed the gates
+    /// becomes a call that may run.
+    #[must_use]
+    pub fn recorded(cleared: &Cleared) -> Self {
+        Self {
+            call: cleared.call().clone(),
+        }
+    }
+
+    /// The call that may run.
+    #[must_use]
+    pub fn call(&self) -> &CallId {
+        &self.call
+    }
+
+    /// The call leaves.
+    #[must_use]
+    pub fn spend(self) -> Spent {
+        Spent { call: self.call }
+    }
+}
+
+/// A permit that was used: what settling needs.
+#[derive(Debug)]
+pub struct Spent {
+    call: CallId,
+}
+
+impl Spent {
+    /// The call that ran.
+    #[must_use]
+    pub fn call(&self) -> &CallId {
+        &self.call
+    }
+}
+
+/// What the store says to a call.
+#[must_use]
+pub enum Admission {
+    /// Recorded. A durable record is on disk once [`Intent::permit`] answers.
+    Cleared(Intent),
+    /// Not this call; recorded as well.
+    Refused(Refusal),
+}
+
+/// A recorded call that may still wait for the disk.
+#[must_use]
+pub struct Intent {
+    permit: Permit,
+    durable: Option<Boxed<'static, Result<(), Fault>>>,
+}
+
+impl Intent {
+    /// An intent whose record needs no sync.
+    pub fn recorded(permit: Permit) -> Self {
+        Self {
+            permit,
+            durable: None,
+        }
+    }
+
+    /// An intent that counts once `durable` answers.
+    pub fn once(permit: Permit, durable: Boxed<'static, Result<(), Fault>>) -> Self {
+        Self {
+            permit,
+            durable: Some(durable),
+        }
+    }
+
+    /// Waits for the disk where the tier demands it.
+    ///
+    /// # Errors
+    /// When the record could not be made durable: the call must not run.
+    pub async fn permit(self) -> Result<Permit, Fault> {
+        if let Some(durable) = self.durable {
+            durable.await?;
+        }
+        Ok(self.permit)
+    }
+}
+
+/// What is written down beside a call.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The arguments or parameters, as the agent sent them.
+    pub arguments: Option<Raw>,
+    /// The request's `_meta`: trace, model and tokens as the client reports them.
+    pub meta: Option<Raw>,
+}
+
+/// What is written down when a call is settled.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From leaving to the answer.
+    pub duration: Duration,
+    /// The answer, for a bounded summary.
+    pub result: Option<Raw>,
+}
+
+/// The memory of tollgate: judges on fresh facts and records what it judged.
+pub trait Store: Send + Sync {
+    /// Judges a call and records the judgement, as one.
+    ///
+    /// # Errors
+    /// When the record cannot be written: the call must not run.
+    fn admit(&self, call: &Call, context: &Context) -> Result<Admission, Fault>;
+
+    /// Judges a call and records nothing.
+    fn judge(&self, call: &Call) -> Vec<(&'static str, Verdict)>;
+
+    /// Records how a call ended.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    fn settle(&self, spent: Spent, settlement: &Settlement) -> Result<(), Fault>;
+
+    /// Accepts a definition that was never seen before; says which one is
+    /// accepted now.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: the tool is then not offered.
+    fn pin(
+        &self,
+        server: &ServerName,
+        tool: &str,
+        definition: &Raw,
+        fingerprint: Fingerprint,
+    ) -> Result<Fingerprint, Fault>;
+
+    /// The definition that was accepted, for lists while the server offers
+    /// another.
+    fn pinned(&self, server: &ServerName, tool: &str) -> Option<Raw>;
+
+    /// The stops in force.
+    fn stops(&self) -> Vec<Stop>;
+
+    /// Pulls the switch: in force when this returns, whatever it returns.
+    ///
+    /// # Errors
+    /// When it is in force but could not be recorded.
+    fn stop(&self, stop: Stop) -> Result<(), Fault>;
+
+    /// Lifts a stop; says whether there was one.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: the stop then stays.
+    fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault>;
+}
+
+/// The tool servers.
+pub trait Tools: Send + Sync {
+    /// The instance of a server that runs this run's calls, started if needed.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not complete its handshake.
+    fn seat<'a>(
+        &'a self,
+        server: &'a ServerName,
+        run: &'a RunId,
+        agent: Capabilities,
+    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>>;
+
+    /// The same, but only if it runs already.
+    fn seated(&self, server: &ServerName, run: &RunId) -> Option<Arc<dyn Seat>>;
+}
+
+/// One running instance of a tool server.
+pub trait Seat: Send + Sync {
+    /// How it speaks.
+    fn era(&self) -> Era;
+
+    /// The fingerprint of the definition that this very instance offers.
+    fn definition(&self, tool: &str) -> Option<Fingerprint>;
+
+    /// Runs one call to its end.
+    fn run<'a>(&'a self, permit: Permit, job: Job) -> Boxed<'a, (Spent, Result<Reply, ToolFault>)>;
+}
+
+/// One call as the tool side needs it.
+pub struct Job {
+    /// What to call, by the server's own name.
+    pub subject: Subject,
+    /// The parameters as the agent sent them.
+    pub params: Option<Raw>,
+    /// Who waits for it.
+    pub caller: Arc<dyn Caller>,
+    /// No sign of life for this long fails the call.
+    pub idle: Duration,
+    /// However lively, it fails after this.
+    pub total: Duration,
+}
+
+/// What a tool server answered.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// The value of `result`, as it stands.
+    Result(Raw),
+    /// The value of `result` of a server that wants something from the user
+    /// first, for an agent that understands that.
+    Asks(Raw),
+    /// The value of `error`, as it stands.
+    Error(Raw),
+}
+
+/// The agent on the line, during one call.
+pub trait Caller: Send + Sync {
+    /// How it speaks.
+    fn era(&self) -> Era;
+
+    /// What it can be asked, in this call.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The level of log messages it asked for with this request.
+    fn log_level(&self) -> Option<String>;
+
+    /// Whether it wants to hear of progress.
+    fn wants_progress(&self) -> bool;
+
+    /// Passes on a progress notification's parameters.
+    fn progress(&self, params: &Raw);
+
+    /// Passes on a log message's parameters.
+    fn log(&self, params: &Raw);
+
+    /// Puts a server's question to it: `elicitation/create`,
+    /// `sampling/createMessage` or `roots/list`.
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;
+
+    /// Answers when the agent cancels the call, with its reason.
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String>;
+}
+
+/// A question of a server in the middle of a call.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Who asks.
+    pub server: ServerName,
+    /// The method of the handshake era, whichever era the server speaks.
+    pub method: Box<str>,
+    /// Its parameters, as the server wrote them.
+    pub params: Option<Raw>,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The value of `result`.
+    Result(Raw),
+    /// The value of `error`.
+    Error(Raw),
+    /// Nobody is there to answer.
+    Gone,
+}
+
+/// What tool servers tell of themselves, outside any call.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A server's lists, as they are now.
+    Listed(Arc<Listing>),
+    /// A resource that somebody subscribed to has changed.
+    ResourceUpdated {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The notification's parameters.
+        params: Raw,
+    },
+    /// A log message outside a call.
+    Log {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The notification's parameters.
+        params: Raw,
+    },
+}
+
+/// Everything that one server offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The server.
+    pub server: ServerName,
+    /// How it speaks.
+    pub era: Era,
+    /// Its declared capabilities.
+    pub capabilities: Raw,
+    /// What it says of itself.
+    pub info: Option<Raw>,
+    /// What it would tell a model.
+    pub instructions: Option<String>,
+    /// Tool definitions.
+    pub tools: Vec<Raw>,
+    /// Prompt definitions.
+    pub prompts: Vec<Raw>,
+    /// Resource definitions.
+    pub resources: Vec<Raw>,
+    /// Resource template definitions.
+    pub templates: Vec<Raw>,
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Admission::Cleared(_) => f.write_str("Cleared"),
+            Admission::Refused(refusal) => f.debug_tuple("Refused").field(refusal).finish(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Intent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intent")
+            .field("permit", &self.permit)
+            .field("durable", &self.durable.is_some())
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}

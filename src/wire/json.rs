@@ -1,0 +1,318 @@
+//! Walking JSON that is known to be valid, without building it.
+//!
+//! serde_json has checked the syntax of everything that reaches this file; what
+//! is left is to find members, to refuse what two readers could understand
+//! differently (repeated keys, lone surrogates), and to write a value in one
+//! canonical order.
+
+use std::borrow::Cow;
+
+/// Deeper than this nobody means it, and a recursive reader may not survive it.
+const MAX_DEPTH: usize = 128;
+
+/// Why two readers could understand a value differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flaw {
+    /// An object has the same key twice.
+    RepeatedKey(String),
+    /// A `\uD800`…`\uDFFF` escape without its other half.
+    LoneSurrogate,
+    /// Nested deeper than 128 levels.
+    TooDeep,
+    /// Not JSON after all.
+    Syntax,
+}
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Flaw::RepeatedKey(key) => write!(f, "the key `{key}` stands twice in one object"),
+            Flaw::LoneSurrogate => f.write_str("a string holds half of a surrogate pair"),
+            Flaw::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
+            Flaw::Syntax => f.write_str("not valid JSON"),
+        }
+    }
+}
+
+/// A value taken apart; the leaves are the text as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node<'a> {
+    /// An object, in the order of the text.
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    /// An array.
+    Array(Vec<Node<'a>>),
+    /// A string, unescaped.
+    String(Cow<'a, str>),
+    /// A number, `true`, `false` or `null`, as written.
+    Literal(&'a str),
+}
+
+impl<'a> Node<'a> {
+    /// Takes a valid JSON text apart.
+    ///
+    /// # Errors
+    /// With the first [`Flaw`].
+    pub fn parse(text: &'a str) -> Result<Self, Flaw> {
+        Self::at(text, 0)
+    }
+
+    fn at(text: &'a str, depth: usize) -> Result<Self, Flaw> {
+        if depth > MAX_DEPTH {
+            return Err(Flaw::TooDeep);
+        }
+        let text = trim(text);
+        match text.as_bytes().first() {
+            Some(b'{') => {
+                let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
+                for (key, value) in members(text) {
+                    let key = unquote(key).ok_or(Flaw::LoneSurrogate)?;
+                    entries.push((key, Self::at(value, depth + 1)?));
+                }
+                match repeated(&entries) {
+                    Some(key) => Err(Flaw::RepeatedKey(key.to_owned())),
+                    None => Ok(Node::Object(entries)),
+                }
+            }
+            Some(b'[') => elements(text)
+                .map(|item| Self::at(item, depth + 1))
+                .collect::<Result<_, _>>()
+                .map(Node::Array),
+            Some(b'"') => unquote(text).map(Node::String).ok_or(Flaw::LoneSurrogate),
+            Some(_) => Ok(Node::Literal(text)),
+            None => Err(Flaw::Syntax),
+        }
+    }
+
+    /// Writes the value with sorted keys and without spaces; numbers as they
+    /// were written, because `1.0` and `1` may not be the same to a server.
+    pub fn write_canonical(&self, out: &mut String) {
+        match self {
+            Node::Object(entries) => {
+                let mut sorted: Vec<_> = entries.iter().collect();
+                sorted.sort_by(|a, b| a.0.cmp(&b.0));
+                out.push('{');
+                for (nth, (key, value)) in sorted.into_iter().enumerate() {
+                    if nth > 0 {
+                        out.push(',');
+                    }
+                    out.push_str(&super::quote(key));
+                    out.push(':');
+                    value.write_canonical(out);
+                }
+                out.push('}');
+            }
+            Node::Array(items) => {
+                out.push('[');
+                for (nth, item) in items.iter().enumerate() {
+                    if nth > 0 {
+                        out.push(',');
+                    }
+                    item.write_canonical(out);
+                }
+                out.push(']');
+            }
+            Node::String(text) => out.push_str(&super::quote(text)),
+            Node::Literal(text) => out.push_str(text),
+        }
+    }
+
+    /// The canonical text, see [`Node::write_canonical`].
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut out = String::new();
+        self.write_canonical(&mut out);
+        out
+    }
+}
+
+/// Quadratic for the few keys that objects have, sorted when they have many.
+fn repeated<'n>(entries: &'n [(Cow<'_, str>, Node<'_>)]) -> Option<&'n str> {
+    if entries.len() <= 16 {
+        let mut rest = entries;
+        while let Some(((key, _), tail)) = rest.split_first() {
+            if tail.iter().any(|(other, _)| other == key) {
+                return Some(key);
+            }
+            rest = tail;
+        }
+        return None;
+    }
+    let mut keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_ref()).collect();
+    keys.sort_unstable();
+    keys.windows(2).find_map(|pair| match pair {
+        [a, b] if a == b => Some(*a),
+        _ => None,
+    })
+}
+
+/// The members of an object, as `(key with its quotes, value)`, in the order of
+/// the text; nothing for what is not an object.
+#[must_use]
+pub fn members(text: &str) -> Members<'_> {
+    let inner = trim(text)
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .unwrap_or_default();
+    Members { rest: inner }
+}
+
+/// See [`members`].
+#[derive(Debug, Clone)]
+pub struct Members<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r', ',']);
+        let (key, rest) = value(rest)?;
+        let rest = rest.trim_start().strip_prefix(':')?;
+        let (found, rest) = value(rest.trim_start())?;
+        self.rest = rest;
+        Some((key, found))
+    }
+}
+
+/// The elements of an array, in order; nothing for what is not an array.
+pub fn elements(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = trim(text)
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (found, tail) = value(rest.trim_start_matches([' ', '\t', '\n', '\r', ',']))?;
+        rest = tail;
+        Some(found)
+    })
+}
+
+/// Splits the first value off a text that starts with one.
+fn value(text: &str) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let end = match bytes.first()? {
+        b'"' => string_end(bytes, 0)?,
+        b'{' | b'[' => container_end(bytes)?,
+        _ => bytes
+            .iter()
+            .position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' | b':'))
+            .unwrap_or(bytes.len()),
+    };
+    if end == 0 {
+        return None;
+    }
+    text.split_at_checked(end)
+}
+
+/// The index after the closing quote of the string that opens at `at`.
+fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        let found = at + memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes.get(found) == Some(&b'"') {
+            return Some(found + 1);
+        }
+        at = found + 2;
+    }
+}
+
+/// The index after the bracket that closes the one at the start.
+fn container_end(bytes: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The text of a JSON string; `None` for another value or a lone surrogate.
+#[must_use]
+pub fn unquote(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(text).ok().map(Cow::Owned)
+}
+
+/// Whether a quoted key is `key`.
+pub(super) fn key_is(quoted: &str, key: &str) -> bool {
+    unquote(quoted).is_some_and(|name| name == key)
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\n', '\r'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_order_and_as_written() {
+        let text = r#" { "b" : 1e400 ,"a\n":{"x":["}",","]}, "c":"q\"}" } "#;
+        let found: Vec<_> = members(text).collect();
+        assert_eq!(
+            found,
+            [
+                (r#""b""#, "1e400"),
+                (r#""a\n""#, r#"{"x":["}",","]}"#),
+                (r#""c""#, r#""q\"}""#),
+            ]
+        );
+        assert_eq!(members("[1]").count(), 0);
+        assert_eq!(elements("[1, [2,3] ,\"a,b\"]").count(), 3);
+        assert_eq!(elements("[]").count(), 0);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_found_at_any_depth_and_in_any_spelling() {
+        assert_eq!(
+            Node::parse(r#"{"a":[{"x":1,"\u0078":2}]}"#),
+            Err(Flaw::RepeatedKey("x".into()))
+        );
+        let many: String = (0..40).map(|n| format!("\"k{n}\":0,")).collect();
+        assert_eq!(
+            Node::parse(&format!("{{{many}\"k7\":1}}")),
+            Err(Flaw::RepeatedKey("k7".into()))
+        );
+        assert!(Node::parse(&format!("{{{many}\"k\":1}}")).is_ok());
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_refused() {
+        assert_eq!(Node::parse(r#"["\ud800"]"#), Err(Flaw::LoneSurrogate));
+        assert!(Node::parse(r#"["\ud83d\ude00"]"#).is_ok());
+    }
+
+    #[test]
+    fn too_deep_is_refused_without_overflowing_the_stack() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(Node::parse(&deep), Err(Flaw::TooDeep));
+    }
+
+    #[test]
+    fn the_canonical_text_sorts_keys_and_leaves_numbers_alone() {
+        let node = Node::parse(r#"{ "b": [1.0, 123456789012345678901234567890], "a": "\u00e9" }"#);
+        assert_eq!(
+            node.map(|node| node.canonical()),
+            Ok(r#"{"a":"é","b":[1.0,123456789012345678901234567890]}"#.to_owned())
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! What one line says, in the terms of JSON-RPC 2.0.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Parts, Raw, quote};
+
+/// One message.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// Wants an answer.
+    Request {
+        /// As the other side wrote it.
+        id: Raw,
+        /// What it asks for.
+        method: Box<str>,
+        /// An object or array, if there was one.
+        params: Option<Raw>,
+    },
+    /// Wants none.
+    Notification {
+        /// What it tells.
+        method: Box<str>,
+        /// An object or array, if there was one.
+        params: Option<Raw>,
+    },
+    /// Answers a request.
+    Response {
+        /// The id of the request.
+        id: Raw,
+        /// How it went.
+        body: Body,
+    },
+}
+
+/// What a response carries.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// The value of `result`.
+    Result(Raw),
+    /// The value of `error`.
+    Error(Raw),
+}
+
+/// Why a line is no message.
+#[derive(Debug, Clone)]
+pub enum Malformed {
+    /// Not JSON, or not UTF-8.
+    NotJson,
+    /// JSON, but nothing that JSON-RPC knows. The id is there when the line had
+    /// a usable one: its call can be answered.
+    NotRpc {
+        /// The id, if one can be made out.
+        id: Option<Raw>,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
+}
+
+/// `null` is a value here: `{"result":null}` is an answer.
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// Reads one line, without its newline.
+///
+/// # Errors
+/// When the line is no JSON-RPC message.
+pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
+    let envelope: Envelope<'_> = match serde_json::from_slice(line) {
+        Ok(envelope) => envelope,
+        Err(error) if error.is_data() => {
+            return Err(Malformed::NotRpc {
+                id: salvage_id(line),
+                why: "not a JSON-RPC 2.0 message",
+            });
+        }
+        Err(_) => return Err(Malformed::NotJson),
+    };
+    let raw = |value: &RawValue| Raw::trusted(line.slice_ref(value.get().as_bytes()));
+    let id = envelope.id.filter(|id| is_id(id.get())).map(raw);
+    match envelope {
+        Envelope {
+            method: Some(method),
+            result: None,
+            error: None,
+            params,
+            id: given,
+        } => {
+            let params = match params.map(RawValue::get) {
+                None | Some("null") => None,
+                Some(text) if text.starts_with(['{', '[']) => params.map(raw),
+                Some(_) => {
+                    return Err(Malformed::NotRpc {
+                        id,
+                        why: "`params` is neither an object nor an array",
+                    });
+                }
+            };
+            match (given, id) {
+                (None, _) => Ok(Message::Notification {
+                    method: method.into(),
+                    params,
+                }),
+                (Some(_), Some(id)) => Ok(Message::Request {
+                    id,
+                    method: method.into(),
+                    params,
+                }),
+                (Some(_), None) => Err(Malformed::NotRpc {
+                    id: None,
+                    why: "`id` is neither a string nor an integer",
+                }),
+            }
+        }
+        Envelope {
+            method: None,
+            result,
+            error,
+            ..
+        } => match (id, result, error) {
+            (Some(id), Some(result), None) => Ok(Message::Response {
+                id,
+                body: Body::Result(raw(result)),
+            }),
+            (Some(id), None, Some(error)) => Ok(Message::Response {
+                id,
+                body: Body::Error(raw(error)),
+            }),
+            (id, Some(_), Some(_)) => Err(Malformed::NotRpc {
+                id,
+                why: "both `result` and `error`",
+            }),
+            (id, _, _) => Err(Malformed::NotRpc {
+                id,
+                why: "neither a request nor an answer",
+            }),
+        },
+        Envelope { .. } => Err(Malformed::NotRpc {
+            id,
+            why: "a method together with an answer",
+        }),
+    }
+}
+
+/// Ids are strings or integers; the suite of the protocol forbids `null`.
+fn is_id(text: &str) -> bool {
+    text.starts_with('"')
+        || text
+            .strip_prefix('-')
+            .unwrap_or(text)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+}
+
+fn salvage_id(line: &Bytes) -> Option<Raw> {
+    let text = std::str::from_utf8(line).ok()?;
+    super::members(text)
+        .find(|(key, value)| *key == "\"id\"" && is_id(value))
+        .map(|(_, value)| Raw::trusted(line.slice_ref(value.as_bytes())))
+}
+
+/// A request as one line.
+#[must_use]
+pub fn request_line(id: &str, method: &str, params: &[Bytes]) -> Parts {
+    let head = if params.is_empty() {
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{}",
+            quote(method)
+        )
+    } else {
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{},\"params\":",
+            quote(method)
+        )
+    };
+    line(head, params)
+}
+
+/// A notification as one line.
+#[must_use]
+pub fn notification_line(method: &str, params: &[Bytes]) -> Parts {
+    let head = if params.is_empty() {
+        format!("{{\"jsonrpc\":\"2.0\",\"method\":{}", quote(method))
+    } else {
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":{},\"params\":",
+            quote(method)
+        )
+    };
+    line(head, params)
+}
+
+/// An answer as one line; the result goes out as the pieces it is in.
+#[must_use]
+pub fn result_line(id: &Raw, result: &[Bytes]) -> Parts {
+    line(
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":", id.text()),
+        result,
+    )
+}
+
+/// An error answer as one line.
+#[must_use]
+pub fn error_line(id: &Raw, error: &Raw) -> Parts {
+    line(
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":", id.text()),
+        std::slice::from_ref(error.bytes()),
+    )
+}
+
+fn line(head: String, body: &[Bytes]) -> Parts {
+    let small: usize = body.iter().map(Bytes::len).sum();
+    // Small messages leave in one piece: copying them is cheaper than a longer
+    // vector for the kernel.
+    if small <= 4096 {
+        let mut whole = head.into_bytes();
+        for part in body {
+            whole.extend_from_slice(part);
+        }
+        whole.extend_from_slice(b"}\n");
+        return vec![whole.into()];
+    }
+    let mut parts = Parts::with_capacity(body.len() + 2);
+    parts.push(head.into());
+    parts.extend(body.iter().cloned());
+    parts.push(Bytes::from_static(b"}\n"));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Message, Malformed> {
+        parse(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_request_keeps_its_id_and_params_as_written() {
+        let Ok(Message::Request { id, method, params }) =
+            read(r#"{"params":{"n":1e400},"id":"a\u0062","method":"tools/call","x":1}"#)
+        else {
+            panic!("not a request");
+        };
+        assert_eq!(id.text(), r#""a\u0062""#);
+        assert_eq!(&*method, "tools/call");
+        assert_eq!(params.unwrap().text(), r#"{"n":1e400}"#);
+    }
+
+    #[test]
+    fn null_is_a_result() {
+        assert!(matches!(
+            read(r#"{"id":1,"result":null}"#),
+            Ok(Message::Response {
+                body: Body::Result(_),
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_keeps_the_id_where_there_is_one() {
+        for line in [
+            r#"{"id":7,"result":{},"error":{}}"#,
+            r#"{"id":7,"method":"a","method":"b"}"#,
+            r#"{"id":7,"method":5}"#,
+            r#"{"id":7}"#,
+            r#"{"id":7,"method":"x","params":3}"#,
+        ] {
+            match read(line) {
+                Err(Malformed::NotRpc { id: Some(id), .. }) => assert_eq!(id.text(), "7"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert!(matches!(read("{"), Err(Malformed::NotJson)));
+        assert!(matches!(read("garbage"), Err(Malformed::NotJson)));
+        assert!(matches!(
+            read(r#"{"id":null,"method":"x"}"#),
+            Err(Malformed::NotRpc { id: None, .. })
+        ));
+        assert!(matches!(read("[]"), Err(Malformed::NotRpc { .. })));
+    }
+}
