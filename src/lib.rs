@@ -15,5 +15,6 @@
 
 pub mod domain;
 pub mod gate;
+pub mod lines;
 pub mod ports;
 pub mod wire;

@@ -1,0 +1,70 @@
+//! Lines over pipes and sockets: one message a line, both ways, without a
+//! runtime's buffering in between.
+//!
+//! Used by both faces of the broker. Knows nothing of JSON-RPC but the id of a
+//! line that is too long to keep.
+
+mod input;
+mod output;
+
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    sync::Arc,
+};
+
+use rustix::fs::{FileType, fstat};
+use tokio::net::{UnixStream, unix::pipe};
+
+pub use input::{Line, LineIn};
+pub use output::{LineOut, Room};
+
+/// Where lines come from.
+#[derive(Debug)]
+pub enum Source {
+    /// The reading end of a pipe.
+    Pipe(pipe::Receiver),
+    /// One end of a socket pair.
+    Socket(Arc<UnixStream>),
+}
+
+/// Where lines go.
+#[derive(Debug)]
+pub enum Sink {
+    /// The writing end of a pipe.
+    Pipe(pipe::Sender),
+    /// One end of a socket pair.
+    Socket(Arc<UnixStream>),
+}
+
+impl Source {
+    /// Takes a descriptor over.
+    ///
+    /// # Errors
+    /// When it is neither a pipe that can be read nor a socket.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+            FileType::Socket => Ok(Self::Socket(Arc::new(socket(fd)?))),
+            _ => pipe::Receiver::from_owned_fd(fd).map(Self::Pipe),
+        }
+    }
+}
+
+impl Sink {
+    /// Takes a descriptor over.
+    ///
+    /// # Errors
+    /// When it is neither a pipe that can be written nor a socket.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+            FileType::Socket => Ok(Self::Socket(Arc::new(socket(fd)?))),
+            _ => pipe::Sender::from_owned_fd(fd).map(Self::Pipe),
+        }
+    }
+}
+
+fn socket(fd: OwnedFd) -> io::Result<UnixStream> {
+    let socket = StdUnixStream::from(fd);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}

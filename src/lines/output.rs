@@ -1,0 +1,358 @@
+//! Writing lines.
+//!
+//! Sending never waits and never blocks: a line is written at once when nothing
+//! is queued and the descriptor takes it, and queued otherwise; a pump writes
+//! the queue, many lines in one system call. A line that has begun is always
+//! finished, so no cancelled task leaves half a message behind.
+//!
+//! The queue is bounded by those who send: who has much to send takes [`Room`]
+//! first, and holds it until its bytes are written.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::Interest,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+};
+
+use super::Sink;
+use crate::wire::Parts;
+
+/// Bytes of answers that may wait for an agent that does not read.
+const ROOM: usize = 4 * 1024 * 1024;
+
+/// Queued bytes after which messages that nobody waits for are dropped.
+const NOTICES: usize = 1024 * 1024;
+
+/// Pieces handed to the kernel in one call.
+const VECTOR: usize = 64;
+
+/// The writing end, shared by all who send.
+#[derive(Debug, Clone)]
+pub struct LineOut(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    to: Sink,
+    queue: Mutex<Queue>,
+    /// Wakes the pump.
+    more: Notify,
+    /// Wakes who waits for the queue to be empty.
+    empty: Notify,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    /// Given back when the piece is written.
+    room: Option<Room>,
+}
+
+/// A share of the bytes that may wait to be written.
+#[derive(Debug)]
+pub struct Room {
+    _share: OwnedSemaphorePermit,
+}
+
+impl LineOut {
+    /// Takes the descriptor over and starts the pump on the current runtime.
+    #[must_use]
+    pub fn new(to: Sink) -> Self {
+        let shared = Arc::new(Shared {
+            to,
+            queue: Mutex::default(),
+            more: Notify::new(),
+            empty: Notify::new(),
+            room: Arc::new(Semaphore::new(ROOM)),
+        });
+        tokio::spawn(pump(shared.clone()));
+        Self(shared)
+    }
+
+    /// Waits until `bytes` more may wait to be written. A line larger than all
+    /// the room takes all of it.
+    pub async fn room(&self, bytes: usize) -> Option<Room> {
+        let share = u32::try_from(bytes.clamp(1, ROOM)).ok()?;
+        let share = self.0.room.clone().acquire_many_owned(share).await.ok()?;
+        Some(Room { _share: share })
+    }
+
+    /// Sends one line; says whether it was taken.
+    pub fn send(&self, line: Parts) -> bool {
+        self.send_with(line, None)
+    }
+
+    /// Sends a line for which room was taken.
+    pub fn send_with(&self, line: Parts, room: Option<Room>) -> bool {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return false;
+        }
+        let mut line = VecDeque::from(line);
+        if queue.pieces.is_empty() && self.0.write_now(&mut line).is_err() {
+            self.0.close(&mut queue);
+            return false;
+        }
+        if line.is_empty() {
+            return true;
+        }
+        queue.bytes += line.iter().map(Bytes::len).sum::<usize>();
+        queue.pieces.extend(line.into_iter().map(Piece::from));
+        if let Some(last) = queue.pieces.back_mut() {
+            last.room = room;
+        }
+        drop(queue);
+        self.0.more.notify_one();
+        true
+    }
+
+    /// Sends a line that nobody waits for, unless too much is queued already.
+    pub fn send_if_room(&self, line: Parts) -> bool {
+        if self.0.lock().bytes > NOTICES {
+            return false;
+        }
+        self.send(line)
+    }
+
+    /// Whether the other side has gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.lock().closed
+    }
+
+    /// Waits until everything is written, or the other side has gone.
+    pub async fn flushed(&self) {
+        loop {
+            let waiting = self.0.empty.notified();
+            {
+                let queue = self.0.lock();
+                if queue.closed || queue.pieces.is_empty() {
+                    return;
+                }
+            }
+            waiting.await;
+        }
+    }
+
+    /// Takes no more lines. What is queued is dropped.
+    pub fn close(&self) {
+        self.0.close(&mut self.0.lock());
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, room: None }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A poisoned lock only means that a sender panicked between two lines.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, queue: &mut Queue) {
+        queue.closed = true;
+        queue.pieces.clear();
+        queue.bytes = 0;
+        self.room.close();
+        self.more.notify_one();
+        self.empty.notify_waiters();
+    }
+
+    /// Writes as much of `line` as the descriptor takes without waiting.
+    fn write_now(&self, line: &mut VecDeque<Bytes>) -> io::Result<()> {
+        while !line.is_empty() {
+            let slices: Vec<IoSlice<'_>> = line
+                .iter()
+                .take(VECTOR)
+                .map(|piece| IoSlice::new(piece))
+                .collect();
+            match self.try_write(&slices) {
+                Ok(written) => {
+                    advance(line, written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (&self.to, slices) {
+            (Sink::Pipe(pipe), [one]) => pipe.try_write(one),
+            (Sink::Pipe(pipe), many) => pipe.try_write_vectored(many),
+            (Sink::Socket(socket), [one]) => socket.try_write(one),
+            (Sink::Socket(socket), many) => socket.try_write_vectored(many),
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match &self.to {
+            Sink::Pipe(pipe) => pipe.writable().await,
+            Sink::Socket(socket) => socket.ready(Interest::WRITABLE).await.map(|_| ()),
+        }
+    }
+}
+
+fn advance(line: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(piece) = line.front_mut() {
+        if piece.len() > written {
+            piece.advance(written);
+            return;
+        }
+        written -= piece.len();
+        line.pop_front();
+    }
+}
+
+/// Writes the queue until nobody is left to send or to read.
+async fn pump(shared: Arc<Shared>) {
+    loop {
+        let waiting = shared.more.notified();
+        let idle = {
+            let queue = shared.lock();
+            if queue.closed {
+                return;
+            }
+            queue.pieces.is_empty()
+        };
+        if idle {
+            // The pump's own handle is the last: nobody will send any more.
+            if Arc::strong_count(&shared) == 1 {
+                return;
+            }
+            waiting.await;
+            continue;
+        }
+        let ready = shared.writable().await;
+        let mut queue = shared.lock();
+        if ready.is_err() || write_queue(&shared, &mut queue).is_err() {
+            shared.close(&mut queue);
+            return;
+        }
+        if queue.pieces.is_empty() {
+            shared.empty.notify_waiters();
+        }
+    }
+}
+
+fn write_queue(shared: &Shared, queue: &mut Queue) -> io::Result<()> {
+    while !queue.pieces.is_empty() {
+        let slices: Vec<IoSlice<'_>> = queue
+            .pieces
+            .iter()
+            .take(VECTOR)
+            .map(|piece| IoSlice::new(&piece.bytes))
+            .collect();
+        let mut written = match shared.try_write(&slices) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        queue.bytes = queue.bytes.saturating_sub(written);
+        while let Some(piece) = queue.pieces.front_mut() {
+            if piece.bytes.len() > written {
+                piece.bytes.advance(written);
+                break;
+            }
+            written -= piece.bytes.len();
+            queue.pieces.pop_front();
+        }
+    }
+    Ok(())
+}
+
+impl Drop for LineOut {
+    fn drop(&mut self) {
+        // Two are left: this one and the pump's, which then looks and leaves.
+        if Arc::strong_count(&self.0) <= 2 {
+            self.0.more.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn line(text: String) -> Parts {
+        vec![Bytes::from(text), Bytes::from_static(b"\n")]
+    }
+
+    #[tokio::test]
+    async fn lines_arrive_in_order_however_slowly_they_are_read() {
+        let (mut read, write) = io::pipe().unwrap();
+        let out = LineOut::new(Sink::from_fd(write.into()).unwrap());
+        let sent: Vec<String> = (0..2_000).map(|n| format!("{n:0>200}")).collect();
+        for text in &sent {
+            assert!(out.send(line(text.clone())));
+        }
+        let reader = std::thread::spawn(move || {
+            let mut all = String::new();
+            read.read_to_string(&mut all).unwrap();
+            all
+        });
+        out.flushed().await;
+        drop(out);
+        tokio::task::yield_now().await;
+        let all = tokio::task::spawn_blocking(move || reader.join().unwrap())
+            .await
+            .unwrap();
+        assert!(all.lines().eq(sent.iter().map(String::as_str)));
+    }
+
+    #[tokio::test]
+    async fn room_runs_out_and_comes_back_when_bytes_are_written() {
+        let (mut read, write) = io::pipe().unwrap();
+        let out = LineOut::new(Sink::from_fd(write.into()).unwrap());
+        let room = out.room(ROOM).await;
+        assert!(out.send_with(line("x".repeat(ROOM)), room));
+        let second = out.room(1);
+        tokio::pin!(second);
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("room was given twice"),
+            () = tokio::task::yield_now() => {}
+        }
+        let reader = std::thread::spawn(move || {
+            let mut all = vec![0; ROOM + 1];
+            read.read_exact(&mut all).unwrap();
+        });
+        assert!(second.await.is_some());
+        tokio::task::spawn_blocking(move || reader.join().unwrap())
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_goes_away_closes_the_output() {
+        let (read, write) = io::pipe().unwrap();
+        let out = LineOut::new(Sink::from_fd(write.into()).unwrap());
+        drop(read);
+        out.send(line("x".into()));
+        out.flushed().await;
+        assert!(out.is_closed());
+        assert!(!out.send(line("x".into())));
+        assert!(out.room(1).await.is_none());
+    }
+}
