@@ -185,11 +185,17 @@ pub trait Tools: Send + Sync {
         &'a self,
         server: &'a ServerName,
         run: &'a RunId,
-        agent: Capabilities,
+        caller: &'a Arc<dyn Caller>,
     ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>>;
 
     /// The same, but only if it runs already.
     fn seated(&self, server: &ServerName, run: &RunId) -> Option<Arc<dyn Seat>>;
+
+    /// The folders that a run's agent works in have changed.
+    fn roots_changed(&self, run: &RunId);
+
+    /// A run is over: its instances end.
+    fn end_run(&self, run: &RunId);
 }
 
 /// One running instance of a tool server.
@@ -232,6 +238,9 @@ pub enum Reply {
 
 /// The agent on the line, during one call.
 pub trait Caller: Send + Sync {
+    /// Which connection it is: two callers of one connection share a user.
+    fn connection(&self) -> u64;
+
     /// How it speaks.
     fn era(&self) -> Era;
 
@@ -287,6 +296,15 @@ pub enum Event {
     Listed(Arc<Listing>),
     /// A resource that somebody subscribed to has changed.
     ResourceUpdated {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The notification's parameters.
+        params: Raw,
+    },
+    /// The user finished something that was opened in a browser.
+    ElicitationComplete {
         /// The server.
         server: ServerName,
         /// The run whose instance it is; none for a shared one.

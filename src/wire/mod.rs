@@ -7,6 +7,7 @@
 
 mod edit;
 mod json;
+pub mod keys;
 mod message;
 mod oversize;
 

@@ -1,0 +1,57 @@
+//! Keeping the catalogue of one server fresh: lists again when the server says
+//! so, starts it again when it has ended, never faster than its backoff.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use super::{listing, pool::Listener, server::Server, subscribe};
+use crate::domain::Era;
+
+/// Changes of a list within this time are one change.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Runs until the pool closes.
+pub(super) async fn feed(
+    server: Arc<Server>,
+    listener: Listener,
+    mut stop: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = keep(&server, &listener) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn keep(server: &Arc<Server>, listener: &Listener) {
+    loop {
+        tokio::time::sleep(server.wait()).await;
+        let Ok(instance) = server.catalogue().await else {
+            // The wait before the next try is the server's backoff.
+            tokio::time::sleep(DEBOUNCE).await;
+            continue;
+        };
+        if instance.era() == Era::Modern {
+            // A server that will not tell of changes is still a server.
+            let _ = subscribe::listen(&instance);
+        }
+        let mut changes = instance.watch_changes();
+        let mut ended = instance.watch_end();
+        loop {
+            changes.mark_unchanged();
+            match listing::everything(&instance, server.registered.start).await {
+                Ok(listing) => listener(listing),
+                Err(fault) => instance.remark(&format!("could not be listed: it {fault}")),
+            }
+            tokio::select! {
+                _ = ended.wait_for(Option::is_some) => break,
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    tokio::time::sleep(DEBOUNCE).await;
+                }
+            }
+        }
+    }
+}

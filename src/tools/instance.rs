@@ -1,0 +1,480 @@
+//! One running instance of a tool server: its pipes, and the calls that wait
+//! for it.
+//!
+//! Requests are ours: their ids, their deadlines, their cancellation, their
+//! progress. An answer is handed over as the slice of the buffer that it was
+//! read into.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{broadcast, oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    child::Child,
+    deadline::{Clock, Deadline},
+    lane::Lane,
+    questions,
+};
+use crate::{
+    domain::{Era, Fingerprint, RunId, ServerName, ToolFault},
+    lines::{Line, LineIn, LineOut, Sink, Source},
+    ports::{Caller, Event},
+    wire::{self, Body, Malformed, Message, Raw},
+};
+
+/// The longest line a tool server may send.
+pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// After its end was reported, what a server still had to say.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub(super) struct Instance {
+    pub(super) server: ServerName,
+    /// The run it belongs to; set when a run takes it.
+    pub(super) run: Mutex<Option<RunId>>,
+    pub(super) out: LineOut,
+    pub(super) child: Child,
+    pub(super) lane: Lane,
+    pub(super) greeting: OnceLock<Greeting>,
+    pub(super) definitions: RwLock<HashMap<Arc<str>, Fingerprint>>,
+    /// Whom a question goes to while no call is open.
+    pub(super) host: Mutex<Option<Arc<dyn Caller>>>,
+    /// The log level that a server of the handshake era was last told.
+    pub(super) log_level: Mutex<Option<String>>,
+    /// Resources that somebody watches, for servers of the stateless era.
+    pub(super) watched: Mutex<Vec<String>>,
+    pub(super) listening: Mutex<Option<u64>>,
+    pending: Mutex<HashMap<u64, Pending>>,
+    next_id: AtomicU64,
+    events: broadcast::Sender<Event>,
+    /// Counts list changes; the pool debounces them.
+    changes: watch::Sender<u64>,
+    /// Why it ended, once it has.
+    ended: watch::Sender<Option<String>>,
+    questions: Mutex<HashMap<String, tokio::task::AbortHandle>>,
+}
+
+/// What a server said when we met.
+#[derive(Debug, Clone)]
+pub(super) struct Greeting {
+    pub(super) era: Era,
+    pub(super) capabilities: Raw,
+    pub(super) info: Option<Raw>,
+    pub(super) instructions: Option<String>,
+}
+
+impl Greeting {
+    /// Whether the server declared this capability.
+    pub(super) fn has(&self, capability: &str) -> bool {
+        self.capabilities.get(capability).is_some()
+    }
+}
+
+struct Pending {
+    answer: oneshot::Sender<Result<Body, ToolFault>>,
+    caller: Option<Arc<dyn Caller>>,
+    clock: Arc<Clock>,
+}
+
+impl Instance {
+    /// Takes a started child over and begins to read it.
+    pub(super) fn start(
+        server: ServerName,
+        mut child: Child,
+        events: broadcast::Sender<Event>,
+    ) -> Result<Arc<Self>, ToolFault> {
+        let failed = |error: std::io::Error| ToolFault::NotStarted(error.to_string());
+        let (stdin, stdout) = child.take_pipes().ok_or_else(|| {
+            ToolFault::NotStarted("its pipes were taken before".to_owned())
+        })?;
+        let out = LineOut::new(Sink::from_fd(stdin).map_err(failed)?);
+        let lines = LineIn::new(Source::from_fd(stdout).map_err(failed)?, MAX_LINE);
+        let instance = Arc::new(Self {
+            server,
+            run: Mutex::default(),
+            out,
+            child,
+            lane: Lane::default(),
+            greeting: OnceLock::new(),
+            definitions: RwLock::default(),
+            host: Mutex::default(),
+            log_level: Mutex::default(),
+            watched: Mutex::default(),
+            listening: Mutex::default(),
+            pending: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            events,
+            changes: watch::Sender::new(0),
+            ended: watch::Sender::new(None),
+            questions: Mutex::default(),
+        });
+        tokio::spawn(read(instance.clone(), lines));
+        Ok(instance)
+    }
+
+    /// How it speaks; legacy until the handshake says otherwise.
+    pub(super) fn era(&self) -> Era {
+        self.greeting
+            .get()
+            .map_or(Era::Legacy, |greeting| greeting.era)
+    }
+
+    /// Why it ended, once it has.
+    pub(super) fn ended(&self) -> Option<String> {
+        self.ended.borrow().clone()
+    }
+
+    /// Fires when it ends.
+    pub(super) fn watch_end(&self) -> watch::Receiver<Option<String>> {
+        self.ended.subscribe()
+    }
+
+    /// Fires when it says that a list changed.
+    pub(super) fn watch_changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Ends it: no more input, then the keeper ends what does not leave.
+    pub(super) fn end(&self, why: &str) {
+        self.close(why.to_owned());
+        self.child.end();
+    }
+
+    /// Sends a notification.
+    pub(super) fn notify(&self, method: &str, params: &[Bytes]) {
+        self.out.send(wire::notification_line(method, params));
+    }
+
+    /// Sends a request of our own and waits for its answer.
+    pub(super) async fn request(
+        self: &Arc<Self>,
+        method: &str,
+        params: &[Bytes],
+        limit: Duration,
+    ) -> Result<Body, ToolFault> {
+        let ticket = self.open(None, Deadline::new(limit, limit))?;
+        let sent = wire::request_line(&ticket.id.to_string(), method, params);
+        if !self.out.send(sent) {
+            return Err(self.gone().await);
+        }
+        ticket.wait(None).await
+    }
+
+    /// Opens a request: from here on an answer with its id finds it.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        caller: Option<Arc<dyn Caller>>,
+        deadline: Deadline,
+    ) -> Result<Ticket, ToolFault> {
+        if let Some(why) = self.ended() {
+            return Err(ToolFault::Exited(why));
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        let clock = Arc::new(Clock::new(Instant::now()));
+        self.pending().insert(
+            id,
+            Pending {
+                answer,
+                caller,
+                clock: clock.clone(),
+            },
+        );
+        Ok(Ticket {
+            id,
+            instance: self.clone(),
+            waiting,
+            clock,
+            deadline,
+            done: false,
+        })
+    }
+
+    /// Why it is not there any more, with its exit status if that comes soon.
+    pub(super) async fn gone(&self) -> ToolFault {
+        let mut ended = self.watch_end();
+        let waited = tokio::time::timeout(LAST_WORDS, ended.wait_for(Option::is_some)).await;
+        match waited {
+            Ok(Ok(why)) => ToolFault::Exited(why.clone().unwrap_or_default()),
+            _ => ToolFault::Exited("its input is closed".to_owned()),
+        }
+    }
+
+    /// Tells everybody of something outside a call.
+    pub(super) fn tell(&self, event: Event) {
+        // Nobody listening is no error.
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn question_started(&self, id: String, task: tokio::task::AbortHandle) {
+        lock(&self.questions).insert(id, task);
+    }
+
+    pub(super) fn question_ended(&self, id: &str) {
+        lock(&self.questions).remove(id);
+    }
+
+    pub(super) fn questions_open(&self) -> usize {
+        lock(&self.questions).len()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+        lock(&self.pending)
+    }
+
+    fn close(&self, why: String) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(why.clone());
+            }
+            first
+        });
+        self.out.close();
+        for (_, waiting) in self.pending().drain() {
+            let _ = waiting.answer.send(Err(ToolFault::Exited(why.clone())));
+        }
+        for (_, task) in lock(&self.questions).drain() {
+            task.abort();
+        }
+        self.lane.changed();
+    }
+
+    fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
+        let known = id
+            .text()
+            .parse()
+            .ok()
+            .and_then(|id: u64| self.pending().remove(&id));
+        match known {
+            Some(pending) => {
+                let _ = pending.answer.send(body);
+            }
+            None => self.remark(&format!("answered a request that is not open: id {id:?}")),
+        }
+    }
+
+    /// Notes misbehaviour where the operator looks: beside the server's own
+    /// last words.
+    pub(super) fn remark(&self, text: &str) {
+        self.child.stderr().remark(text);
+    }
+}
+
+/// One open request.
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    instance: Arc<Instance>,
+    waiting: oneshot::Receiver<Result<Body, ToolFault>>,
+    clock: Arc<Clock>,
+    deadline: Deadline,
+    done: bool,
+}
+
+impl Ticket {
+    /// The request's own clock, which stands still while a person is asked.
+    pub(super) fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
+    /// Waits for the answer, the deadline, or the caller's cancel.
+    pub(super) async fn wait(mut self, caller: Option<&Arc<dyn Caller>>) -> Result<Body, ToolFault> {
+        let cancelled = async {
+            match caller {
+                Some(caller) => caller.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        let (fault, reason) = tokio::select! {
+            answer = &mut self.waiting => {
+                self.done = true;
+                return match answer {
+                    Ok(answer) => answer,
+                    Err(_) => Err(self.instance.gone().await),
+                };
+            }
+            fault = self.deadline.missed(&self.clock) => {
+                let reason = fault.to_string();
+                (fault, reason)
+            }
+            reason = cancelled => (ToolFault::Cancelled(reason.clone()), reason),
+        };
+        self.cancel(&reason);
+        Err(fault)
+    }
+
+    fn cancel(&mut self, reason: &str) {
+        self.done = true;
+        if self.instance.pending().remove(&self.id).is_some() {
+            let params = format!(
+                "{{\"requestId\":{},\"reason\":{}}}",
+                self.id,
+                wire::quote(reason)
+            );
+            self.instance
+                .notify("notifications/cancelled", &[params.into()]);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.done {
+            self.cancel("the caller has gone");
+        }
+    }
+}
+
+/// Reads what the server says until it ends.
+async fn read(instance: Arc<Instance>, mut lines: LineIn) {
+    let mut exit = instance.child.exit();
+    let why = loop {
+        tokio::select! {
+            biased;
+            line = lines.next() => match line {
+                Ok(Some(line)) => take(&instance, line),
+                // A server without a voice is of no use, even if it lives.
+                Ok(None) => {
+                    instance.child.end();
+                    let status = tokio::time::timeout(
+                        Duration::from_secs(2),
+                        exit.wait_for(Option::is_some),
+                    )
+                    .await;
+                    break match status.ok().and_then(Result::ok).and_then(|exit| exit.clone()) {
+                        Some(exit) => exit.to_string(),
+                        None => "closed its output".to_owned(),
+                    };
+                }
+                Err(error) => break format!("its output cannot be read: {error}"),
+            },
+            status = exit.wait_for(Option::is_some) => {
+                let status = status
+                    .ok()
+                    .and_then(|exit| exit.as_ref().map(ToString::to_string))
+                    .unwrap_or_else(|| "its keeper has gone".to_owned());
+                // A forgotten child may hold the pipe open: what the server
+                // said before it ended still counts, but not for long.
+                let rest = async {
+                    while let Ok(Some(line)) = lines.next().await {
+                        take(&instance, line);
+                    }
+                };
+                let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+                break status;
+            }
+        }
+    };
+    instance.close(why);
+    instance.child.end();
+}
+
+fn take(instance: &Arc<Instance>, line: Line) {
+    let line = match line {
+        Line::Whole(line) => line,
+        Line::TooLong { id, bytes } => {
+            let fault = ToolFault::Oversized {
+                bytes,
+                limit: MAX_LINE,
+            };
+            match id {
+                Some(id) => instance.answer(&id, Err(fault)),
+                None => instance.remark(&format!("sent a line of {bytes} bytes without an id")),
+            }
+            return;
+        }
+    };
+    match wire::parse(&line) {
+        Ok(Message::Response { id, body }) => instance.answer(&id, Ok(body)),
+        Ok(Message::Notification { method, params }) => notified(instance, &method, params),
+        Ok(Message::Request { id, method, params }) => {
+            questions::receive(instance, id, method, params);
+        }
+        Err(Malformed::NotRpc { id: Some(id), why }) => {
+            instance.answer(&id, Err(ToolFault::Malformed(why.to_owned())));
+        }
+        Err(Malformed::NotRpc { id: None, why }) => instance.remark(&format!("sent a line: {why}")),
+        Err(Malformed::NotJson) => instance.remark("sent a line that is not JSON"),
+    }
+}
+
+fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
+    match (method, params) {
+        ("notifications/progress", Some(params)) => {
+            let waiting = params
+                .get("progressToken")
+                .and_then(|token| token.text().parse::<u64>().ok());
+            let caller = waiting.and_then(|id| {
+                let pending = instance.pending();
+                let waiting = pending.get(&id)?;
+                waiting.clock.touch(Instant::now());
+                waiting.caller.clone()
+            });
+            if let Some(caller) = caller {
+                caller.progress(&params);
+            }
+        }
+        (
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed",
+            _,
+        ) => instance.changes.send_modify(|count| *count += 1),
+        ("notifications/resources/updated", Some(params)) => {
+            instance.tell(Event::ResourceUpdated {
+                server: instance.server.clone(),
+                run: lock(&instance.run).clone(),
+                params,
+            });
+        }
+        ("notifications/message", Some(params)) => {
+            let callers = instance.lane.callers();
+            if callers.is_empty() {
+                instance.tell(Event::Log {
+                    server: instance.server.clone(),
+                    run: lock(&instance.run).clone(),
+                    params,
+                });
+            } else {
+                for caller in callers {
+                    caller.log(&params);
+                }
+            }
+        }
+        ("notifications/elicitation/complete", Some(params)) => {
+            instance.tell(Event::ElicitationComplete {
+                server: instance.server.clone(),
+                run: lock(&instance.run).clone(),
+                params,
+            });
+        }
+        ("notifications/cancelled", Some(params)) => {
+            if let Some(id) = params.get("requestId")
+                && let Some(task) = lock(&instance.questions).remove(id.text())
+            {
+                task.abort();
+            }
+        }
+        // Acknowledgements of our subscriptions, and what a later version of
+        // the protocol may add: nothing that a call depends on.
+        _ => {}
+    }
+}
+
+/// A poisoned lock means that a task panicked between two steps that cannot
+/// leave the value half-changed.
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

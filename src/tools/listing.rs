@@ -1,0 +1,163 @@
+//! What a server offers, gathered page by page.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use super::{
+    handshake,
+    instance::Instance,
+    outgoing,
+};
+use crate::{
+    domain::{Capabilities, Era, Fingerprint, ToolFault},
+    ports::Listing,
+    wire::{self, Body, Node, Raw},
+};
+
+/// More pages than this are a server that does not end.
+const MAX_PAGES: usize = 1_000;
+
+/// More entries than this are not a catalogue.
+const MAX_ENTRIES: usize = 100_000;
+
+/// Everything that the server offers.
+pub(super) async fn everything(
+    instance: &Arc<Instance>,
+    limit: Duration,
+) -> Result<Listing, ToolFault> {
+    let Some(greeting) = instance.greeting.get() else {
+        return Err(ToolFault::NotStarted("it was never greeted".to_owned()));
+    };
+    let tools = tools(instance, limit).await?;
+    let mut prompts = Vec::new();
+    let mut resources = Vec::new();
+    let mut templates = Vec::new();
+    if greeting.has("prompts") {
+        prompts = pages(instance, "prompts/list", "prompts", limit).await?;
+    }
+    if greeting.has("resources") {
+        resources = pages(instance, "resources/list", "resources", limit).await?;
+        // Some servers have resources but never heard of templates.
+        templates = pages(
+            instance,
+            "resources/templates/list",
+            "resourceTemplates",
+            limit,
+        )
+        .await
+        .unwrap_or_default();
+    }
+    Ok(Listing {
+        server: instance.server.clone(),
+        era: greeting.era,
+        capabilities: greeting.capabilities.clone(),
+        info: greeting.info.clone(),
+        instructions: greeting.instructions.clone(),
+        tools,
+        prompts,
+        resources,
+        templates,
+    })
+}
+
+/// The tools, whose definitions the instance is then judged by.
+pub(super) async fn tools(
+    instance: &Arc<Instance>,
+    limit: Duration,
+) -> Result<Vec<Raw>, ToolFault> {
+    let offers = instance
+        .greeting
+        .get()
+        .is_some_and(|greeting| greeting.has("tools"));
+    let tools = if offers {
+        pages(instance, "tools/list", "tools", limit).await?
+    } else {
+        Vec::new()
+    };
+    let found = tools
+        .iter()
+        .filter_map(|tool| {
+            let name = tool.get("name")?;
+            let print = fingerprint(tool)?;
+            Some((Arc::from(name.as_str()?.as_ref()), print))
+        })
+        .collect();
+    *instance
+        .definitions
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+    Ok(tools)
+}
+
+/// The fingerprint of a whole definition: keys sorted, numbers as written.
+pub(super) fn fingerprint(definition: &Raw) -> Option<Fingerprint> {
+    let node = Node::parse(definition.text()).ok()?;
+    Some(Fingerprint(
+        *blake3::hash(node.canonical().as_bytes()).as_bytes(),
+    ))
+}
+
+async fn pages(
+    instance: &Arc<Instance>,
+    method: &str,
+    key: &'static str,
+    limit: Duration,
+) -> Result<Vec<Raw>, ToolFault> {
+    let mut found = Vec::new();
+    let mut cursor: Option<Raw> = None;
+    let mut seen = HashSet::new();
+    for _ in 0..MAX_PAGES {
+        let mut members = Vec::new();
+        if let Some(cursor) = &cursor {
+            members.push(format!("\"cursor\":{}", cursor.text()));
+        }
+        match instance.era() {
+            Era::Legacy => {}
+            Era::Modern => members.push(format!(
+                "\"_meta\":{}",
+                outgoing::own_meta(Capabilities::default())
+            )),
+        }
+        let params = if members.is_empty() {
+            Vec::new()
+        } else {
+            vec![format!("{{{}}}", members.join(",")).into()]
+        };
+        let page = match instance.request(method, &params, limit).await? {
+            Body::Result(page) => page,
+            Body::Error(error) => {
+                return Err(ToolFault::Protocol(format!(
+                    "`{method}` failed: {}",
+                    handshake::message(&error)
+                )));
+            }
+        };
+        let Some(entries) = page.get(key) else {
+            return Err(ToolFault::Protocol(format!(
+                "its answer to `{method}` has no `{key}`"
+            )));
+        };
+        for entry in wire::elements(entries.text()) {
+            if found.len() >= MAX_ENTRIES {
+                return Err(ToolFault::Protocol(format!(
+                    "`{method}` gives more than {MAX_ENTRIES} entries"
+                )));
+            }
+            found.push(entries.part(entry).detached());
+        }
+        cursor = page
+            .get("nextCursor")
+            .filter(|cursor| cursor.as_str().is_some());
+        match &cursor {
+            None => return Ok(found),
+            Some(cursor) if !seen.insert(cursor.text().to_owned()) => {
+                return Err(ToolFault::Protocol(format!(
+                    "`{method}` gives the same page again and again"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Err(ToolFault::Protocol(format!(
+        "`{method}` does not end after {MAX_PAGES} pages"
+    )))
+}

@@ -1,0 +1,152 @@
+//! The tool servers: which instances run, and for whom.
+//!
+//! One instance per server feeds the catalogue; the first run that calls the
+//! server takes it over, later runs get one of their own, and when a run ends so
+//! do its instances. A server marked as shared has one for everybody. Starting
+//! is single-flight and backs off from a server that does not come up; whatever
+//! happens to one server stays with it.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use tokio::sync::{broadcast, watch};
+
+use super::{
+    child::Launch,
+    feed::feed,
+    instance::lock,
+    server::{Health, Server, ready},
+};
+use crate::{
+    domain::{Era, RunId, ServerName, ToolFault},
+    ports::{Boxed, Caller, Event, Listing, Seat, Tools},
+};
+
+/// One registered server.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// Its name.
+    pub name: ServerName,
+    /// How it is started.
+    pub launch: Launch,
+    /// Whether runs share an instance.
+    pub shared: bool,
+    /// Its era, if the operator says.
+    pub era: Option<Era>,
+    /// From the start of the process to the first list of tools.
+    pub start: Duration,
+}
+
+/// Gets every complete listing of a server.
+pub type Listener = Arc<dyn Fn(Listing) + Send + Sync>;
+
+/// See the module.
+pub struct Pool {
+    servers: BTreeMap<ServerName, Arc<Server>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Pool {
+    /// Starts the catalogue instances of all servers in the background.
+    #[must_use]
+    pub fn start(
+        registered: Vec<Registered>,
+        keeper: &Path,
+        events: &broadcast::Sender<Event>,
+        listener: &Listener,
+    ) -> Arc<Self> {
+        let stop = watch::Sender::new(false);
+        let servers: BTreeMap<_, _> = registered
+            .into_iter()
+            .map(|registered| {
+                let name = registered.name.clone();
+                let server = Server::new(registered, keeper, events.clone());
+                (name, Arc::new(server))
+            })
+            .collect();
+        for server in servers.values() {
+            tokio::spawn(feed(server.clone(), listener.clone(), stop.subscribe()));
+        }
+        Arc::new(Self { servers, stop })
+    }
+
+    /// How the servers are.
+    #[must_use]
+    pub fn health(&self, lines: usize) -> Vec<Health> {
+        self.servers
+            .values()
+            .map(|server| server.health(lines))
+            .collect()
+    }
+
+    /// Ends every instance and waits until they are gone, for at most `limit`.
+    pub async fn close(&self, limit: Duration) {
+        let _ = self.stop.send(true);
+        let mut ends = Vec::new();
+        for server in self.servers.values() {
+            for instance in server.live() {
+                instance.end("tollgate stops");
+                ends.push(instance.child.gone());
+            }
+        }
+        let all = async {
+            for mut gone in ends {
+                let _ = gone.wait_for(Option::is_some).await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, all).await;
+    }
+}
+
+impl Tools for Pool {
+    fn seat<'a>(
+        &'a self,
+        server: &'a ServerName,
+        run: &'a RunId,
+        caller: &'a Arc<dyn Caller>,
+    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>> {
+        Box::pin(async move {
+            let Some(server) = self.servers.get(server) else {
+                return Err(ToolFault::NotStarted(format!(
+                    "there is no server `{server}`"
+                )));
+            };
+            if *self.stop.borrow() {
+                return Err(ToolFault::NotStarted("tollgate is stopping".to_owned()));
+            }
+            let instance = server.seat(run, caller).await?;
+            Ok(Arc::new(instance) as Arc<dyn Seat>)
+        })
+    }
+
+    fn seated(&self, server: &ServerName, run: &RunId) -> Option<Arc<dyn Seat>> {
+        let server = self.servers.get(server)?;
+        let instance = if server.registered.shared {
+            server.catalogue.try_lock().ok()?.clone()
+        } else {
+            server.of_run(run)
+        };
+        ready(instance?).map(|instance| Arc::new(instance) as Arc<dyn Seat>)
+    }
+
+    fn roots_changed(&self, run: &RunId) {
+        for server in self.servers.values() {
+            match server.of_run(run) {
+                Some(instance) if instance.era() == Era::Legacy => {
+                    instance.notify("notifications/roots/list_changed", &[]);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    fn end_run(&self, run: &RunId) {
+        for server in self.servers.values() {
+            let instance = server.of_run(run);
+            lock(&server.runs).remove(run);
+            if let Some(instance) = instance {
+                instance.end("its run is over");
+            }
+        }
+    }
+}
+

@@ -1,0 +1,242 @@
+//! Running one call in one instance, in the terms of its era.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    deadline::Deadline,
+    instance::{Instance, lock},
+    lane::Open,
+    outgoing, questions, subscribe,
+};
+use crate::{
+    domain::{Era, Fingerprint, Subject, ToolFault},
+    ports::{Answer, Boxed, Caller, Job, Permit, Question, Reply, Seat, Spent},
+    wire::{self, Body, Edit, Parts, Raw},
+};
+
+/// Rounds of questions after which a server does not mean to finish.
+const MAX_ROUNDS: usize = 10;
+
+impl Seat for Arc<Instance> {
+    fn era(&self) -> Era {
+        Instance::era(self)
+    }
+
+    fn definition(&self, tool: &str) -> Option<Fingerprint> {
+        self.definitions
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(tool)
+            .copied()
+    }
+
+    fn run<'a>(&'a self, permit: Permit, job: Job) -> Boxed<'a, (Spent, Result<Reply, ToolFault>)> {
+        Box::pin(async move {
+            let spent = permit.spend();
+            let reply = run(self, &job).await;
+            (spent, reply)
+        })
+    }
+}
+
+async fn run(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
+    *lock(&instance.host) = Some(job.caller.clone());
+    match (&job.subject, instance.era()) {
+        (Subject::Subscribe(uri), Era::Modern) => return subscribe::add(instance, uri).await,
+        (Subject::Unsubscribe(uri), Era::Modern) => return subscribe::remove(instance, uri).await,
+        (Subject::Subscribe(_) | Subject::Unsubscribe(_), Era::Legacy)
+        | (
+            Subject::Tool(_) | Subject::Prompt(_) | Subject::Resource(_) | Subject::Completion(_),
+            _,
+        ) => {}
+    }
+    match instance.era() {
+        Era::Legacy => {
+            set_log_level(instance, job.caller.as_ref()).await;
+            let body = round(instance, job, &[]).await?;
+            Ok(plain(body))
+        }
+        Era::Modern => rounds(instance, job).await,
+    }
+}
+
+fn plain(body: Body) -> Reply {
+    match body {
+        Body::Result(result) => Reply::Result(result),
+        Body::Error(error) => Reply::Error(error),
+    }
+}
+
+/// One request and its answer.
+async fn round(
+    instance: &Arc<Instance>,
+    job: &Job,
+    extra: &[(&'static str, Bytes)],
+) -> Result<Body, ToolFault> {
+    let _turn = tokio::select! {
+        turn = instance.lane.turn() => turn,
+        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
+    };
+    let ticket = instance.open(
+        Some(job.caller.clone()),
+        Deadline::new(job.idle, job.total),
+    )?;
+    let _running = instance.lane.enter(
+        ticket.id,
+        Open {
+            caller: job.caller.clone(),
+            clock: ticket.clock().clone(),
+        },
+    );
+    let params = outgoing::params(
+        &job.subject,
+        job.params.as_ref(),
+        instance.era(),
+        job.caller.as_ref(),
+        job.caller.wants_progress().then_some(ticket.id),
+        extra,
+    );
+    let line = wire::request_line(&ticket.id.to_string(), job.subject.method(), &params);
+    // A server that does not read its input must not fill our memory.
+    let bytes = line.iter().map(Bytes::len).sum();
+    let sent = match instance.out.room(bytes).await {
+        Some(room) => instance.out.send_with(line, Some(room)),
+        None => false,
+    };
+    if !sent {
+        return Err(instance.gone().await);
+    }
+    ticket.wait(Some(&job.caller)).await
+}
+
+/// A call to a server of the stateless era, through its questions if the agent
+/// cannot carry them itself.
+async fn rounds(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
+    let mut extra: Vec<(&'static str, Bytes)> = Vec::new();
+    for _ in 0..MAX_ROUNDS {
+        let result = match round(instance, job, &extra).await? {
+            Body::Result(result) => result,
+            Body::Error(error) => return Ok(Reply::Error(error)),
+        };
+        let kind = result.get("resultType");
+        match kind.as_ref().and_then(Raw::as_str) {
+            None | Some(Cow::Borrowed("complete")) => return Ok(Reply::Result(result)),
+            Some(kind) if kind == "input_required" => {}
+            Some(kind) => {
+                return Err(ToolFault::Protocol(format!(
+                    "its answer is of the type `{kind}`, which nobody asked for"
+                )));
+            }
+        }
+        match job.caller.era() {
+            Era::Modern => return Ok(Reply::Asks(label_all(instance, &result))),
+            Era::Legacy => extra = answers(instance, job.caller.as_ref(), &result).await?,
+        }
+    }
+    Err(ToolFault::Protocol(format!(
+        "it still asks after {MAX_ROUNDS} rounds"
+    )))
+}
+
+/// Puts each question of a server to an agent of the handshake era.
+async fn answers(
+    instance: &Arc<Instance>,
+    caller: &dyn Caller,
+    result: &Raw,
+) -> Result<Vec<(&'static str, Bytes)>, ToolFault> {
+    let mut extra = Vec::new();
+    if let Some(state) = result.get("requestState") {
+        extra.push(("requestState", state.bytes().clone()));
+    }
+    let Some(asked) = result.get("inputRequests") else {
+        // Nothing to ask: the server wants the call again, a little later.
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        return Ok(extra);
+    };
+    let mut responses: Vec<String> = Vec::new();
+    for (key, request) in wire::members(asked.text()) {
+        let request = asked.part(request);
+        let method: Box<str> = request
+            .get("method")
+            .and_then(|method| method.as_str().map(|m| m.as_ref().into()))
+            .unwrap_or_default();
+        let params = request.get("params");
+        if !questions::can_answer(caller.capabilities(), &method, params.as_ref()) {
+            return Err(ToolFault::Protocol(format!(
+                "it asks with `{method}`, which the agent's client does not offer"
+            )));
+        }
+        let answer = caller
+            .ask(Question {
+                server: instance.server.clone(),
+                params: questions::labelled(&instance.server, &method, params),
+                method,
+            })
+            .await;
+        match answer {
+            Answer::Result(answer) => responses.push(format!("{key}:{}", answer.text())),
+            // No answer to a question is not an error: the server asks again or
+            // goes on without.
+            Answer::Error(_) => {}
+            Answer::Gone => {
+                return Err(ToolFault::Cancelled("the agent has gone".to_owned()));
+            }
+        }
+    }
+    let responses = format!("{{{}}}", responses.join(","));
+    extra.push(("inputResponses", responses.into()));
+    Ok(extra)
+}
+
+/// Names the server in every question that passes on its own.
+fn label_all(instance: &Instance, result: &Raw) -> Raw {
+    let Some(asked) = result.get("inputRequests") else {
+        return result.clone();
+    };
+    let mut members: Vec<String> = Vec::new();
+    for (key, request) in wire::members(asked.text()) {
+        let request = asked.part(request);
+        let method = request.get("method");
+        let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
+        let mut edit = Edit::new(&request);
+        if let Some(params) =
+            questions::labelled(&instance.server, &method, request.get("params"))
+        {
+            edit.set("params", params.bytes().clone());
+        }
+        let request: Parts = edit.parts();
+        members.push(format!(
+            "{key}:{}",
+            String::from_utf8_lossy(&request.concat())
+        ));
+    }
+    let mut edit = Edit::new(result);
+    edit.set("inputRequests", format!("{{{}}}", members.join(",")));
+    edit.raw()
+}
+
+/// A server of the handshake era is told the level that its caller wants.
+async fn set_log_level(instance: &Arc<Instance>, caller: &dyn Caller) {
+    let Some(level) = caller.log_level() else {
+        return;
+    };
+    let logs = instance
+        .greeting
+        .get()
+        .is_some_and(|greeting| greeting.has("logging"));
+    let told = {
+        let mut told = lock(&instance.log_level);
+        let same = told.as_deref() == Some(level.as_str());
+        *told = Some(level.clone());
+        same
+    };
+    if logs && !told {
+        let params = format!("{{\"level\":{}}}", wire::quote(&level));
+        // A server that refuses the level still serves the call.
+        let _ = instance
+            .request("logging/setLevel", &[params.into()], Duration::from_secs(3))
+            .await;
+    }
+}

@@ -1,0 +1,357 @@
+//! One registered server: its instances, and how it has behaved.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify, broadcast},
+    time::Instant,
+};
+
+use super::{
+    child::Child,
+    handshake::{self, Hint},
+    instance::{Instance, lock},
+    listing,
+    pool::Registered,
+};
+use crate::{
+    domain::{Capabilities, Era, RunId, ToolFault},
+    ports::{Caller, Event},
+};
+
+/// The first wait after a failed start; it doubles up to the last.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// An instance that lived this long did not fail to start.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// What the pool tells of a server, for people.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Health {
+    /// Its name.
+    pub server: String,
+    /// In one word.
+    pub state: &'static str,
+    /// How it speaks, once it has.
+    pub era: Option<Era>,
+    /// Running instances.
+    pub instances: usize,
+    /// Why it last ended or could not be started.
+    pub trouble: Option<String>,
+    /// Seconds until the next try, while it backs off.
+    pub retry_in: Option<u64>,
+    /// The end of its stderr.
+    pub stderr: Vec<String>,
+}
+
+/// See the module.
+pub(super) struct Server {
+    pub(super) registered: Registered,
+    /// The instance that feeds the catalogue.
+    pub(super) catalogue: AsyncMutex<Option<Arc<Instance>>>,
+    pub(super) runs: Mutex<HashMap<RunId, Cell>>,
+    /// Wakes who feeds the catalogue.
+    pub(super) look: Notify,
+    keeper: PathBuf,
+    events: broadcast::Sender<Event>,
+    record: Arc<Mutex<Record>>,
+}
+
+/// The instance of one run, started once however many calls want it.
+pub(super) type Cell = Arc<AsyncMutex<Option<Arc<Instance>>>>;
+
+#[derive(Default)]
+struct Record {
+    failures: u32,
+    not_before: Option<Instant>,
+    trouble: Option<String>,
+    last_words: Vec<String>,
+    era: Option<Era>,
+    /// What the last run's agent declared: a server that is started ahead of
+    /// the next run is told the same.
+    declare: Capabilities,
+    live: Vec<Weak<Instance>>,
+}
+
+/// An instance that has been greeted and has not ended.
+pub(super) fn ready(instance: Arc<Instance>) -> Option<Arc<Instance>> {
+    (instance.ended().is_none() && instance.greeting.get().is_some()).then_some(instance)
+}
+
+impl Server {
+    pub(super) fn new(
+        registered: Registered,
+        keeper: &Path,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        let record = Record {
+            era: registered.era,
+            ..Record::default()
+        };
+        Self {
+            registered,
+            catalogue: AsyncMutex::default(),
+            runs: Mutex::default(),
+            look: Notify::new(),
+            keeper: keeper.to_owned(),
+            events,
+            record: Arc::new(Mutex::new(record)),
+        }
+    }
+
+    /// The instance that serves this run.
+    pub(super) async fn seat(
+        &self,
+        run: &RunId,
+        caller: &Arc<dyn Caller>,
+    ) -> Result<Arc<Instance>, ToolFault> {
+        let declare = caller.capabilities();
+        if self.registered.shared {
+            return self.catalogue().await;
+        }
+        let cell = lock(&self.runs).entry(run.clone()).or_default().clone();
+        let mut place = cell.lock().await;
+        if let Some(instance) = place.clone().and_then(ready) {
+            return Ok(instance);
+        }
+        lock(&self.record).declare = declare;
+        let instance = match self.adopt(run, declare).await {
+            Some(instance) => instance,
+            None => {
+                let instance = self.launch(declare, Some(caller)).await?;
+                listing::tools(&instance, self.registered.start).await?;
+                *lock(&instance.run) = Some(run.clone());
+                instance
+            }
+        };
+        *lock(&instance.host) = Some(caller.clone());
+        *place = Some(instance.clone());
+        // A run that ended while its instance started must not leave it behind.
+        if !lock(&self.runs).contains_key(run) {
+            instance.end("its run is over");
+        }
+        Ok(instance)
+    }
+
+    /// The instance that feeds the catalogue, started if needed.
+    pub(super) async fn catalogue(&self) -> Result<Arc<Instance>, ToolFault> {
+        let mut place = self.catalogue.lock().await;
+        if let Some(instance) = place.clone().and_then(ready) {
+            return Ok(instance);
+        }
+        let declare = lock(&self.record).declare;
+        let instance = self.launch(declare, None).await?;
+        listing::tools(&instance, self.registered.start).await?;
+        *place = Some(instance.clone());
+        self.look.notify_one();
+        Ok(instance)
+    }
+
+    /// The instance of a run, if it has one now.
+    pub(super) fn of_run(&self, run: &RunId) -> Option<Arc<Instance>> {
+        let cell = lock(&self.runs).get(run).cloned()?;
+        let instance = cell.try_lock().ok()?.clone();
+        instance
+    }
+
+    /// The catalogue's instance, if no run has it and it was told the right
+    /// things.
+    async fn adopt(&self, run: &RunId, declare: Capabilities) -> Option<Arc<Instance>> {
+        let place = self.catalogue.lock().await;
+        let instance = ready(place.clone()?)?;
+        let fits = match instance.era() {
+            Era::Modern => true,
+            Era::Legacy => instance.declared == declare,
+        };
+        let mut owner = lock(&instance.run);
+        if !fits || owner.is_some() {
+            return None;
+        }
+        *owner = Some(run.clone());
+        drop(owner);
+        Some(instance)
+    }
+
+    /// Starts a process and meets it.
+    async fn launch(
+        &self,
+        declare: Capabilities,
+        host: Option<&Arc<dyn Caller>>,
+    ) -> Result<Arc<Instance>, ToolFault> {
+        if let Some(why) = self.backing_off() {
+            return Err(ToolFault::NotStarted(why));
+        }
+        let hint = lock(&self.record).era.map_or(Hint::Unknown, Hint::Known);
+        let mut met = self.meet(hint, declare, host).await;
+        // A server that leaves at the sight of the probe is asked the old way;
+        // one whose remembered era no longer fits is asked anew.
+        let again = match (&met, hint) {
+            (Err(ToolFault::Exited(_)), Hint::Unknown) => Some(Hint::Known(Era::Legacy)),
+            (Err(ToolFault::NotStarted(_)), Hint::Known(_)) if self.registered.era.is_none() => {
+                Some(Hint::Unknown)
+            }
+            (Ok(_) | Err(_), Hint::Unknown | Hint::Known(_)) => None,
+        };
+        if let Some(hint) = again {
+            met = self.meet(hint, declare, host).await;
+        }
+        match met {
+            Ok(instance) => {
+                let mut record = lock(&self.record);
+                record.era = Some(instance.era());
+                record.live.retain(|live| live.strong_count() > 0);
+                record.live.push(Arc::downgrade(&instance));
+                Ok(instance)
+            }
+            Err(fault) => {
+                let why = match fault {
+                    ToolFault::Exited(how) => format!("it ended during its start: {how}"),
+                    ToolFault::Idle(limit) | ToolFault::Overdue(limit) => {
+                        format!("it did not answer within {} s", limit.as_secs_f32())
+                    }
+                    ToolFault::NotStarted(why)
+                    | ToolFault::Malformed(why)
+                    | ToolFault::Cancelled(why)
+                    | ToolFault::Protocol(why) => why,
+                    ToolFault::Oversized { .. } => fault.to_string(),
+                };
+                lock(&self.record).failed(&why);
+                Err(ToolFault::NotStarted(why))
+            }
+        }
+    }
+
+    /// One process, one handshake. What does not come up is ended.
+    async fn meet(
+        &self,
+        hint: Hint,
+        declare: Capabilities,
+        host: Option<&Arc<dyn Caller>>,
+    ) -> Result<Arc<Instance>, ToolFault> {
+        let started = Child::spawn(&self.keeper, &self.registered.launch)
+            .await
+            .map_err(|error| {
+                ToolFault::NotStarted(match error.hint() {
+                    Some(hint) => format!("{error} ({hint})"),
+                    None => error.to_string(),
+                })
+            })?;
+        let instance = Instance::start(
+            self.registered.name.clone(),
+            started,
+            declare,
+            self.events.clone(),
+        )?;
+        *lock(&instance.host) = host.cloned();
+        tokio::spawn(remember_end(self.record.clone(), instance.clone()));
+        let greeted = handshake::greet(&instance, hint, declare, self.registered.start).await;
+        match greeted {
+            Ok(()) => Ok(instance),
+            Err(fault) => {
+                lock(&self.record).last_words = instance.child.stderr().tail(50);
+                instance.end("it could not be greeted");
+                Err(fault)
+            }
+        }
+    }
+
+    fn backing_off(&self) -> Option<String> {
+        let record = lock(&self.record);
+        let left = record.not_before?.checked_duration_since(Instant::now())?;
+        Some(format!(
+            "{} (tried {} times, next try in {} s)",
+            record.trouble.as_deref().unwrap_or("it keeps failing"),
+            record.failures,
+            left.as_secs() + 1
+        ))
+    }
+
+    /// How long until a start makes sense.
+    pub(super) fn wait(&self) -> Duration {
+        lock(&self.record)
+            .not_before
+            .and_then(|then| then.checked_duration_since(Instant::now()))
+            .unwrap_or(Duration::ZERO)
+    }
+
+    /// Every instance that has not ended.
+    pub(super) fn live(&self) -> Vec<Arc<Instance>> {
+        lock(&self.record)
+            .live
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|instance| instance.ended().is_none())
+            .collect()
+    }
+
+    /// How it is, with the last `lines` lines of its stderr.
+    pub(super) fn health(&self, lines: usize) -> Health {
+        let live = self.live();
+        let record = lock(&self.record);
+        let retry = record
+            .not_before
+            .and_then(|then| then.checked_duration_since(Instant::now()));
+        let stderr = match live.last() {
+            Some(instance) => instance.child.stderr().tail(lines),
+            None => {
+                let skip = record.last_words.len().saturating_sub(lines);
+                record.last_words.iter().skip(skip).cloned().collect()
+            }
+        };
+        Health {
+            server: self.registered.name.to_string(),
+            state: match (live.is_empty(), retry.is_some(), record.trouble.is_some()) {
+                (false, _, _) => "running",
+                (true, true, _) => "backing off",
+                (true, false, true) => "ended",
+                (true, false, false) => "starting",
+            },
+            era: record.era,
+            instances: live.len(),
+            trouble: record.trouble.clone(),
+            retry_in: retry.map(|left| left.as_secs() + 1),
+            stderr,
+        }
+    }
+}
+
+impl Record {
+    fn failed(&mut self, why: &str) {
+        let wait = FIRST_WAIT
+            .saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX))
+            .min(LAST_WAIT);
+        self.failures += 1;
+        self.not_before = Some(Instant::now() + wait);
+        self.trouble = Some(why.to_owned());
+    }
+}
+
+/// Writes down how an instance ended. One that fell over right after its start
+/// counts as a start that failed.
+async fn remember_end(record: Arc<Mutex<Record>>, instance: Arc<Instance>) {
+    let begun = Instant::now();
+    let mut ended = instance.watch_end();
+    let why = match ended.wait_for(Option::is_some).await {
+        Ok(why) => why.clone().unwrap_or_default(),
+        Err(_) => return,
+    };
+    let greeted = instance.greeting.get().is_some();
+    let mut record = lock(&record);
+    record.last_words = instance.child.stderr().tail(50);
+    if instance.was_ended() || !greeted {
+        return;
+    }
+    if begun.elapsed() < SETTLED {
+        record.failed(&why);
+    } else {
+        record.failures = 0;
+        record.not_before = None;
+        record.trouble = Some(why);
+    }
+}
