@@ -50,6 +50,7 @@ mod linux {
     };
     const GRACE_SLICES: u32 = 20;
     const KILL_ROUNDS: u32 = 50;
+    const EMPTY_LOOKS: u32 = 2;
 
     pub(super) fn end_all(entries: &[String]) -> Swept {
         let mut seen = BTreeSet::new();
@@ -62,11 +63,18 @@ mod linux {
         seen.extend(found.iter().map(|survivor| survivor.pid.as_raw_pid()));
         wait_for(&found, GRACE_SLICES);
 
+        let mut empty_looks = 0;
         for _ in 0..KILL_ROUNDS {
             found = find(entries);
             if found.is_empty() {
-                break;
+                // A process in the middle of an exec shows no environment: one look is no proof.
+                empty_looks += 1;
+                if empty_looks == EMPTY_LOOKS {
+                    break;
+                }
+                continue;
             }
+            empty_looks = 0;
             for survivor in &found {
                 survivor.send(Signal::KILL);
             }
