@@ -77,8 +77,8 @@ async fn a_server_holds_its_three_pipes_and_no_other_descriptor_of_the_daemon() 
         .spawn()
         .unwrap();
     // An answer: nothing that was open while it loaded is open any more.
-    plain.stdin.as_ref().unwrap().write_all(b"x").unwrap();
-    plain.stdout.as_ref().unwrap().read_exact(&mut [0]).unwrap();
+    plain.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    plain.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     let leaked = descriptors(plain.id());
     let keeper: i32 = server.child.keeper().try_into().unwrap();
     let mut found = survivors(&server.marker);
