@@ -17,4 +17,5 @@ pub mod domain;
 pub mod gate;
 pub mod lines;
 pub mod ports;
+pub mod tools;
 pub mod wire;

@@ -3,10 +3,7 @@
 //! Two limits: without any sign of life, and in all. While a person is being
 //! asked the clock stands still: their time is not the tool's.
 
-use std::{
-    sync::Mutex,
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 

@@ -12,14 +12,10 @@ use crate::domain::Era;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
 /// Runs until the pool closes.
-pub(super) async fn feed(
-    server: Arc<Server>,
-    listener: Listener,
-    mut stop: watch::Receiver<bool>,
-) {
+pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watch::Receiver<bool>) {
     tokio::select! {
         () = keep(&server, &listener) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => {}
     }
 }
 
@@ -44,7 +40,7 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
                 Err(fault) => instance.remark(&format!("could not be listed: it {fault}")),
             }
             tokio::select! {
-                _ = ended.wait_for(Option::is_some) => break,
+                () = async { drop(ended.wait_for(Option::is_some).await) } => break,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         break;

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,13 +21,13 @@ use tokio::{
 };
 
 use super::{
-    child::Child,
+    child::{Child, Started},
     deadline::{Clock, Deadline},
     lane::Lane,
     questions,
 };
 use crate::{
-    domain::{Era, Fingerprint, RunId, ServerName, ToolFault},
+    domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::{Caller, Event},
     wire::{self, Body, Malformed, Message, Raw},
@@ -39,6 +39,9 @@ pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 /// After its end was reported, what a server still had to say.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// After its output ended, how long its exit status may take.
+const LAST_STATUS: Duration = Duration::from_secs(2);
+
 /// See the module.
 pub(super) struct Instance {
     pub(super) server: ServerName,
@@ -47,6 +50,8 @@ pub(super) struct Instance {
     pub(super) out: LineOut,
     pub(super) child: Child,
     pub(super) lane: Lane,
+    /// What it was told that the agent can be asked.
+    pub(super) declared: Capabilities,
     pub(super) greeting: OnceLock<Greeting>,
     pub(super) definitions: RwLock<HashMap<Arc<str>, Fingerprint>>,
     /// Whom a question goes to while no call is open.
@@ -64,6 +69,8 @@ pub(super) struct Instance {
     /// Why it ended, once it has.
     ended: watch::Sender<Option<String>>,
     questions: Mutex<HashMap<String, tokio::task::AbortHandle>>,
+    /// Ended by us, not by itself.
+    told_to_end: AtomicBool,
 }
 
 /// What a server said when we met.
@@ -92,13 +99,16 @@ impl Instance {
     /// Takes a started child over and begins to read it.
     pub(super) fn start(
         server: ServerName,
-        mut child: Child,
+        started: Started,
+        declared: Capabilities,
         events: broadcast::Sender<Event>,
     ) -> Result<Arc<Self>, ToolFault> {
         let failed = |error: std::io::Error| ToolFault::NotStarted(error.to_string());
-        let (stdin, stdout) = child.take_pipes().ok_or_else(|| {
-            ToolFault::NotStarted("its pipes were taken before".to_owned())
-        })?;
+        let Started {
+            stdin,
+            stdout,
+            child,
+        } = started;
         let out = LineOut::new(Sink::from_fd(stdin).map_err(failed)?);
         let lines = LineIn::new(Source::from_fd(stdout).map_err(failed)?, MAX_LINE);
         let instance = Arc::new(Self {
@@ -107,6 +117,7 @@ impl Instance {
             out,
             child,
             lane: Lane::default(),
+            declared,
             greeting: OnceLock::new(),
             definitions: RwLock::default(),
             host: Mutex::default(),
@@ -119,6 +130,7 @@ impl Instance {
             changes: watch::Sender::new(0),
             ended: watch::Sender::new(None),
             questions: Mutex::default(),
+            told_to_end: AtomicBool::new(false),
         });
         tokio::spawn(read(instance.clone(), lines));
         Ok(instance)
@@ -148,8 +160,14 @@ impl Instance {
 
     /// Ends it: no more input, then the keeper ends what does not leave.
     pub(super) fn end(&self, why: &str) {
+        self.told_to_end.store(true, Ordering::Relaxed);
         self.close(why.to_owned());
         self.child.end();
+    }
+
+    /// Whether it was ended by us.
+    pub(super) fn was_ended(&self) -> bool {
+        self.told_to_end.load(Ordering::Relaxed)
     }
 
     /// Sends a notification.
@@ -290,7 +308,10 @@ impl Ticket {
     }
 
     /// Waits for the answer, the deadline, or the caller's cancel.
-    pub(super) async fn wait(mut self, caller: Option<&Arc<dyn Caller>>) -> Result<Body, ToolFault> {
+    pub(super) async fn wait(
+        mut self,
+        caller: Option<&Arc<dyn Caller>>,
+    ) -> Result<Body, ToolFault> {
         let cancelled = async {
             match caller {
                 Some(caller) => caller.cancelled().await,
@@ -339,7 +360,8 @@ impl Drop for Ticket {
 
 /// Reads what the server says until it ends.
 async fn read(instance: Arc<Instance>, mut lines: LineIn) {
-    let mut exit = instance.child.exit();
+    let status = exited(&instance);
+    tokio::pin!(status);
     let why = loop {
         tokio::select! {
             biased;
@@ -348,23 +370,13 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
                 // A server without a voice is of no use, even if it lives.
                 Ok(None) => {
                     instance.child.end();
-                    let status = tokio::time::timeout(
-                        Duration::from_secs(2),
-                        exit.wait_for(Option::is_some),
-                    )
-                    .await;
-                    break match status.ok().and_then(Result::ok).and_then(|exit| exit.clone()) {
-                        Some(exit) => exit.to_string(),
-                        None => "closed its output".to_owned(),
-                    };
+                    break tokio::time::timeout(LAST_STATUS, &mut status)
+                        .await
+                        .unwrap_or_else(|_| "closed its output".to_owned());
                 }
                 Err(error) => break format!("its output cannot be read: {error}"),
             },
-            status = exit.wait_for(Option::is_some) => {
-                let status = status
-                    .ok()
-                    .and_then(|exit| exit.as_ref().map(ToString::to_string))
-                    .unwrap_or_else(|| "its keeper has gone".to_owned());
+            status = &mut status => {
                 // A forgotten child may hold the pipe open: what the server
                 // said before it ended still counts, but not for long.
                 let rest = async {
@@ -379,6 +391,15 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
     };
     instance.close(why);
     instance.child.end();
+}
+
+/// How its process ended, in words.
+async fn exited(instance: &Instance) -> String {
+    let mut exit = instance.child.exit();
+    match exit.wait_for(Option::is_some).await {
+        Ok(status) => status.as_ref().map(ToString::to_string).unwrap_or_default(),
+        Err(_) => "its keeper has gone".to_owned(),
+    }
 }
 
 fn take(instance: &Arc<Instance>, line: Line) {

@@ -98,9 +98,8 @@ impl Lane {
                 let mut calls = open.values();
                 let first = calls.next()?;
                 let one_call = open.len() == 1;
-                let one_user = calls.all(|other| {
-                    other.caller.connection() == first.caller.connection()
-                });
+                let one_user =
+                    calls.all(|other| other.caller.connection() == first.caller.connection());
                 if one_call || (one_user && since.elapsed() >= GRACE) {
                     return Some(first.clone());
                 }

@@ -2,11 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use super::{
-    handshake,
-    instance::Instance,
-    outgoing,
-};
+use super::{handshake, instance::Instance, outgoing};
 use crate::{
     domain::{Capabilities, Era, Fingerprint, ToolFault},
     ports::Listing,

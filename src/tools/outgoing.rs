@@ -105,10 +105,7 @@ fn meta(
 /// What every request of the stateless era carries.
 pub(super) fn modern(capabilities: Capabilities) -> [(&'static str, String); 3] {
     [
-        (
-            keys::PROTOCOL_VERSION,
-            wire::quote(keys::MODERN_VERSION),
-        ),
+        (keys::PROTOCOL_VERSION, wire::quote(keys::MODERN_VERSION)),
         (keys::CLIENT_INFO, client_info()),
         (keys::CLIENT_CAPABILITIES, declared(capabilities)),
     ]
@@ -134,10 +131,13 @@ pub(super) fn client_info() -> String {
 /// What we declare on behalf of an agent.
 pub(super) fn declared(capabilities: Capabilities) -> String {
     let mut out: Vec<String> = Vec::new();
-    let modes: Vec<&str> = [(capabilities.form, "\"form\":{}"), (capabilities.url, "\"url\":{}")]
-        .into_iter()
-        .filter_map(|(declared, mode)| declared.then_some(mode))
-        .collect();
+    let modes: Vec<&str> = [
+        (capabilities.form, "\"form\":{}"),
+        (capabilities.url, "\"url\":{}"),
+    ]
+    .into_iter()
+    .filter_map(|(declared, mode)| declared.then_some(mode))
+    .collect();
     if !modes.is_empty() {
         out.push(format!("\"elicitation\":{{{}}}", modes.join(",")));
     }

@@ -97,6 +97,14 @@ impl Pool {
     }
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("servers", &self.servers.keys())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Tools for Pool {
     fn seat<'a>(
         &'a self,
@@ -149,4 +157,3 @@ impl Tools for Pool {
         }
     }
 }
-

@@ -46,10 +46,7 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     let answer = match caller {
         None => Answer::Gone,
         Some(caller) if !can_answer(caller.capabilities(), &method, params.as_ref()) => {
-            Answer::Error(error(
-                -32601,
-                "the agent's client does not offer this",
-            ))
+            Answer::Error(error(-32601, "the agent's client does not offer this"))
         }
         Some(caller) => {
             let clock = owner.as_ref().map(|open| open.clock.clone());
@@ -105,11 +102,7 @@ pub(super) fn can_answer(can: Capabilities, method: &str, params: Option<&Raw>) 
 }
 
 /// Puts the server's name before the text that the user will read.
-pub(super) fn labelled(
-    server: &ServerName,
-    method: &str,
-    params: Option<Raw>,
-) -> Option<Raw> {
+pub(super) fn labelled(server: &ServerName, method: &str, params: Option<Raw>) -> Option<Raw> {
     let params = params?;
     if method != "elicitation/create" {
         return Some(params);

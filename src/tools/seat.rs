@@ -79,10 +79,7 @@ async fn round(
         turn = instance.lane.turn() => turn,
         reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
     };
-    let ticket = instance.open(
-        Some(job.caller.clone()),
-        Deadline::new(job.idle, job.total),
-    )?;
+    let ticket = instance.open(Some(job.caller.clone()), Deadline::new(job.idle, job.total))?;
     let _running = instance.lane.enter(
         ticket.id,
         Open {
@@ -201,8 +198,7 @@ fn label_all(instance: &Instance, result: &Raw) -> Raw {
         let method = request.get("method");
         let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
         let mut edit = Edit::new(&request);
-        if let Some(params) =
-            questions::labelled(&instance.server, &method, request.get("params"))
+        if let Some(params) = questions::labelled(&instance.server, &method, request.get("params"))
         {
             edit.set("params", params.bytes().clone());
         }

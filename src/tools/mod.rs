@@ -1,0 +1,26 @@
+//! The tool side: tool servers as processes and as speakers of the protocol.
+
+pub mod child;
+mod deadline;
+pub mod exit;
+mod feed;
+mod handshake;
+mod instance;
+#[cfg(target_os = "linux")]
+pub mod keeper;
+mod lane;
+pub mod launch;
+mod listing;
+mod outgoing;
+mod pool;
+#[cfg(target_os = "linux")]
+mod procs;
+mod questions;
+mod seat;
+mod server;
+pub mod stderr;
+mod subscribe;
+pub mod sweep;
+
+pub use pool::{Listener, Pool, Registered};
+pub use server::Health;
