@@ -3,7 +3,7 @@
 //     node adapter.mjs PORT -- COMMAND ARGUMENT...
 //
 // Modern requests share one child, with ids and progress tokens rewritten so that clients cannot collide; each legacy
-// session has a child of its own. The adapter does what the HTTP binding demands and a stdio server never sees: Host and
+// session has a child of its own. `{child}` in an argument becomes the number of the child, for what two cannot share. The adapter does what the HTTP binding demands and a stdio server never sees: Host and
 // Origin, the mirrored headers, status codes, streams, sessions. It judges nothing else: what the child says goes out.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -24,9 +24,13 @@ if (!Number.isInteger(port) || separator !== 3 || command.length === 0) {
 }
 
 // A stdio server, one JSON message a line.
+let children = 0;
+
 class Child {
   constructor(onMessage, onEnd) {
-    this.process = spawn(command[0], command.slice(1), { stdio: ["pipe", "pipe", "inherit"] });
+    const number = String(++children);
+    const [program, ...args] = command.map((argument) => argument.replaceAll("{child}", number));
+    this.process = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
     this.ended = false;
     const end = (why) => {
       if (this.ended) return;
@@ -392,8 +396,8 @@ server.listen(port, "127.0.0.1", () => console.log(`listening on http://127.0.0.
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => {
-    const children = [modern.child, ...[...sessions.values()].map((session) => session.child)].filter(Boolean);
-    for (const child of children) child.close();
+    modern.child?.close();
+    for (const session of sessions.values()) session.child.close();
     server.close();
     server.closeAllConnections();
     // The children see the end of their input; the event loop ends when the last of them has gone.

@@ -1,6 +1,6 @@
 //! The tool server that the official conformance suite is run against: it offers, over stdio, every tool, prompt and
-//! resource the suite calls by name, in both protocol eras. `FIXTURE_ERA=legacy|modern` makes it speak one era only,
-//! for the runs where the broker has to bridge. It is not an example of a good tool server: it does what the suite asks.
+//! resource the suite calls by name, in both protocol eras. `--era=legacy|modern` (or `FIXTURE_ERA`) makes it speak one
+//! era only, for the runs where the broker has to bridge. It is not an example of a good tool server: it does what the suite asks.
 #![expect(
     deprecated,
     reason = "sampling, roots and logging are deprecated, and the suite tests them"
@@ -32,7 +32,7 @@ use crate::server::Fixture;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let era = Era::from_environment()?;
+    let era = Era::from_invocation()?;
     let (read, write) = stdio_pipes();
     let transport = EraGate::new(AsyncRwTransport::new_server(read, write), era);
     Fixture::new(era).serve(transport).await?.waiting().await?;
