@@ -31,7 +31,7 @@ for (const name of expected) {
 }
 if (scored.length !== Number(total)) problems.push(`the suite scores ${scored.length} scenarios, not ${total}`);
 
-const known = seen.size > 0 ? ` (${expected.size} expected failures)` : "";
+const known = expected.size > 0 ? ` (${expected.size} expected failures)` : "";
 console.log(`${passed}/${scored.length}${known}`);
 for (const problem of problems) console.error(`    ${problem}`);
 process.exitCode = problems.length === 0 ? 0 : 1;
