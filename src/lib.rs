@@ -13,4 +13,5 @@
 //! * edges: store, tools, agent, control
 //! * wiring: daemon, shim, cli, demo
 
+pub mod config;
 pub mod domain;
