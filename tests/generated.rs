@@ -2,6 +2,8 @@
 //!
 //! `TOLLGATE_BLESS=1 cargo test --test generated` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use serde_json::Value;

@@ -25,31 +25,34 @@ pub fn read(dir: &Path) -> Result<Sources, ConfigErrors> {
         Ok(absolute) if absolute.is_dir() => absolute,
         Ok(_) | Err(_) => {
             let message = "there is no configuration directory here";
-            return Err(ConfigErrors(vec![ConfigError {
-                hint: Some(
-                    "create it, or name another with --config DIR or TOLLGATE_CONFIG".into(),
-                ),
-                ..about(Code::NoDirectory, dir, message)
-            }]));
+            let mut errors = about(Code::NoDirectory, dir, message);
+            for error in &mut errors.0 {
+                error.hint =
+                    Some("create it, or name another with --config or TOLLGATE_CONFIG".into());
+            }
+            return Err(errors);
         }
     };
     let shown = |name: &Path| dir.strip_prefix(".").unwrap_or(dir).join(name);
     let mut errors = Vec::new();
+    let mut read_or_note = |path| {
+        read_file(path)
+            .map_err(|found: ConfigErrors| errors.extend(found.0))
+            .ok()
+    };
 
     let main = shown(Path::new("tollgate.toml"));
     // A link to nowhere is not an absent file: its rules would silently be gone.
     let main = match fs::symlink_metadata(&main) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Ok(_) | Err(_) => read_file(main).map_err(|error| errors.push(error)).ok(),
+        Ok(_) | Err(_) => read_or_note(main),
     };
-    let tools = list(&shown(Path::new("tools.d")))
-        .unwrap_or_else(|error| {
-            errors.push(error);
-            Vec::new()
-        })
-        .into_iter()
-        .filter_map(|path| read_file(path).map_err(|error| errors.push(error)).ok())
-        .collect();
+    let (paths, unlisted) = match list(&shown(Path::new("tools.d"))) {
+        Ok(paths) => (paths, Vec::new()),
+        Err(found) => (Vec::new(), found.0),
+    };
+    let tools = paths.into_iter().filter_map(read_or_note).collect();
+    errors.extend(unlisted);
 
     if errors.is_empty() {
         Ok(Sources {
@@ -63,7 +66,7 @@ pub fn read(dir: &Path) -> Result<Sources, ConfigErrors> {
 }
 
 /// The files of a drop-in directory, in lexical order.
-fn list(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+fn list(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
     let unreadable = |error: &std::io::Error| about(Code::Unreadable, dir, reason(error));
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -99,7 +102,7 @@ fn is_drop_in(name: &str) -> bool {
         && !stem.contains(".dpkg-")
 }
 
-fn read_file(path: PathBuf) -> Result<Source, ConfigError> {
+fn read_file(path: PathBuf) -> Result<Source, ConfigErrors> {
     let bytes =
         read_bytes(&path).map_err(|error| about(Code::Unreadable, &path, reason(&error)))?;
     match String::from_utf8(bytes) {
@@ -138,15 +141,15 @@ fn reason(error: &std::io::Error) -> String {
     format!("this cannot be read: {reason}")
 }
 
-fn about(code: Code, path: &Path, message: impl Into<String>) -> ConfigError {
-    ConfigError {
+fn about(code: Code, path: &Path, message: impl Into<String>) -> ConfigErrors {
+    ConfigErrors(vec![ConfigError {
         code,
         message: message.into(),
         label: None,
         hint: None,
         path: path.to_owned(),
         excerpt: None,
-    }
+    }])
 }
 
 #[cfg(test)]
