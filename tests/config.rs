@@ -269,3 +269,61 @@ fn a_byte_order_mark_and_windows_line_ends_are_read() {
     assert_eq!((excerpt.start.line, excerpt.start.column), (3, 1));
     assert_eq!(errors.as_slice().len(), 1);
 }
+
+/// Pieces that configurations are made of, to be put together in any order.
+const PIECES: [&str; 40] = [
+    "command",
+    "owner",
+    "args",
+    "env",
+    "tools",
+    "agents",
+    "token",
+    "tier",
+    "timeout",
+    "x",
+    "minimum",
+    "host",
+    "idle_exit",
+    "servers",
+    "é",
+    "\u{feff}",
+    "=",
+    "=",
+    "=",
+    ".",
+    ",",
+    "\n",
+    "\n",
+    "\n",
+    "\r\n",
+    "[",
+    "]",
+    "[[",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "\"\"\"",
+    " ",
+    "\"read\"",
+    "\"env:A\"",
+    "\"sk-EXAMPLEexample0000\"",
+    "3",
+    "-1e400",
+    "2027-02-01",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_text_breaks_the_decoder_or_its_messages(
+        main in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..40),
+        tools in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..40),
+    ) {
+        if let Err(errors) = load(&sources(Some(&main.concat()), &[("x", &tools.concat())])) {
+            assert!(!errors.as_slice().is_empty());
+            assert!(!errors.render(true).contains("sk-EXAMPLEexample0000"));
+            assert!(!serde_json::to_string(&errors).unwrap().contains("sk-EXAMPLEexample0000"));
+        }
+    }
+}

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::decode::{File, Problem};
 use super::error::{Code, quoted, suggest};
+use super::file::{File, Problem};
 use super::server::Draft;
 use super::tollgate_toml::{AgentDraft, AgentsDraft};
 
@@ -95,7 +95,7 @@ fn check_tokens(main: &File<'_>, agents: &[AgentDraft<'_>], servers: &[Draft<'_>
     for agent in agents.iter().filter(|agent| !agent.has_token) {
         let message = format!(
             "agent {} needs a token, because the agents have different rights",
-            agent.field.subject().trim_matches('`')
+            agent.field.subject()
         );
         main.report(
             agent

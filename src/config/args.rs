@@ -11,8 +11,9 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 
 use super::Place;
-use super::decode::{Field, Problem, Table, Vocabulary};
+use super::decode::{Field, Table, Vocabulary};
 use super::error::{Code, listed, quoted, suggest};
+use super::file::Problem;
 
 /// What one argument must be.
 #[derive(Debug, Clone, PartialEq)]
@@ -353,7 +354,8 @@ fn count(field: &Field<'_>) -> Option<Value> {
         _ => Value::Null,
     };
     if !value.is_u64() {
-        field.file.report(field.wrong_type("a whole number from 0"));
+        let message = format!("{} must be a whole number from 0", field.subject());
+        field.file.report(field.problem(Code::WrongType, message));
         return None;
     }
     Some(value)

@@ -4,195 +4,16 @@
 //! `None`; the caller goes on, so that one pass finds everything. What the keys
 //! mean is told in the files beside this one.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Code, ConfigError, Excerpt, Position, listed, quoted, suggest};
-use super::{Place, Source, duration, secret};
+use super::error::{Code, listed, quoted, suggest};
+use super::file::{File, Problem};
+use super::{Place, duration};
 use crate::domain::NameError;
-
-/// An error while it is being put together.
-#[derive(Debug)]
-pub(super) struct Problem {
-    code: Code,
-    message: String,
-    span: Option<Range<usize>>,
-    label: Option<String>,
-    hint: Option<String>,
-}
-
-impl Problem {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Problem {
-            code,
-            message: message.into(),
-            span: None,
-            label: None,
-            hint: None,
-        }
-    }
-
-    pub(super) fn at(mut self, span: Range<usize>) -> Self {
-        self.span = Some(span);
-        self
-    }
-
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// One file while it is decoded.
-#[derive(Debug)]
-pub(super) struct File<'a> {
-    source: &'a Source,
-    table: Spanned<DeTable<'a>>,
-    /// Lines that TOML itself could not read: what else is wrong there is noise.
-    broken_lines: Vec<usize>,
-    problems: RefCell<Vec<Problem>>,
-    places: RefCell<BTreeMap<String, Place>>,
-    secrets: RefCell<Vec<Range<usize>>>,
-}
-
-impl<'a> File<'a> {
-    pub(super) fn parse(source: &'a Source) -> Self {
-        let (table, syntax) = DeTable::parse_recoverable(&source.text);
-        let mut secrets: Vec<_> = secret::known_tokens(&source.text).collect();
-        find_secrets("", table.get_ref(), &mut secrets);
-        let mut broken_lines = Vec::new();
-        let mut problems: Vec<Problem> = Vec::new();
-        for error in syntax {
-            let span = error.span().unwrap_or_default();
-            let line = Position::of(&source.text, span.start).line;
-            // One slip makes the parser stumble several times; the first says it best.
-            if !broken_lines.contains(&line) {
-                broken_lines.push(line);
-                let (message, expected) = match error.message().split_once(", expected ") {
-                    Some((message, expected)) => (message, Some(format!("expected {expected}"))),
-                    None => (error.message(), None),
-                };
-                let problem = Problem::new(Code::Syntax, message).at(span);
-                problems.push(match expected {
-                    Some(expected) => problem.label(expected),
-                    None => problem,
-                });
-            }
-        }
-        File {
-            source,
-            table,
-            broken_lines,
-            problems: RefCell::new(problems),
-            places: RefCell::default(),
-            secrets: RefCell::new(secrets),
-        }
-    }
-
-    /// Whether TOML could read all of it. If not, what is missing proves nothing.
-    pub(super) fn is_whole(&self) -> bool {
-        self.broken_lines.is_empty()
-    }
-
-    pub(super) fn root(&'a self, words: &'static Vocabulary) -> Table<'a> {
-        Table::open(self, String::new(), self.table.get_ref(), words)
-    }
-
-    pub(super) fn report(&self, problem: Problem) {
-        let on_broken_line = problem.span.as_ref().is_some_and(|span| {
-            let line = Position::of(&self.source.text, span.start).line;
-            self.broken_lines.contains(&line)
-        });
-        let is_absence = match problem.code {
-            Code::MissingKey | Code::NoLaunch | Code::NoOwner => !self.is_whole(),
-            _ => false,
-        };
-        if !on_broken_line && !is_absence {
-            self.problems.borrow_mut().push(problem);
-        }
-    }
-
-    pub(super) fn place(&self, offset: usize) -> Place {
-        let Position { line, column } = Position::of(&self.source.text, offset);
-        Place {
-            path: self.source.path.clone(),
-            line,
-            column,
-        }
-    }
-
-    /// Hands over the places of all settings read so far.
-    pub(super) fn take_places(&self) -> BTreeMap<String, Place> {
-        self.places.take()
-    }
-
-    pub(super) fn into_errors(self) -> Vec<ConfigError> {
-        let text: Arc<str> = masked(&self.source.text, &self.secrets.into_inner()).into();
-        let path: PathBuf = self.source.path.clone();
-        let mut problems = self.problems.into_inner();
-        problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
-        problems
-            .into_iter()
-            .map(|problem| ConfigError {
-                code: problem.code,
-                message: problem.message,
-                label: problem.label,
-                hint: problem.hint,
-                path: path.clone(),
-                excerpt: problem.span.map(|bytes| Excerpt {
-                    start: Position::of(&self.source.text, bytes.start),
-                    end: Position::of(&self.source.text, bytes.end),
-                    bytes,
-                    text: text.clone(),
-                }),
-            })
-            .collect()
-    }
-}
-
-/// Marks every text that looks like a secret, wherever it stands: an error on
-/// the same line would print it.
-fn find_secrets(key: &str, table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {
-    fn look(key: &str, value: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize>>) {
-        match value.get_ref() {
-            DeValue::String(text) if secret::looks_secret(key, text) => found.push(value.span()),
-            DeValue::Array(values) => values.iter().for_each(|value| look(key, value, found)),
-            DeValue::Table(table) => find_secrets(key, table, found),
-            DeValue::String(_)
-            | DeValue::Integer(_)
-            | DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_) => {}
-        }
-    }
-    for (inner, value) in table {
-        look(&format!("{key}.{}", inner.get_ref()), value, found);
-    }
-}
-
-/// The text with the given parts made unreadable, every byte offset and line kept.
-fn masked(text: &str, secrets: &[Range<usize>]) -> String {
-    text.char_indices()
-        .flat_map(|(at, c)| {
-            let hidden = secrets.iter().any(|range| range.contains(&at))
-                && !matches!(c, '"' | '\'' | '\n' | '\r');
-            let (shown, times) = if hidden { ('*', c.len_utf8()) } else { (c, 1) };
-            std::iter::repeat_n(shown, times)
-        })
-        .collect()
-}
 
 /// The keys of one kind of table.
 #[derive(Debug)]
@@ -214,6 +35,11 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// The table that a whole file is.
+    pub(super) fn root(file: &'a File<'a>, words: &'static Vocabulary) -> Self {
+        Table::open(file, String::new(), file.entries(), words)
+    }
+
     /// Opens a table and reports the keys that it cannot have.
     fn open(
         file: &'a File<'a>,
@@ -282,8 +108,7 @@ impl<'a> Field<'a> {
         } else {
             format!("{table}.{name}")
         };
-        let place = file.place(key.span().start);
-        file.places.borrow_mut().insert(path.clone(), place);
+        file.note_place(&path, key.span().start);
         Field {
             file,
             path,
@@ -318,7 +143,7 @@ impl<'a> Field<'a> {
 
     /// Keeps the value out of every excerpt.
     pub(super) fn hide(&self) {
-        self.file.secrets.borrow_mut().push(self.value.span());
+        self.file.hide(self.value.span());
     }
 
     pub(super) fn wrong_type(&self, wanted: &str) -> Problem {
@@ -412,10 +237,15 @@ impl<'a> Field<'a> {
 
     /// One of a few words.
     pub(super) fn word<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text()?;
-        let found = words.iter().find(|(word, _)| *word == text);
+        let names = || words.iter().map(|(word, _)| *word);
+        let DeValue::String(text) = self.value() else {
+            let problem = self.wrong_type("a word");
+            self.file
+                .report(problem.hint(format!("it can be {}", listed(names()))));
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| word == text);
         if found.is_none() {
-            let names = || words.iter().map(|(word, _)| *word);
             let message = format!("{} cannot be {}", self.subject, quoted(text));
             let problem = self
                 .problem(Code::UnknownWord, message)

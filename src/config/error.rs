@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use serde::ser::SerializeMap;
 
+use super::secret;
+
 macro_rules! codes {
     ($($name:ident $id:literal $explanation:literal;)*) => {
         /// The kind of a configuration error; stable, so that it can be looked up.
@@ -169,9 +171,12 @@ impl ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 /// A piece of a file as part of a message: in backticks, control characters
-/// made visible, cut where nobody reads on.
+/// made visible, cut where nobody reads on, secrets left out.
 pub(super) fn quoted(text: &str) -> String {
     const LIMIT: usize = 60;
+    if secret::looks_secret("", text) {
+        return "`***`".to_owned();
+    }
     let mut shown = String::new();
     for c in text.chars().take(LIMIT) {
         if matches!(c, '"' | '\'' | '\\') {

@@ -5,8 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::de::DeValue;
 
-use super::decode::{Field, Problem, Table};
+use super::decode::{Field, Table};
 use super::error::{Code, quoted};
+use super::file::Problem;
 use super::secret::{self, Reading, SecretRef};
 
 /// How a tool server is started.

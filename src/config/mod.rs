@@ -11,6 +11,7 @@ mod args;
 mod decode;
 mod duration;
 mod error;
+mod file;
 mod files;
 mod form;
 mod launch;
@@ -37,7 +38,7 @@ pub use tollgate_toml::{Agent, Agents};
 pub use tool::ToolRule;
 
 use crate::domain::ServerName;
-use decode::File;
+use file::File;
 
 /// The text of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]

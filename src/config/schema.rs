@@ -22,17 +22,22 @@ pub fn tools_schema() -> Value {
 /// Draft 7, because that is what the TOML language servers understand in full.
 fn schema_of<T: JsonSchema>() -> Value {
     SchemaSettings::draft07()
-        .with_transform(RecursiveTransform(without_null))
+        .with_transform(RecursiveTransform(for_authors))
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value()
 }
 
-/// TOML has no null: an optional key is left out.
-fn without_null(schema: &mut Schema) {
+/// What Rust's types and comments bring along and an author of TOML does not
+/// need: null (an optional key is left out), the widths of numbers, line breaks.
+fn for_authors(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
+    object.remove("format");
+    if let Some(Value::String(description)) = object.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {

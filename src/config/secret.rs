@@ -74,11 +74,15 @@ pub(super) fn looks_secret(key: &str, value: &str) -> bool {
     if value.split(|c| !is_token(c)).any(has_known_form) || has_password(value) {
         return true;
     }
+    names_secret(key) && is_random(value)
+}
+
+/// Whether the name of a setting says that its value is one.
+pub(super) fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
     ["TOKEN", "SECRET", "KEY", "PASSWORD", "PASSWD"]
         .iter()
         .any(|word| key.contains(word))
-        && is_random(value)
 }
 
 /// The parts of a text that have the form of a well-known kind of token, as

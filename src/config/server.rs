@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::decode::{Field, File, Named, Problem, Table, Vocabulary};
+use super::decode::{Field, Named, Table, Vocabulary};
 use super::error::{Code, quoted};
+use super::file::{File, Problem};
 use super::launch::{self, Launch};
 use super::tool::{self, ToolRule};
 use super::{Place, Source, duration};
@@ -77,6 +78,8 @@ pub struct Server {
     pub era: Era,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// Where the file begins.
+    pub place: Place,
     /// Where each setting of the file stands.
     pub places: Places,
 }
@@ -187,7 +190,7 @@ pub(super) fn name_of(source: &Source, file: &File<'_>) -> Option<ServerName> {
 }
 
 pub(super) fn decode<'a>(file: &'a File<'a>, name: &ServerName, dir: &Path) -> Draft<'a> {
-    let root = file.root(&ROOT);
+    let root = Table::root(file, &ROOT);
     let timeouts = decode_timeouts(&root);
     let launch = launch::decode(&root, dir);
     let owner = decode_owner(&root, name);
@@ -237,6 +240,7 @@ pub(super) fn decode<'a>(file: &'a File<'a>, name: &ServerName, dir: &Path) -> D
             instances: instances.unwrap_or(Instances::PerRun),
             era: era.unwrap_or(Era::Auto),
             timeouts,
+            place: file.place(0),
             places: Places(file.take_places()),
         }),
         _ => None,
@@ -278,19 +282,22 @@ fn decode_owner(root: &Table<'_>, name: &ServerName) -> Option<Owner> {
 
 fn decode_timeouts(root: &Table<'_>) -> Timeouts {
     let default = Timeouts::default();
-    let read = |key: &str| root.get(key).and_then(|field| field.duration());
-    let timeouts = Timeouts {
-        call: read("timeout").unwrap_or(default.call),
-        total: read("total_timeout").unwrap_or(default.total),
-        start: read("start_timeout").unwrap_or(default.start),
+    let total = match root.get("total_timeout") {
+        // What cannot be read was reported, and limits nothing in the checks that follow.
+        Some(field) => field.duration().unwrap_or(Duration::MAX),
+        None => default.total,
     };
     // Only what the author wrote can be wrong: a short total tightens the default.
-    if let Some(field) = root.get("timeout") {
-        check_reachable(&field, timeouts.call, timeouts.total);
-    }
+    let call = root.get("timeout").and_then(|field| {
+        let call = field.duration()?;
+        check_reachable(&field, call, total);
+        Some(call)
+    });
+    let start = root.get("start_timeout").and_then(|field| field.duration());
     Timeouts {
-        call: timeouts.call.min(timeouts.total),
-        ..timeouts
+        call: call.unwrap_or(default.call).min(total),
+        total,
+        start: start.unwrap_or(default.start),
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Place;
-use super::decode::{Field, File, Named, Problem, Vocabulary};
+use super::decode::{Field, Named, Table, Vocabulary};
 use super::error::{Code, quoted};
+use super::file::{File, Problem};
 use super::secret::{self, Reading, SecretRef};
 use super::server;
 use crate::domain::{AgentName, Owner, ServerName};
@@ -99,7 +100,7 @@ pub(super) fn decode<'a>(file: Option<&'a File<'a>>) -> Main<'a> {
             idle_exit: Some(IDLE_EXIT),
         };
     };
-    let root = file.root(&ROOT);
+    let root = Table::root(file, &ROOT);
     let agents = match root.get("agents") {
         None => AgentsDraft::Anyone,
         Some(field) => AgentsDraft::Listed(

@@ -110,8 +110,8 @@ pub(super) fn offer(field: &Field<'_>) -> Option<Offer> {
                 let problem = field
                     .problem(Code::UnknownWord, format!("{} is not a tier", quoted(text)))
                     .hint(
-                        "tiers are read, reversible, consequential, irreversible (or 0 to 3); \
-                         ask: a person decides on every call; off: not offered",
+                        "tiers are read, reversible, consequential, irreversible (0 to 3); \
+                         `ask` has a person decide on every call, `off` hides the tool",
                     );
                 match suggest(text, words) {
                     Some(meant) => problem.label(format!("did you mean `{meant}`?")),
