@@ -13,6 +13,7 @@
 //! * edges: store, tools, agent, control
 //! * wiring: daemon, shim, cli, demo
 
+pub mod config;
 pub mod domain;
 pub mod gate;
 pub mod lines;

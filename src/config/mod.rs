@@ -1,0 +1,181 @@
+//! The configuration: texts in, one validated generation out.
+//!
+//! [`load`] is pure: it reads no file, no clock and no environment, and finds
+//! every error in one pass over all files. [`read`] fetches the texts.
+//!
+//! A key is known or it is an error; nothing is skipped. What a setting means
+//! for a call is decided elsewhere: here it only becomes a type.
+
+mod access;
+mod args;
+mod decode;
+mod duration;
+mod error;
+mod file;
+mod files;
+mod form;
+mod launch;
+mod render;
+mod schema;
+mod secret;
+mod server;
+mod tollgate_toml;
+mod tool;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use args::ArgRule;
+pub use duration::show as show_duration;
+pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position};
+pub use files::read;
+pub use launch::{EnvValue, Launch};
+pub use schema::{tollgate_schema, tools_schema};
+pub use secret::SecretRef;
+pub use server::{Era, Instances, Places, Prefix, Server, Timeouts};
+pub use tollgate_toml::{Agent, Agents};
+pub use tool::ToolRule;
+
+use crate::domain::ServerName;
+use file::File;
+
+/// The text of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file, as it is shown to the user.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: String,
+}
+
+/// The texts of a configuration directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The directory, absolute: what relative commands and paths start from.
+    pub dir: PathBuf,
+    /// `tollgate.toml`, which may be missing.
+    pub main: Option<Source>,
+    /// The files of `tools.d/`, in lexical order.
+    pub tools: Vec<Source>,
+}
+
+/// Where a setting stands, for answers to "why".
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file, as it is shown to the user.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// A fingerprint of the texts: equal texts, equal generation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Over the names and the contents; the directory itself does not count.
+    fn of(sources: &Sources) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for source in sources.main.iter().chain(&sources.tools) {
+            let name = source.path.file_name().unwrap_or_default();
+            part(name.as_encoded_bytes());
+            part(source.text.as_bytes());
+        }
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// One validated version of the whole configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// What it was made from.
+    pub digest: Digest,
+    /// Who may connect.
+    pub agents: Agents,
+    /// The tool servers, in order of their names.
+    pub servers: Vec<Server>,
+    /// How long a daemon that was started on demand stays without work; none
+    /// when it stays for good.
+    pub idle_exit: Option<Duration>,
+}
+
+/// Turns texts into a generation.
+///
+/// # Errors
+/// Everything that is wrong in any of the files, in the order of files and lines.
+pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
+    let main = sources.main.as_ref().map(File::parse);
+    let tools: Vec<(&Source, File<'_>)> = sources
+        .tools
+        .iter()
+        .map(|source| (source, File::parse(source)))
+        .collect();
+
+    let tollgate_toml::Main { agents, idle_exit } = tollgate_toml::decode(main.as_ref());
+    let names: Vec<Option<ServerName>> = tools
+        .iter()
+        .map(|(source, file)| server::name_of(source, file))
+        .collect();
+    let drafts: Vec<server::Draft<'_>> = tools
+        .iter()
+        .zip(&names)
+        .filter_map(|((_, file), name)| Some(server::decode(file, name.as_ref()?, &sources.dir)))
+        .collect();
+
+    // What the files say of each other can be judged only where all of it could be read.
+    let all_whole = main.iter().all(File::is_whole) && tools.iter().all(|(_, f)| f.is_whole());
+    if all_whole && names.iter().all(Option::is_some) {
+        access::check(main.as_ref(), &agents, &drafts);
+    }
+
+    let servers: Option<Vec<Server>> = drafts.into_iter().map(|draft| draft.server).collect();
+    let agents = agents.finish();
+    let errors: Vec<ConfigError> = main
+        .into_iter()
+        .chain(tools.into_iter().map(|(_, file)| file))
+        .flat_map(File::into_errors)
+        .collect();
+    match (servers, agents) {
+        (Some(mut servers), Some(agents)) if errors.is_empty() => {
+            servers.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(Generation {
+                digest: Digest::of(sources),
+                agents,
+                servers,
+                idle_exit,
+            })
+        }
+        _ => Err(ConfigErrors(errors)),
+    }
+}
