@@ -13,4 +13,13 @@
 //! * edges: store, tools, agent, control
 //! * wiring: daemon, shim, cli, demo
 
+#[cfg(not(unix))]
+compile_error!("tollgate passes descriptors over unix sockets: it serves Linux, and macOS in part");
+
+pub mod cli;
+pub mod clock;
+pub mod control;
+pub mod daemon;
 pub mod domain;
+pub mod ids;
+pub mod shim;
