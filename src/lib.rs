@@ -20,3 +20,13 @@ pub mod lines;
 pub mod ports;
 pub mod tools;
 pub mod wire;
+#[cfg(not(unix))]
+compile_error!("tollgate passes descriptors over unix sockets: it serves Linux, and macOS in part");
+
+pub mod cli;
+pub mod clock;
+pub mod control;
+pub mod daemon;
+pub mod domain;
+pub mod ids;
+pub mod shim;

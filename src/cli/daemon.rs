@@ -1,0 +1,65 @@
+//! `tollgate daemon`: the broker in the foreground, as a service.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::daemon::{
+    self, Failure, FailureKind, Ground, IDLE_EXIT, Options, Place, Ready, Service,
+};
+
+/// Run the broker in the foreground, as a service
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Started by a shim, which waits on stdin for the report
+    #[arg(long, hide = true)]
+    autostarted: bool,
+}
+
+pub(super) fn run<S, B>(place: Place, args: &Args, build: B) -> Result<(), Failure>
+where
+    S: Service,
+    B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+{
+    log_to_stderr("info");
+    let ready = if args.autostarted {
+        Ready::inherited().map_err(|cause| Failure::io("can't leave the shim", &cause))?
+    } else {
+        Ready::nobody_waits()
+    };
+    let idle_exit = match args.autostarted {
+        true => Some(idle_exit()?),
+        false => None,
+    };
+    let options = Options { idle_exit };
+    daemon::runtime()?.block_on(daemon::run(place, options, ready, build))
+}
+
+/// Standard error is the service manager's log, or `daemon.log` below the state.
+pub(super) fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let logged = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .try_init();
+    // Somebody else has set up the log; then it goes there.
+}
+
+fn idle_exit() -> Result<Duration, Failure> {
+    const NAME: &str = "TOLLGATE_IDLE_EXIT";
+    let Some(text) = std::env::var_os(NAME) else {
+        return Ok(IDLE_EXIT);
+    };
+    text.to_str()
+        .and_then(|text| text.parse().ok())
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            Failure::new(
+                FailureKind::Usage,
+                format!("{NAME} is `{}`, not a number of seconds", text.display()),
+            )
+        })
+}

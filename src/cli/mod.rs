@@ -1,0 +1,161 @@
+//! The command line: one file per command. Prints what others know; decides
+//! nothing.
+
+mod completions;
+mod daemon;
+mod out;
+mod servers;
+mod status;
+mod stdio;
+mod stop_daemon;
+mod tools;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::control::proto::VERSION;
+use crate::control::{Question, Reply, Request, client};
+use crate::daemon::{Door, Failure, Ground, Place, Service, connect};
+use out::Out;
+
+/// The gate between AI agents and the tools they use.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version = VERSION, after_help = EXIT_CODES)]
+struct Args {
+    /// The directory that holds tollgate.toml and tools.d/
+    #[arg(long, value_name = "DIR", global = true)]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Stdio(stdio::Args),
+    Daemon(daemon::Args),
+    Tools(tools::Args),
+    Servers(servers::Args),
+    StopDaemon(stop_daemon::Args),
+    Completions(completions::Args),
+}
+
+const EXIT_CODES: &str = "\
+Without a command: what runs, who is connected, what happened last.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 proof needed.";
+
+/// Runs the command that the arguments name. `build` makes the broker for those
+/// that carry one.
+pub fn main<S, B>(build: B) -> ExitCode
+where
+    S: Service,
+    B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+{
+    let outcome = match Args::try_parse() {
+        Ok(args) => dispatch(args, build),
+        Err(error) => return out::clap(&error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble::Failure(failure)) => {
+            out::complain(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+        // Whoever read our output has seen enough.
+        Err(Trouble::Output(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(Trouble::Output(cause)) => {
+            out::complain(&Failure::io("can't write the output", &cause));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch<S, B>(args: Args, build: B) -> Result<(), Trouble>
+where
+    S: Service,
+    B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+{
+    let place = || Place::find(args.config.as_deref());
+    match args.command {
+        None => status::run(&place()?, &mut Out::stdout()),
+        Some(Command::Stdio(stdio)) => Ok(stdio::run(place()?, &stdio, build)?),
+        Some(Command::Daemon(daemon)) => Ok(daemon::run(place()?, &daemon, build)?),
+        Some(Command::Tools(tools)) => tools::run(&place()?, &tools, &mut Out::stdout()),
+        Some(Command::Servers(servers)) => servers::run(&place()?, &servers, &mut Out::stdout()),
+        Some(Command::StopDaemon(stop)) => stop_daemon::run(&place()?, &stop, &mut Out::stdout()),
+        Some(Command::Completions(shell)) => completions::run(&shell, &mut Out::stdout()),
+    }
+}
+
+/// Why a command ends badly.
+#[derive(Debug)]
+enum Trouble {
+    /// It could not do its work.
+    Failure(Failure),
+    /// It could not say so.
+    Output(io::Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Trouble::Failure(failure)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(cause: io::Error) -> Self {
+        Trouble::Output(cause)
+    }
+}
+
+/// Asks the daemon, which has to run.
+fn ask(place: &Place, question: Question) -> Result<Reply, Failure> {
+    ask_if_running(place, question)?.ok_or_else(|| {
+        Failure::fault("tollgate is not running")
+            .hint("an agent's `tollgate stdio` starts it, or `tollgate daemon`")
+    })
+}
+
+/// Asks the daemon; nothing if none runs. Never starts one.
+fn ask_if_running(place: &Place, question: Question) -> Result<Option<Reply>, Failure> {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Ok(None);
+    };
+    let reply = client::ask(&daemon, &place.config_text(), Request::Ask(question))?;
+    Ok(Some(reply))
+}
+
+/// The daemon answered something that wasn't asked.
+fn beside_the_point() -> Failure {
+    Failure::fault("the daemon answers another question than was asked")
+        .hint("end it with `tollgate stop-daemon`")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_may_be_named_before_and_after_the_command() {
+        for line in [
+            ["tollgate", "--config", "/c", "tools"],
+            ["tollgate", "tools", "--config", "/c"],
+        ] {
+            let args = Args::try_parse_from(line).unwrap();
+            assert_eq!(args.config.unwrap(), PathBuf::from("/c"));
+        }
+    }
+}

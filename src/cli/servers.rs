@@ -1,0 +1,92 @@
+//! `tollgate servers`: the tool servers, and the last words of one.
+
+use std::io;
+
+use super::out::Out;
+use super::{Trouble, ask, beside_the_point};
+use crate::control::proto::ServerRow;
+use crate::control::{Question, Reply};
+use crate::daemon::Place;
+use crate::domain::ServerName;
+
+/// List the tool servers; with a name, what one of them said last
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One server, with the end of its stderr and how it last ended
+    #[arg(value_parser = ServerName::parse)]
+    name: Option<ServerName>,
+
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let question = match &args.name {
+        Some(name) => Question::Server { name: name.clone() },
+        None => Question::Servers,
+    };
+    match ask(place, question)? {
+        Reply::Servers(servers) if args.json => {
+            for server in &servers {
+                out.json(server)?;
+            }
+            Ok(())
+        }
+        Reply::Servers(servers) => {
+            if servers.is_empty() {
+                out.line("no servers: register one in tools.d/")?;
+            }
+            Ok(server_table(&servers, out)?)
+        }
+        Reply::Server(server) if args.json => Ok(out.json(&server)?),
+        Reply::Server(server) => Ok(portrait(&server, out)?),
+        Reply::Status(_) | Reply::Tools(_) | Reply::Stopping { .. } => {
+            Err(beside_the_point().into())
+        }
+    }
+}
+
+pub(super) fn server_table(servers: &[ServerRow], out: &mut Out) -> io::Result<()> {
+    let rows: Vec<_> = servers
+        .iter()
+        .map(|server| {
+            vec![
+                server.name.to_string(),
+                server.state.clone(),
+                format!("{} tools", server.tools),
+                format!("{} running", server.instances),
+                format!("owner {}", server.owner),
+                server.era.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    out.table(&rows)
+}
+
+fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
+    out.line(&server.name)?;
+    let unknown = || "unknown".to_owned();
+    out.table(&[
+        vec!["state".into(), server.state.clone()],
+        vec!["owner".into(), server.owner.to_string()],
+        vec![
+            "protocol".into(),
+            server.era.clone().unwrap_or_else(unknown),
+        ],
+        vec!["tools".into(), server.tools.to_string()],
+        vec!["running".into(), server.instances.to_string()],
+        vec![
+            "last end".into(),
+            server.last_exit.clone().unwrap_or_else(|| "none".into()),
+        ],
+    ])?;
+    if server.stderr_tail.is_empty() {
+        return out.line("nothing on its stderr");
+    }
+    out.line("the end of its stderr:")?;
+    for line in &server.stderr_tail {
+        out.line(format_args!("  | {line}"))?;
+    }
+    Ok(())
+}

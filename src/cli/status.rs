@@ -1,0 +1,68 @@
+//! Bare `tollgate`: one screen.
+
+use super::out::Out;
+use super::servers::server_table;
+use super::{Trouble, ask_if_running, beside_the_point};
+use crate::control::proto::Status;
+use crate::control::{Question, Reply};
+use crate::daemon::Place;
+
+pub(super) fn run(place: &Place, out: &mut Out) -> Result<(), Trouble> {
+    match ask_if_running(place, Question::Status)? {
+        None => Ok(not_running(place, out)?),
+        Some(Reply::Status(status)) => Ok(screen(&status, out)?),
+        Some(Reply::Tools(_) | Reply::Servers(_) | Reply::Server(_) | Reply::Stopping { .. }) => {
+            Err(beside_the_point().into())
+        }
+    }
+}
+
+fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
+    out.line("tollgate is not running")?;
+    out.line(format_args!("  configuration  {}", place.config.display()))?;
+    out.line(format_args!("  state          {}", place.state.display()))?;
+    out.line("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`")
+}
+
+fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
+    let Status {
+        version,
+        pid,
+        up_since,
+        config,
+        generation,
+        agents,
+        servers,
+        latest,
+    } = status;
+    out.line(format_args!(
+        "tollgate {version} is running since {up_since:.0} (process {pid})"
+    ))?;
+    out.line(format_args!(
+        "  configuration  {config}, generation {generation}"
+    ))?;
+    out.line(format_args!("agents: {}", agents.len()))?;
+    let rows: Vec<_> = agents
+        .iter()
+        .map(|agent| {
+            vec![
+                agent.name.to_string(),
+                agent.owner.to_string(),
+                agent.run.clone(),
+                format!("{} calls", agent.calls),
+                format!("since {:.0}", agent.since),
+            ]
+        })
+        .collect();
+    out.table(&rows)?;
+    out.line(format_args!("servers: {}", servers.len()))?;
+    server_table(servers, out)?;
+    out.line("latest:")?;
+    for happening in latest {
+        out.line(format_args!("  {:.0}  {}", happening.at, happening.what))?;
+    }
+    if latest.is_empty() {
+        out.line("  nothing yet")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! `tollgate stop-daemon`: the daemon leaves in order; done when it has left.
+
+use std::time::Duration;
+
+use super::out::Out;
+use super::{Trouble, beside_the_point};
+use crate::control::{Reply, Request, client};
+use crate::daemon::{Door, Failure, Holder, Place, connect};
+
+/// Stop the daemon in order: open calls are answered, agents are told
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+/// Longer than the daemon's own graces together.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(place: &Place, _args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Ok(out.line("tollgate is not running")?);
+    };
+    let asked = client::ask(&daemon, &place.config_text(), Request::StopDaemon);
+    let pid = match asked.map_err(|error| by_force(place, error.into()))? {
+        Reply::Stopping { pid } => pid,
+        Reply::Status(_) | Reply::Tools(_) | Reply::Servers(_) | Reply::Server(_) => {
+            return Err(beside_the_point().into());
+        }
+    };
+    client::wait_for_end(&daemon, PATIENCE).map_err(|cause| {
+        by_force(
+            place,
+            Failure::io(format_args!("process {pid} does not end"), &cause),
+        )
+    })?;
+    Ok(out.line(format_args!("stopped the daemon (process {pid})"))?)
+}
+
+fn by_force(place: &Place, failure: Failure) -> Failure {
+    match Holder::read(place) {
+        Some(holder) => failure.hint(format!(
+            "`kill {0}` asks it once more, `kill -9 {0}` ends it; no record is lost either way",
+            holder.pid
+        )),
+        None => failure,
+    }
+}

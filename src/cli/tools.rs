@@ -1,0 +1,49 @@
+//! `tollgate tools`: every tool, its tier, and whether agents see it.
+
+use super::out::Out;
+use super::{Trouble, ask, beside_the_point};
+use crate::control::{Question, Reply};
+use crate::daemon::Place;
+
+/// List the tools with their tiers
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let tools = match ask(place, Question::Tools)? {
+        Reply::Tools(tools) => tools,
+        Reply::Status(_) | Reply::Servers(_) | Reply::Server(_) | Reply::Stopping { .. } => {
+            return Err(beside_the_point().into());
+        }
+    };
+    if args.json {
+        for tool in &tools {
+            out.json(tool)?;
+        }
+        return Ok(());
+    }
+    if tools.is_empty() {
+        out.line("no tools: register a server in tools.d/")?;
+    }
+    let rows: Vec<_> = tools
+        .into_iter()
+        .map(|tool| {
+            let tier = if tool.offered {
+                tool.tier.to_string()
+            } else {
+                "off".to_owned()
+            };
+            vec![
+                tool.name,
+                tier,
+                format!("{} of {}", tool.tool, tool.server),
+                tool.note.unwrap_or_default(),
+            ]
+        })
+        .collect();
+    Ok(out.table(&rows)?)
+}

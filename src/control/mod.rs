@@ -1,0 +1,12 @@
+//! The control protocol: what the command line asks the daemon.
+//!
+//! One JSON line each way over the control socket. The words are in `proto`;
+//! `client` asks, `serve` answers. Who may connect, and where the socket is,
+//! is the business of `daemon`.
+
+pub mod client;
+pub mod proto;
+pub(crate) mod serve;
+
+pub use client::ClientError;
+pub use proto::{Question, Refused, RefusedCode, Reply, Request};

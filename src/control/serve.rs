@@ -1,0 +1,149 @@
+//! The daemon's end of one connection of the control socket.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+use super::proto::{Answer, Envelope, PROTOCOL, Refused, RefusedCode, Reply, Request, VERSION};
+
+/// A request is a line of at most this many bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// How long an answer may wait to be read.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One asker: reads what it asks and writes what it is answered.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    stream: BufReader<UnixStream>,
+}
+
+impl Conversation {
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// The next request; nothing when the asker has left.
+    pub(crate) async fn next(
+        &mut self,
+        config: &str,
+    ) -> io::Result<Option<Result<Request, Refused>>> {
+        let mut line = Vec::new();
+        (&mut self.stream)
+            .take(LIMIT)
+            .read_until(b'\n', &mut line)
+            .await?;
+        if line.len() as u64 == LIMIT {
+            return Err(io::Error::other("the request is too long"));
+        }
+        Ok((!line.is_empty()).then(|| read(&line, config)))
+    }
+
+    /// Answers the last request.
+    pub(crate) async fn reply(&mut self, result: Result<Reply, Refused>) -> io::Result<()> {
+        let answer = match result {
+            Ok(reply) => Answer::Reply(reply),
+            Err(refused) => Answer::Refused(refused),
+        };
+        let mut line = serde_json::to_vec(&answer)?;
+        line.push(b'\n');
+        tokio::time::timeout(PATIENCE, self.stream.write_all(&line)).await?
+    }
+}
+
+fn read(line: &[u8], config: &str) -> Result<Request, Refused> {
+    let envelope: Envelope = serde_json::from_slice(line).map_err(|cause| {
+        Refused::new(
+            RefusedCode::Malformed,
+            format!("the daemon (tollgate {VERSION}) can't read the request: {cause}"),
+        )
+        .hint(STOP_HINT)
+    })?;
+    match envelope.request {
+        // The way out of every disagreement has to stay open to both sides of it.
+        Request::StopDaemon => Ok(Request::StopDaemon),
+        Request::Ask(question) => {
+            same_version(envelope.control, &envelope.version)?;
+            same_config(&envelope.config, config)?;
+            Ok(Request::Ask(question))
+        }
+    }
+}
+
+const STOP_HINT: &str = "if the daemon is of another version, end it with `tollgate stop-daemon`";
+
+/// Refuses a peer of another version; used at both doors.
+pub(crate) fn same_version(protocol: u32, version: &str) -> Result<(), Refused> {
+    if protocol == PROTOCOL && version == VERSION {
+        return Ok(());
+    }
+    Err(Refused::new(
+        RefusedCode::OtherVersion,
+        format!("the daemon that runs is tollgate {VERSION}, this is tollgate {version}"),
+    )
+    .hint("end it with `tollgate stop-daemon`; the next `tollgate stdio` starts its own version"))
+}
+
+/// Refuses a peer that means another configuration; used at both doors.
+pub(crate) fn same_config(theirs: &str, ours: &str) -> Result<(), Refused> {
+    if theirs == ours {
+        return Ok(());
+    }
+    Err(Refused::new(
+        RefusedCode::OtherConfig,
+        format!("the daemon serves the configuration `{ours}`, not `{theirs}`"),
+    )
+    .hint("end it with `tollgate stop-daemon`, or give each configuration its own TOLLGATE_STATE"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(version: &str, config: &str, request: &str) -> String {
+        format!(
+            r#"{{"control":{PROTOCOL},"version":"{version}","config":"{config}","request":{request}}}"#
+        )
+    }
+
+    fn code(line: &str) -> Option<RefusedCode> {
+        read(line.as_bytes(), "/c")
+            .err()
+            .map(|refused| refused.code)
+    }
+
+    #[test]
+    fn a_question_from_another_version_is_told_both_versions() {
+        let refused = read(line("9.9.9", "/c", r#"{"ask":"status"}"#).as_bytes(), "/c")
+            .expect_err("another version");
+        assert_eq!(refused.code, RefusedCode::OtherVersion);
+        assert!(refused.message.contains("9.9.9") && refused.message.contains(VERSION));
+        assert!(refused.hint.unwrap().contains("tollgate stop-daemon"));
+    }
+
+    #[test]
+    fn a_question_about_another_configuration_is_told_both() {
+        let line = line(VERSION, "/d", r#"{"ask":"status"}"#);
+        let refused = read(line.as_bytes(), "/c").expect_err("another configuration");
+        assert_eq!(refused.code, RefusedCode::OtherConfig);
+        assert!(refused.message.contains("`/c`") && refused.message.contains("`/d`"));
+    }
+
+    #[test]
+    fn any_version_may_stop_the_daemon() {
+        assert_eq!(code(&line("9.9.9", "/d", r#""stop_daemon""#)), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert_eq!(code("hello"), Some(RefusedCode::Malformed));
+        assert_eq!(
+            code(&line(VERSION, "/c", r#"{"ask":"dance"}"#)),
+            Some(RefusedCode::Malformed)
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Why a daemon or a shim could not do its work, for the person who started
+//! it. It also crosses a process border: a daemon that can't start tells the
+//! shim that waits for it, and the shim tells the agent's client.
+
+use std::fmt;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{ClientError, Refused, RefusedCode};
+
+/// What went wrong and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Whose business it is.
+    pub kind: FailureKind,
+    /// What is wrong: a lower-case fragment, or several lines for the errors of
+    /// a configuration.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Whose business a failure is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The operator's: something is broken or in the way.
+    Fault,
+    /// The operator's: another process owns the state.
+    Held,
+    /// The person's at the prompt.
+    Usage,
+    /// The author's of a configuration file.
+    Config,
+    /// Whoever has to prove who they are.
+    Proof,
+}
+
+impl FailureKind {
+    /// The exit code of a program that ends like this.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            FailureKind::Fault | FailureKind::Held => 1,
+            FailureKind::Usage => 2,
+            FailureKind::Config => 3,
+            FailureKind::Proof => 4,
+        }
+    }
+}
+
+impl Failure {
+    /// A failure without a next step.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The operator's business.
+    #[must_use]
+    pub fn fault(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Fault, message)
+    }
+
+    /// An operation on something failed, and why.
+    #[must_use]
+    pub fn io(what: impl fmt::Display, cause: &io::Error) -> Self {
+        Self::fault(format!("{what}: {cause}"))
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let kind = match refused.code {
+            RefusedCode::OtherUser
+            | RefusedCode::OtherVersion
+            | RefusedCode::Malformed
+            | RefusedCode::Descriptors
+            | RefusedCode::RunDenied
+            | RefusedCode::NotFound
+            | RefusedCode::Unavailable => FailureKind::Fault,
+            RefusedCode::OtherConfig | RefusedCode::AgentUnknown => FailureKind::Config,
+            RefusedCode::TokenWrong => FailureKind::Proof,
+        };
+        Self {
+            kind,
+            message: refused.message,
+            hint: refused.hint,
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(refused) => refused.into(),
+            ClientError::Lost(_) | ClientError::Garbled(_) => Self::fault(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Finds the daemon of a place and connects to it.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::failure::Failure;
+use super::lock::Holder;
+use super::place::{Place, effective_uid, inspect};
+
+/// The two sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// For shims.
+    Agent,
+    /// For the command line.
+    Control,
+}
+
+impl Door {
+    fn of(self, place: &Place) -> std::path::PathBuf {
+        match self {
+            Door::Agent => place.agent_socket(),
+            Door::Control => place.control_socket(),
+        }
+    }
+}
+
+/// Connects to the daemon, or tells that none runs. Makes nothing.
+///
+/// # Errors
+/// When a directory on the way is not private, or the socket can't be used.
+pub fn connect(place: &Place, door: Door) -> Result<Option<UnixStream>, Failure> {
+    if !inspect(&place.state)? {
+        return Ok(None);
+    }
+    // Clients strip the environment of what they start, so a daemon of the same
+    // state may have put its sockets elsewhere. The lock's file tells where.
+    if let Some(holder) = Holder::read(place)
+        && holder.run != place.run
+    {
+        let there = Place {
+            run: holder.run,
+            ..place.clone()
+        };
+        if let Some(stream) = knock(&there, door)? {
+            return Ok(Some(stream));
+        }
+    }
+    knock(place, door)
+}
+
+fn knock(place: &Place, door: Door) -> Result<Option<UnixStream>, Failure> {
+    let base = place.run.parent().unwrap_or(Path::new("/"));
+    if !inspect(base)? || !inspect(&place.run)? {
+        return Ok(None);
+    }
+    let path = door.of(place);
+    match UnixStream::connect(&path) {
+        Ok(stream) => {
+            same_user(&stream)?;
+            Ok(Some(stream))
+        }
+        Err(cause) => match cause.kind() {
+            // Not there, or left behind by a daemon that is gone.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+            _ => Err(Failure::io(
+                format_args!("can't connect to `{}`", path.display()),
+                &cause,
+            )),
+        },
+    }
+}
+
+/// The directory is private, so this can't differ unless root is involved.
+#[cfg(target_os = "linux")]
+fn same_user(stream: &UnixStream) -> Result<(), Failure> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)
+        .map_err(|cause| Failure::io("can't tell who listens", &cause.into()))?;
+    let (theirs, ours) = (peer.uid.as_raw(), effective_uid());
+    if theirs == ours {
+        return Ok(());
+    }
+    Err(Failure::fault(format!(
+        "the daemon belongs to user {theirs}, and this is user {ours}"
+    )))
+}
+
+/// Elsewhere the daemon's own check and the private directory have to do.
+#[cfg(not(target_os = "linux"))]
+fn same_user(_: &UnixStream) -> Result<(), Failure> {
+    let _ = effective_uid;
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! The daemon between "ready" and its end: accepts, counts who is there, and
+//! sees everybody out.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::door;
+use super::failure::Failure;
+use super::hello::Hello;
+use super::listen::{self, Listener};
+use super::place::Place;
+use super::service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
+use crate::control::serve::Conversation;
+use crate::control::{Refused, Reply, Request};
+
+/// A service and what is needed to let people in and out.
+pub(crate) struct Hall<S> {
+    service: Arc<S>,
+    config: Arc<str>,
+    stopper: Stopper,
+    signals: Signals,
+}
+
+/// The sockets.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    /// An embedded daemon has no other agents.
+    pub(crate) agent: Option<Listener>,
+    pub(crate) control: Listener,
+}
+
+/// When a daemon leaves of itself.
+pub(crate) enum Leave {
+    WhenTold,
+    WhenIdle(Duration),
+    WithAgent(Guest),
+}
+
+/// What remains of a daemon. Whoever asked it to stop waits for the end of
+/// their connection, which must not come before the lock is released.
+pub(crate) struct Ended {
+    pub(crate) cause: Cause,
+    _waiting: JoinSet<()>,
+}
+
+impl<S: Service> Hall<S> {
+    pub(crate) async fn build<B>(place: &Place, build: B) -> Result<Self, Failure>
+    where
+        B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+    {
+        let stopper = Stopper::new();
+        let ground = Ground {
+            place: place.clone(),
+            stopper: stopper.clone(),
+        };
+        Ok(Self {
+            service: build(ground).await?,
+            config: place.config_text().into(),
+            stopper,
+            signals: Signals::listen()
+                .map_err(|cause| Failure::io("can't listen for signals", &cause))?,
+        })
+    }
+
+    pub(crate) fn admit(&self, hello: &Hello) -> Result<(), Refused> {
+        self.service.admit(hello)
+    }
+
+    /// Serves until something ends it, then sees everybody out.
+    pub(crate) async fn serve(mut self, doors: Doors, leave: Leave) -> Ended {
+        tracing::info!(pid = std::process::id(), "tollgate is up");
+        let (tell, stop) = Stop::channel();
+        let mut sessions = JoinSet::new();
+        let mut questions = JoinSet::new();
+        let leave = match leave {
+            Leave::WhenTold => Patience::Endless,
+            Leave::WhenIdle(idle) => Patience::Idle(idle),
+            Leave::WithAgent(guest) => {
+                sessions.spawn(Arc::clone(&self.service).agent(guest, stop.clone()));
+                Patience::OneAgent
+            }
+        };
+        let cause = self
+            .accept(&doors, &stop, leave, &mut sessions, &mut questions)
+            .await;
+        tracing::info!(?cause, agents = sessions.len(), "tollgate stops");
+        // Nobody new: the names go before the first agent is told.
+        drop(doors);
+        self.see_out(tell, sessions).await;
+        Ended {
+            cause,
+            _waiting: questions,
+        }
+    }
+
+    async fn accept(
+        &mut self,
+        doors: &Doors,
+        stop: &Stop,
+        leave: Patience,
+        sessions: &mut JoinSet<()>,
+        questions: &mut JoinSet<()>,
+    ) -> Cause {
+        let mut leaves_at = leave.deadline();
+        loop {
+            tokio::select! {
+                cause = self.stopper.asked() => return cause,
+                name = self.signals.next() => return Cause::Signal(name),
+                stream = agent(doors) => if let Some(stream) = usable(stream).await {
+                    leaves_at = None;
+                    let (service, config) = (Arc::clone(&self.service), Arc::clone(&self.config));
+                    sessions.spawn(door::serve(service, config, stream, stop.clone()));
+                },
+                stream = doors.control.accept() => if let Some(stream) = usable(stream).await {
+                    let (service, config) = (Arc::clone(&self.service), Arc::clone(&self.config));
+                    questions.spawn(ask(service, config, stream, self.stopper.clone()));
+                },
+                Some(ended) = sessions.join_next() => {
+                    report(ended);
+                    match leave {
+                        Patience::OneAgent => return Cause::AgentLeft,
+                        Patience::Idle(_) | Patience::Endless if sessions.is_empty() => {
+                            leaves_at = leave.deadline();
+                        }
+                        Patience::Idle(_) | Patience::Endless => {}
+                    }
+                }
+                Some(ended) = questions.join_next() => report(ended),
+                () = reached(leaves_at) => {
+                    if !self.service.pending() {
+                        return Cause::Idle;
+                    }
+                    leaves_at = leave.deadline();
+                }
+            }
+        }
+    }
+
+    async fn see_out(&self, tell: watch::Sender<Option<Ending>>, mut sessions: JoinSet<()>) {
+        tell.send_replace(Some(Ending::DaemonStops));
+        let everybody = async {
+            while let Some(ended) = sessions.join_next().await {
+                report(ended);
+            }
+        };
+        if timeout(LONGEST_FAREWELL, everybody).await.is_err() {
+            tracing::warn!("some agents did not leave in time");
+            sessions.shutdown().await;
+        }
+        if timeout(LONGEST_DRAIN, self.service.drain()).await.is_err() {
+            tracing::warn!("the service did not finish in time");
+        }
+    }
+}
+
+/// A session has its own grace; this one is for a shim that doesn't read.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(12);
+const LONGEST_DRAIN: Duration = Duration::from_secs(6);
+
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    Endless,
+    Idle(Duration),
+    OneAgent,
+}
+
+impl Patience {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Patience::Endless | Patience::OneAgent => None,
+            // Too far for the clock is for ever.
+            Patience::Idle(idle) => Instant::now().checked_add(idle),
+        }
+    }
+}
+
+async fn reached(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn agent(doors: &Doors) -> io::Result<UnixStream> {
+    match &doors.agent {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn usable(stream: io::Result<UnixStream>) -> Option<UnixStream> {
+    match stream {
+        Ok(stream) => Some(stream),
+        Err(cause) => {
+            // Out of descriptors: the connection waits in its queue, and asking again at once
+            // would only burn the processor.
+            tracing::warn!("can't accept a connection: {cause}");
+            sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+/// One connection of the command line.
+async fn ask<S: Service>(service: Arc<S>, config: Arc<str>, stream: UnixStream, stopper: Stopper) {
+    if let Err(cause) = answer(service, &config, stream, stopper).await {
+        tracing::debug!("a control connection broke: {cause}");
+    }
+}
+
+async fn answer<S: Service>(
+    service: Arc<S>,
+    config: &str,
+    stream: UnixStream,
+    stopper: Stopper,
+) -> io::Result<()> {
+    let peer = listen::peer(&stream);
+    let mut asker = Conversation::new(stream);
+    if let Err(refused) = peer {
+        return asker.reply(Err(refused)).await;
+    }
+    while let Some(request) = asker.next(config).await? {
+        let result = match request {
+            Ok(Request::StopDaemon) => {
+                let pid = std::process::id();
+                asker.reply(Ok(Reply::Stopping { pid })).await?;
+                // The asker stays on the line until the process is gone.
+                stopper.stop(Cause::Asked);
+                continue;
+            }
+            Ok(Request::Ask(question)) => service.control(question).await,
+            Err(refused) => Err(refused),
+        };
+        asker.reply(result).await?;
+    }
+    Ok(())
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(cause) = ended
+        && cause.is_panic()
+    {
+        tracing::error!("a connection ended in a panic: {cause}");
+    }
+}
+
+/// The signals that mean "stop".
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}

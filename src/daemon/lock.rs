@@ -1,0 +1,224 @@
+//! The lock that makes one daemon per state directory.
+//!
+//! The kernel drops it with its holder, so it is never stale. The file also
+//! says who holds it: for messages, and for finding the sockets when two
+//! processes of one user have different environments. What it says outlives
+//! the holder; only the lock itself tells whether somebody is there.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, FailureKind};
+use super::place::Place;
+use crate::control::proto::VERSION;
+
+/// The lock on the state. Held until dropped.
+#[derive(Debug)]
+pub struct StateLock {
+    file: File,
+}
+
+/// Who holds the lock, or held it last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Its configuration directory.
+    pub config: String,
+    /// The directory of its sockets.
+    pub run: PathBuf,
+    /// It serves one agent in its own process and takes no other.
+    pub embedded: bool,
+}
+
+impl StateLock {
+    /// Takes the lock. A holder that is on its way out is waited for; `is_served`
+    /// tells whether there is one that means to stay.
+    pub(crate) fn take(
+        place: &Place,
+        embedded: bool,
+        is_served: impl Fn() -> bool,
+    ) -> Result<Self, Failure> {
+        let path = place.daemon_lock();
+        let file = open(&path)?;
+        for attempt in 0..ATTEMPTS {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Self { file }.sign(place, embedded, &path),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let stays = Holder::read(place).is_some_and(|holder| holder.embedded);
+                    if stays && attempt >= ATTEMPTS_IF_EMBEDDED || is_served() {
+                        break;
+                    }
+                }
+                Err(cause) => {
+                    return Err(Failure::io(
+                        format_args!("can't lock `{}`", path.display()),
+                        &cause.into(),
+                    ));
+                }
+            }
+            thread::sleep(PAUSE);
+        }
+        Err(held(place))
+    }
+
+    fn sign(mut self, place: &Place, embedded: bool, path: &Path) -> Result<Self, Failure> {
+        let holder = Holder {
+            pid: std::process::id(),
+            version: VERSION.to_owned(),
+            config: place.config_text(),
+            run: place.run.clone(),
+            embedded,
+        };
+        self.write(&holder).map_err(|cause| {
+            Failure::io(format_args!("can't write `{}`", path.display()), &cause)
+        })?;
+        Ok(self)
+    }
+
+    fn write(&mut self, holder: &Holder) -> io::Result<()> {
+        let mut line = serde_json::to_vec(holder)?;
+        line.push(b'\n');
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(&line)
+    }
+}
+
+impl Holder {
+    /// What the lock's file says; nothing if it is missing or half written.
+    #[must_use]
+    pub fn read(place: &Place) -> Option<Self> {
+        let mut text = String::new();
+        File::open(place.daemon_lock())
+            .ok()?
+            .take(64 * 1024)
+            .read_to_string(&mut text)
+            .ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
+/// A holder that was killed keeps the lock until its last write is through, and
+/// one that stops in order until its agents have their answers: 20 s in all.
+const ATTEMPTS: u32 = 1000;
+const ATTEMPTS_IF_EMBEDDED: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn held(place: &Place) -> Failure {
+    let state = place.state.display();
+    let Some(holder) = Holder::read(place) else {
+        return Failure::new(
+            FailureKind::Held,
+            format!("another process holds the state in `{state}`"),
+        );
+    };
+    let Holder {
+        pid,
+        version,
+        config,
+        ..
+    } = &holder;
+    let failure = Failure::new(
+        FailureKind::Held,
+        format!(
+            "process {pid} (tollgate {version}, configuration `{config}`) holds the state in `{state}`"
+        ),
+    );
+    if holder.embedded {
+        failure.hint("it is a `tollgate stdio --embedded`, which shares its state with nobody")
+    } else {
+        failure.hint(format!(
+            "end it with `tollgate stop-daemon`, or `kill {pid}` if that is not answered"
+        ))
+    }
+}
+
+/// Waits for its turn to start a daemon; released when dropped.
+pub(crate) fn spawn_turn(place: &Place) -> Result<File, Failure> {
+    let path = place.spawn_lock();
+    let file = open(&path)?;
+    rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|cause| {
+        Failure::io(
+            format_args!("can't lock `{}`", path.display()),
+            &cause.into(),
+        )
+    })?;
+    Ok(file)
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|cause| Failure::io(format_args!("can't open `{}`", path.display()), &cause))
+}
+
+/// Opens the daemon's log for appending; one that has grown is put aside first.
+pub(crate) fn open_log(place: &Place) -> Result<File, Failure> {
+    let path = place.daemon_log();
+    if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_LIMIT) {
+        // A log that can't be put aside is still a log.
+        let _ = fs::rename(&path, path.with_extension("log.old"));
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|cause| Failure::io(format_args!("can't open `{}`", path.display()), &cause))
+}
+
+const LOG_LIMIT: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(home: &Path) -> Place {
+        Place {
+            config: home.join("config"),
+            state: home.to_path_buf(),
+            run: home.join("run"),
+            id: "0".into(),
+            joins: None,
+        }
+    }
+
+    #[test]
+    fn the_second_to_lock_is_told_who_is_first() {
+        let home = tempfile::tempdir().unwrap();
+        let place = place(home.path());
+        let first = StateLock::take(&place, false, || false).unwrap();
+        let failure = StateLock::take(&place, false, || true).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Held);
+        let pid = std::process::id().to_string();
+        assert!(failure.message.contains(&pid), "{failure}");
+        assert!(failure.message.contains(VERSION), "{failure}");
+        assert!(failure.hint.unwrap().contains("stop-daemon"));
+        drop(first);
+        assert!(StateLock::take(&place, false, || true).is_ok());
+    }
+
+    #[test]
+    fn what_the_lock_says_outlives_its_holder() {
+        let home = tempfile::tempdir().unwrap();
+        let place = place(home.path());
+        assert_eq!(Holder::read(&place), None);
+        drop(StateLock::take(&place, false, || true).unwrap());
+        assert_eq!(Holder::read(&place).unwrap().run, place.run);
+    }
+}

@@ -1,0 +1,166 @@
+//! The process that owns a state directory: it holds the lock, listens, carries
+//! a [`Service`], and leaves in order.
+//!
+//! It knows nothing of MCP, of the store or of tool servers. From start to end:
+//! directories → lock → service → sockets → "ready" → accept … → stop →
+//! sockets gone → sessions told → service drained → lock released.
+
+mod door;
+mod failure;
+mod find;
+mod hall;
+mod handover;
+mod hello;
+mod listen;
+mod lock;
+pub(crate) mod own;
+mod place;
+pub(crate) mod ready;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+
+pub use door::STOP_GRACE;
+pub use failure::{Failure, FailureKind};
+pub use find::{Door, connect};
+pub use hello::{Bye, Goodbye, Hello, Welcome};
+pub use lock::{Holder, StateLock};
+pub use place::Place;
+pub use ready::Ready;
+pub use service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
+
+pub(crate) use handover::send;
+pub(crate) use lock::{open_log, spawn_turn};
+
+use hall::{Doors, Hall, Leave};
+use listen::Listener;
+
+/// How a daemon behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Leave after this long without an agent and with nothing pending; a
+    /// daemon that somebody started as a service stays.
+    pub idle_exit: Option<Duration>,
+}
+
+/// How long an autostarted daemon waits for another agent.
+pub const IDLE_EXIT: Duration = Duration::from_secs(600);
+
+/// Runs a daemon until it is told to stop.
+///
+/// # Errors
+/// When it can't start, which `ready` is told as well, or when the service
+/// can't go on.
+pub async fn run<S, B>(
+    place: Place,
+    options: Options,
+    ready: Ready,
+    build: B,
+) -> Result<(), Failure>
+where
+    S: Service,
+    B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+{
+    let (lock, hall, doors) = match open(&place, build).await {
+        Ok(opened) => opened,
+        Err(failure) => {
+            ready.report(Err(&failure));
+            return Err(failure);
+        }
+    };
+    ready.report(Ok(()));
+    let leave = options.idle_exit.map_or(Leave::WhenTold, Leave::WhenIdle);
+    close(hall.serve(doors, leave).await, lock)
+}
+
+async fn open<S, B>(place: &Place, build: B) -> Result<(StateLock, Hall<S>, Doors), Failure>
+where
+    S: Service,
+    B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+{
+    place.prepare()?;
+    raise_descriptor_limit();
+    let lock = StateLock::take(place, false, || is_served(place))?;
+    let hall = Hall::build(place, build).await?;
+    let doors = Doors {
+        agent: Some(Listener::bind(place.agent_socket(), &lock)?),
+        control: Listener::bind(place.control_socket(), &lock)?,
+    };
+    Ok((lock, hall, doors))
+}
+
+/// The same daemon inside the process of its one agent: same lock, same
+/// control socket, but nobody else can connect.
+///
+/// # Errors
+/// When it can't start, when the agent is refused, or when the service can't go on.
+pub async fn embedded<S, B>(place: Place, hello: Hello, build: B) -> Result<(), Failure>
+where
+    S: Service,
+    B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
+{
+    place.prepare()?;
+    raise_descriptor_limit();
+    let lock = StateLock::take(&place, true, || is_served(&place))?;
+    let hall = Hall::build(&place, build).await?;
+    hall.admit(&hello)?;
+    let doors = Doors {
+        agent: None,
+        control: Listener::bind(place.control_socket(), &lock)?,
+    };
+    let stdio = |cause| Failure::io("can't use stdin and stdout", &cause);
+    let own = own::Own::take().map_err(stdio)?;
+    own::let_go().map_err(stdio)?;
+    let guest = Guest {
+        peer_pid: std::process::id(),
+        hello,
+        input: own.input,
+        output: own.output,
+    };
+    let ended = hall.serve(doors, Leave::WithAgent(guest)).await;
+    if let Some(copying) = own.copying {
+        copying.finish(STOP_GRACE);
+    }
+    close(ended, lock)
+}
+
+/// The lock goes first: whoever waits for a connection of ours to end may then
+/// start the next daemon at once.
+fn close(ended: hall::Ended, lock: StateLock) -> Result<(), Failure> {
+    drop(lock);
+    match ended.cause {
+        Cause::Asked | Cause::Signal(_) | Cause::Idle | Cause::AgentLeft => Ok(()),
+        Cause::Fault(failure) => Err(failure),
+    }
+}
+
+/// One thread serves all agents: measured, a second one makes small calls slower.
+///
+/// # Errors
+/// When the process has no descriptors left.
+pub fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::io("can't wait for input", &cause))
+}
+
+fn is_served(place: &Place) -> bool {
+    matches!(connect(place, Door::Agent), Ok(Some(_)))
+}
+
+/// Every agent takes three descriptors and every tool server some more.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(cause) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("can't raise the limit of open files: {cause}");
+    }
+}
