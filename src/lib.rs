@@ -7,26 +7,25 @@
 //! Modules, from the innermost layer outwards:
 //!
 //! * words: [`domain`]
-//! * pure: wire, config, gate
-//! * needs: (ports, clock, ids)
-//! * flow: (broker)
-//! * edges: store, tools, agent, control
-//! * wiring: daemon, shim, cli, demo
+//! * pure: [`wire`], [`config`], [`gate`]
+//! * needs: [`ports`], [`clock`], [`ids`], [`lines`]
+//! * flow: [`broker`]
+//! * edges: [`store`], [`tools`], [`agent`], [`control`]
+//! * wiring: [`daemon`], [`shim`], [`cli`], [`demo`]
 
-pub mod config;
-pub mod domain;
-pub mod gate;
-pub mod lines;
-pub mod ports;
-pub mod tools;
-pub mod wire;
 #[cfg(not(unix))]
 compile_error!("tollgate passes descriptors over unix sockets: it serves Linux, and macOS in part");
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod domain;
+pub mod gate;
 pub mod ids;
+pub mod lines;
+pub mod ports;
 pub mod shim;
+pub mod tools;
+pub mod wire;

@@ -1,12 +1,3 @@
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    // First of all: a keeper is a process of its own kind that shares only the file.
-    #[cfg(target_os = "linux")]
-    if let Some(code) = tollgate::tools::keeper::entry() {
-        return code;
-    }
-    ExitCode::SUCCESS
 //! The program. Branches to the command line; what it carries is built here.
 
 use std::process::ExitCode;
@@ -16,7 +7,11 @@ use tollgate::control::{Question, Refused, RefusedCode, Reply};
 use tollgate::daemon::{Guest, Hello, Service, Stop};
 
 fn main() -> ExitCode {
-    // The hidden `supervise` and `keepexec` branch off here, before any argument is parsed.
+    // First of all: a keeper is a process of its own kind that shares only the file.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = tollgate::tools::keeper::entry() {
+        return code;
+    }
     tollgate::cli::main(async |_| Ok(Arc::new(NoBroker)))
 }
 
