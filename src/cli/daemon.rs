@@ -40,7 +40,7 @@ where
 /// Standard error is the service manager's log, or `daemon.log` below the state.
 pub(super) fn log_to_stderr(level: &str) {
     let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let logged = tracing_subscriber::fmt()
+    let _logged = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(false)
