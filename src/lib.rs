@@ -16,6 +16,7 @@
 #[cfg(not(unix))]
 compile_error!("tollgate passes descriptors over unix sockets: it serves Linux, and macOS in part");
 
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod domain;
 pub mod gate;
 pub mod ids;
 pub mod lines;
+pub mod measure;
 pub mod ports;
 pub mod shim;
 pub mod tools;

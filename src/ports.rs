@@ -3,7 +3,7 @@
 //! The broker knows tool servers, the store and the agent on the line only
 //! through these traits; the edges implement them.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
@@ -292,8 +292,6 @@ pub enum Answer {
 /// What tool servers tell of themselves, outside any call.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A server's lists, as they are now.
-    Listed(Arc<Listing>),
     /// A resource that somebody subscribed to has changed.
     ResourceUpdated {
         /// The server.
@@ -321,6 +319,18 @@ pub enum Event {
         /// The notification's parameters.
         params: Raw,
     },
+}
+
+/// Keeps listings between starts, so that a list can be answered at once.
+pub trait Shelf: Send + Sync {
+    /// What was kept. What cannot be read is not there: it will be listed again.
+    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>>;
+
+    /// Keeps one server's listing.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing but the next start suffers.
+    fn keep(&self, listing: &Listing) -> Result<(), Fault>;
 }
 
 /// Everything that one server offers.

@@ -179,3 +179,12 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
         _ => Err(ConfigErrors(errors)),
     }
 }
+
+impl From<&Place> for crate::domain::Place {
+    fn from(place: &Place) -> Self {
+        Self {
+            file: place.path.to_string_lossy().into(),
+            line: u32::try_from(place.line).unwrap_or(u32::MAX),
+        }
+    }
+}

@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{listing, pool::Listener, server::Server, subscribe};
+use super::{
+    listing,
+    pool::{Listed, Listener},
+    server::Server,
+    subscribe,
+};
 use crate::domain::Era;
 
 /// Changes of a list within this time are one change.
@@ -23,6 +28,7 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
     loop {
         tokio::time::sleep(server.wait()).await;
         let Ok(instance) = server.catalogue().await else {
+            listener(Listed::Not(server.registered.name.clone()));
             // The wait before the next try is the server's backoff.
             tokio::time::sleep(DEBOUNCE).await;
             continue;
@@ -36,8 +42,11 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
         loop {
             changes.mark_unchanged();
             match listing::everything(&instance, server.registered.start).await {
-                Ok(listing) => listener(listing),
-                Err(fault) => instance.remark(&format!("could not be listed: it {fault}")),
+                Ok(listing) => listener(Listed::Lists(Box::new(listing))),
+                Err(fault) => {
+                    instance.remark(&format!("could not be listed: it {fault}"));
+                    listener(Listed::Not(server.registered.name.clone()));
+                }
             }
             tokio::select! {
                 () = async { drop(ended.wait_for(Option::is_some).await) } => break,

@@ -22,5 +22,5 @@ pub mod stderr;
 mod subscribe;
 pub mod sweep;
 
-pub use pool::{Listener, Pool, Registered};
+pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;

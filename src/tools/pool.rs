@@ -36,8 +36,17 @@ pub struct Registered {
     pub start: Duration,
 }
 
-/// Gets every complete listing of a server.
-pub type Listener = Arc<dyn Fn(Listing) + Send + Sync>;
+/// What the pool tells of one server's lists.
+#[derive(Debug)]
+pub enum Listed {
+    /// They are this.
+    Lists(Box<Listing>),
+    /// They cannot be had for now.
+    Not(ServerName),
+}
+
+/// Gets the lists of every server, again and again.
+pub type Listener = Arc<dyn Fn(Listed) + Send + Sync>;
 
 /// See the module.
 pub struct Pool {

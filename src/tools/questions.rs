@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::instance::{Instance, lock};
 use crate::{
-    domain::{Capabilities, ServerName},
+    domain::{Capabilities, Era, ServerName},
     ports::{Answer, Question},
     wire::{self, Edit, Raw},
 };
@@ -45,7 +45,11 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     };
     let answer = match caller {
         None => Answer::Gone,
-        Some(caller) if !can_answer(caller.capabilities(), &method, params.as_ref()) => {
+        // An agent of the stateless era is told what it would have to declare.
+        Some(caller)
+            if caller.era() == Era::Legacy
+                && !can_answer(caller.capabilities(), &method, params.as_ref()) =>
+        {
             Answer::Error(error(-32601, "the agent's client does not offer this"))
         }
         Some(caller) => {

@@ -1,0 +1,274 @@
+//! The door: a request becomes a [`Call`], or is wrong.
+//!
+//! The gate and the server must read the same bytes the same way, so what two
+//! readers could understand differently does not get in.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Answer, Broker, PLAIN, Request, Tool, View};
+use crate::{
+    domain::{Call, Findings, Fingerprint, ServerName, Standing, Subject, Tier},
+    measure,
+    ports::Context,
+    wire::Node,
+};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// `tools/call`
+    Tool,
+    /// `prompts/get`
+    Prompt,
+    /// `resources/read`
+    Resource,
+    /// `completion/complete`
+    Completion,
+    /// `resources/subscribe`
+    Subscribe,
+    /// `resources/unsubscribe`
+    Unsubscribe,
+}
+
+impl Asked {
+    /// What a method asks for, if it is one that reaches a tool server.
+    #[must_use]
+    pub fn by(method: &str) -> Option<Self> {
+        Some(match method {
+            "tools/call" => Asked::Tool,
+            "prompts/get" => Asked::Prompt,
+            "resources/read" => Asked::Resource,
+            "completion/complete" => Asked::Completion,
+            "resources/subscribe" => Asked::Subscribe,
+            "resources/unsubscribe" => Asked::Unsubscribe,
+            _ => return None,
+        })
+    }
+}
+
+/// A request that got in.
+#[derive(Debug)]
+pub struct Door {
+    /// The call, measured, before it is known who would run it.
+    pub(super) call: Call,
+    /// The tool, if it is one.
+    pub(super) tool: Option<Arc<Tool>>,
+    /// What is written down beside it.
+    pub(super) context: Context,
+    /// How long the server may stay silent.
+    pub(super) idle: Duration,
+    /// How long it may take.
+    pub(super) total: Duration,
+}
+
+/// JSON-RPC: the parameters are wrong.
+const INVALID_PARAMS: i32 = -32602;
+
+fn wrong(says: impl Into<String>) -> Answer {
+    Answer::Wrong {
+        code: INVALID_PARAMS,
+        says: says.into(),
+    }
+}
+
+impl Broker {
+    /// Lets a request in or says what is wrong with it.
+    pub(super) fn parse(&self, request: &Request) -> Result<Door, Answer> {
+        let Some(params) = &request.params else {
+            return Err(wrong("the request has no parameters"));
+        };
+        let node = Node::parse(params.text()).map_err(|flaw| wrong(flaw.to_string()))?;
+        let Node::Object(members) = &node else {
+            return Err(wrong("the parameters are not an object"));
+        };
+        let member = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, v)| v);
+        let text = |key: &str| match member(key) {
+            Some(Node::String(text)) => Ok(text.as_ref()),
+            Some(_) => Err(wrong(format!("`{key}` is not a string"))),
+            None => Err(wrong(format!("`{key}` is missing"))),
+        };
+        let view = self.view(&request.session);
+        let route = match request.asked {
+            Asked::Tool => self.tool_route(text("name")?, &view)?,
+            Asked::Prompt => self.prompt_route(text("name")?, &view)?,
+            Asked::Resource => self.resource_route(text("uri")?, &view, Subject::Resource)?,
+            Asked::Subscribe => self.resource_route(text("uri")?, &view, Subject::Subscribe)?,
+            Asked::Unsubscribe => self.resource_route(text("uri")?, &view, Subject::Unsubscribe)?,
+            Asked::Completion => self.completion_route(member("ref"), &view)?,
+        };
+        let arguments = match member("arguments") {
+            None => None,
+            Some(Node::Object(_)) => params.get("arguments"),
+            Some(_) => return Err(wrong("`arguments` is not an object")),
+        };
+        let Some(server) = self.policy.servers.get(&route.server) else {
+            return Err(wrong("its server is no longer configured"));
+        };
+        let (offer, tier) = route
+            .tool
+            .as_ref()
+            .map_or(PLAIN, |tool| (tool.offer, tool.tier));
+        let findings = match &route.tool {
+            Some(tool) => measure::findings(
+                arguments.as_ref(),
+                &tool.schema,
+                &tool.rules,
+                // From tier 2 on, what nobody named is not let through.
+                tier >= Tier::Consequential,
+                &super::follow,
+            ),
+            None => Findings::default(),
+        };
+        let digest = self.digest(request, &route, member("arguments"));
+        let call = Call {
+            id: self.new_call_id(),
+            run: request.session.run().clone(),
+            by: request.session.principal().clone(),
+            admits: server.admits.clone(),
+            offer,
+            offer_place: route.tool.as_ref().map(|tool| tool.place.clone()),
+            tier,
+            standing: match &route.tool {
+                Some(tool) => Standing::Defined(tool.accepted),
+                None => Standing::Plain,
+            },
+            findings,
+            digest,
+            server: route.server,
+            subject: route.subject,
+        };
+        Ok(Door {
+            call,
+            context: Context {
+                arguments: arguments.or_else(|| {
+                    // What is not a tool has no arguments of its own: its
+                    // parameters are what was asked.
+                    route.tool.is_none().then(|| params.clone())
+                }),
+                meta: params.get("_meta"),
+            },
+            idle: route
+                .tool
+                .as_ref()
+                .and_then(|tool| tool.idle)
+                .unwrap_or(server.idle),
+            total: server.total,
+            tool: route.tool,
+        })
+    }
+
+    fn tool_route(&self, name: &str, view: &View) -> Result<Route, Answer> {
+        let catalog = self.catalog();
+        // A tool of a server that the agent may not see does not exist for it.
+        let tool = catalog
+            .tool(name)
+            .filter(|tool| view.shows(&tool.server))
+            .ok_or_else(|| wrong(format!("unknown tool: {}", shown(name))))?;
+        Ok(Route {
+            server: tool.server.clone(),
+            subject: Subject::Tool(tool.name.clone()),
+            tool: Some(tool.clone()),
+        })
+    }
+
+    fn prompt_route(&self, name: &str, view: &View) -> Result<Route, Answer> {
+        let catalog = self.catalog();
+        let prompt = catalog
+            .prompt(name)
+            .filter(|prompt| view.shows(&prompt.server))
+            .ok_or_else(|| wrong(format!("unknown prompt: {}", shown(name))))?;
+        Ok(Route {
+            server: prompt.server.clone(),
+            subject: Subject::Prompt(prompt.name.clone()),
+            tool: None,
+        })
+    }
+
+    fn resource_route(
+        &self,
+        uri: &str,
+        view: &View,
+        subject: fn(Arc<str>) -> Subject,
+    ) -> Result<Route, Answer> {
+        let server = self
+            .catalog()
+            .resource(uri, view)
+            .ok_or_else(|| Answer::Wrong {
+                code: RESOURCE_NOT_FOUND,
+                says: format!("resource not found: {}", shown(uri)),
+            })?;
+        Ok(Route {
+            server,
+            subject: subject(uri.into()),
+            tool: None,
+        })
+    }
+
+    fn completion_route(&self, reference: Option<&Node<'_>>, view: &View) -> Result<Route, Answer> {
+        let Some(Node::Object(reference)) = reference else {
+            return Err(wrong("`ref` is missing"));
+        };
+        let text = |key: &str| {
+            reference.iter().find_map(|(name, value)| match value {
+                Node::String(text) if name == key => Some(text.as_ref()),
+                _ => None,
+            })
+        };
+        let route = match (text("name"), text("uri")) {
+            (Some(name), _) => self.prompt_route(name, view)?,
+            (None, Some(uri)) => self.resource_route(uri, view, Subject::Resource)?,
+            (None, None) => return Err(wrong("`ref` names neither a prompt nor a resource")),
+        };
+        let name = route.subject.name().clone();
+        Ok(Route {
+            subject: Subject::Completion(name),
+            ..route
+        })
+    }
+
+    /// Over everything that a yes to this call would be a yes to.
+    fn digest(
+        &self,
+        request: &Request,
+        route: &Route,
+        arguments: Option<&Node<'_>>,
+    ) -> Fingerprint {
+        let mut hasher = blake3::Hasher::new_keyed(&self.digest_key);
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_be_bytes());
+            hasher.update(bytes);
+        };
+        part(request.session.principal().agent.as_str().as_bytes());
+        part(route.server.as_str().as_bytes());
+        part(route.subject.method().as_bytes());
+        part(route.subject.name().as_bytes());
+        if let Some(tool) = &route.tool {
+            part(&tool.accepted.0);
+            part(tool.place.to_string().as_bytes());
+        }
+        if let Some(arguments) = arguments {
+            part(arguments.canonical().as_bytes());
+        }
+        Fingerprint(*hasher.finalize().as_bytes())
+    }
+}
+
+/// The code of both eras is settled where the answer leaves.
+const RESOURCE_NOT_FOUND: i32 = -32002;
+
+struct Route {
+    server: ServerName,
+    subject: Subject,
+    tool: Option<Arc<Tool>>,
+}
+
+/// A name that came from outside, for a message: bounded.
+fn shown(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.server, self.subject)
+    }
+}

@@ -1,0 +1,457 @@
+//! One call, from request to answer.
+//!
+//! [`Broker::call`] is the product: every request that reaches a tool server
+//! goes through it, and it reads from top to bottom as the life of a call.
+
+mod catalog;
+mod door;
+mod names;
+mod offer;
+mod policy;
+mod refresh;
+mod runs;
+mod uri;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+};
+
+use tokio::sync::{broadcast, watch};
+
+pub use catalog::{Catalog, Tool, View};
+pub use door::{Asked, Door};
+pub use policy::Policy;
+pub use refresh::Changed;
+pub use runs::{JoinError, Session};
+
+use crate::{
+    clock::Clock,
+    domain::{
+        Call, CallId, Era, Fault, Offer, Outcome, Refusal, ServerName, Standing, Subject, Tier,
+        ToolFault,
+    },
+    ids::{IdKind, Ids},
+    ports::{Admission, Caller, Event, Job, Reply, Seat, Settlement, Shelf, Store, Tools},
+    wire::{Body, Raw},
+};
+
+/// Lines of what happened that are kept for the one screen.
+const LATEST: usize = 20;
+
+/// One request of an agent for something of a tool server.
+pub struct Request {
+    /// Who asks, in which run.
+    pub session: Arc<Session>,
+    /// What for.
+    pub asked: Asked,
+    /// As sent.
+    pub params: Option<Raw>,
+    /// Who waits.
+    pub caller: Arc<dyn Caller>,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// The request itself is wrong: an error of the protocol, nothing to judge.
+    Wrong {
+        /// The code of JSON-RPC.
+        code: i32,
+        /// What is wrong.
+        says: String,
+    },
+    /// Judged, and not run.
+    Refused {
+        /// Which call it would have been.
+        call: Box<Call>,
+        /// Why not.
+        refusal: Refusal,
+        /// Whether the tool declares what its results look like.
+        has_output_schema: bool,
+    },
+    /// tollgate itself could not do its part: not run, or not recorded.
+    Fault(Fault),
+    /// The server did not answer properly.
+    Failed {
+        /// The call.
+        call: Box<Call>,
+        /// What went wrong.
+        fault: ToolFault,
+    },
+    /// The server answered.
+    Done {
+        /// The call.
+        call: Box<Call>,
+        /// With a result or an error of its own.
+        body: Body,
+    },
+    /// The server wants something from the user first.
+    Asks {
+        /// The call.
+        call: Box<Call>,
+        /// Its `input_required` result.
+        result: Raw,
+    },
+}
+
+/// See the module.
+pub struct Broker {
+    store: Arc<dyn Store>,
+    shelf: Arc<dyn Shelf>,
+    tools: OnceLock<Arc<dyn Tools>>,
+    clock: Arc<dyn Clock>,
+    ids: Ids,
+    policy: Policy,
+    catalog: RwLock<Arc<Catalog>>,
+    /// Over what arguments say, so that a short secret cannot be guessed from it.
+    digest_key: [u8; 32],
+    events: broadcast::Sender<Event>,
+    changed: broadcast::Sender<Changed>,
+    runs: runs::Runs,
+    latest: Mutex<VecDeque<(jiff::Timestamp, String)>>,
+    /// Servers that were listed at least once, or could not be.
+    met: watch::Sender<BTreeSet<ServerName>>,
+}
+
+/// What a broker is made of.
+pub struct Parts {
+    /// Where judgements are recorded.
+    pub store: Arc<dyn Store>,
+    /// Where listings are kept between starts.
+    pub shelf: Arc<dyn Shelf>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// The configuration.
+    pub policy: Policy,
+    /// A secret of this state directory.
+    pub digest_key: [u8; 32],
+}
+
+impl Broker {
+    /// A broker with what it remembers, before any server runs.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts {
+            store,
+            shelf,
+            clock,
+            ids,
+            policy,
+            digest_key,
+        } = parts;
+        let catalog = Catalog::build(shelf.listings(), &policy, store.as_ref());
+        let met = catalog.listings().keys().cloned().collect();
+        Arc::new(Self {
+            store,
+            shelf,
+            tools: OnceLock::new(),
+            clock,
+            ids,
+            policy,
+            catalog: RwLock::new(Arc::new(catalog)),
+            digest_key,
+            events: broadcast::Sender::new(256),
+            changed: broadcast::Sender::new(16),
+            runs: runs::Runs::default(),
+            latest: Mutex::default(),
+            met: watch::Sender::new(met),
+        })
+    }
+
+    /// Gives it its tool servers, once.
+    pub fn connect(&self, tools: Arc<dyn Tools>) {
+        let _ = self.tools.set(tools);
+    }
+
+    /// One call, from request to answer.
+    ///
+    /// Runs to its end whoever has gone away meanwhile: what left for a server
+    /// is settled.
+    pub async fn call(&self, request: Request) -> Answer {
+        self.met(&request.session).await;
+        // 1. Parse at the door, 2. measure: what is asked, of which server, and
+        // what is wrong with the arguments.
+        let door = match self.parse(&request) {
+            Ok(door) => door,
+            Err(wrong) => return wrong,
+        };
+        let Door {
+            mut call,
+            tool,
+            context,
+            idle,
+            total,
+        } = door;
+        let has_output_schema = tool.as_ref().is_some_and(|tool| tool.has_output_schema);
+        let refused = |call, refusal| Answer::Refused {
+            call: Box::new(call),
+            refusal,
+            has_output_schema,
+        };
+
+        // The instance that would run it says what the tool is now. A call that
+        // is refused anyway starts no process.
+        let seat = self.seat(&call, &request.caller).await;
+        call.standing = standing(&call, &seat);
+
+        // 3. Decide on fresh facts and record the judgement, as one.
+        let intent = match self.store.admit(&call, &context) {
+            Ok(Admission::Cleared(intent)) => intent,
+            // 4. Refused: the answer says why.
+            Ok(Admission::Refused(refusal)) => {
+                self.happened(&call, &format!("REFUSED {}", refusal.code.as_str()));
+                return refused(call, refusal);
+            }
+            Err(fault) => return Answer::Fault(fault),
+        };
+        let permit = match intent.permit().await {
+            Ok(permit) => permit,
+            Err(fault) => return Answer::Fault(fault),
+        };
+
+        // 5. Execute; the permit is used up.
+        let begun = self.clock.elapsed();
+        let Some(seat) = seat.ok().flatten() else {
+            // A stop that was lifted between the first look and the judgement:
+            // the instance was never asked what the tool is now.
+            return self.not_begun(call, permit);
+        };
+        let job = Job {
+            subject: call.subject.clone(),
+            params: request.params,
+            caller: request.caller,
+            idle,
+            total,
+        };
+        let (spent, reply) = seat.run(permit, job).await;
+
+        // 6. (Framing comes here.) 7. Settle, then answer.
+        let settlement = Settlement {
+            outcome: outcome(call.tier, &reply),
+            duration: self.clock.elapsed().saturating_sub(begun),
+            result: reply.as_ref().ok().map(|reply| match reply {
+                Reply::Result(raw) | Reply::Asks(raw) | Reply::Error(raw) => raw.clone(),
+            }),
+        };
+        if let Err(fault) = self.store.settle(spent, &settlement) {
+            return Answer::Fault(fault);
+        }
+        self.happened(&call, settlement.outcome.word());
+        let call = Box::new(call);
+        match reply {
+            Ok(Reply::Result(result)) => Answer::Done {
+                call,
+                body: Body::Result(result),
+            },
+            Ok(Reply::Error(error)) => Answer::Done {
+                call,
+                body: Body::Error(error),
+            },
+            Ok(Reply::Asks(result)) => Answer::Asks { call, result },
+            Err(fault) => Answer::Failed { call, fault },
+        }
+    }
+
+    /// A call that was cleared while nothing was ready to run it.
+    fn not_begun(&self, call: Call, permit: crate::ports::Permit) -> Answer {
+        let fault = ToolFault::NotStarted("it was not ready yet; call again".to_owned());
+        let settlement = Settlement {
+            outcome: Outcome::Failed(fault.clone()),
+            duration: std::time::Duration::ZERO,
+            result: None,
+        };
+        match self.store.settle(permit.spend(), &settlement) {
+            Ok(()) => Answer::Failed {
+                call: Box::new(call),
+                fault,
+            },
+            Err(fault) => Answer::Fault(fault),
+        }
+    }
+
+    /// The instance for a call: the one that runs already, or a new one if the
+    /// gates would let the call pass as far as is known without it.
+    async fn seat(
+        &self,
+        call: &Call,
+        caller: &Arc<dyn Caller>,
+    ) -> Result<Option<Arc<dyn Seat>>, ToolFault> {
+        let Some(tools) = self.tools.get() else {
+            return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
+        };
+        if let Some(seat) = tools.seated(&call.server, &call.run) {
+            return Ok(Some(seat));
+        }
+        let refused = self
+            .store
+            .judge(call)
+            .iter()
+            .any(|(_, verdict)| matches!(verdict, crate::gate::Verdict::Refuse(_)));
+        if refused {
+            return Ok(None);
+        }
+        tokio::select! {
+            seat = tools.seat(&call.server, &call.run, caller) => seat.map(Some),
+            reason = caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+        }
+    }
+
+    /// The era that a server was last seen to speak.
+    #[must_use]
+    pub fn era(&self, server: &ServerName) -> Era {
+        self.catalog()
+            .listings()
+            .get(server)
+            .map_or(Era::Legacy, |listing| listing.era)
+    }
+
+    /// The catalogue as it is now.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The lists that a session sees now.
+    #[must_use]
+    pub fn view(&self, session: &Session) -> Arc<View> {
+        self.catalog().view(session.principal(), &self.policy)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The store, for the command line.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Where tool servers tell of themselves.
+    #[must_use]
+    pub fn events(&self) -> &broadcast::Sender<Event> {
+        &self.events
+    }
+
+    /// What happened last, newest first.
+    #[must_use]
+    pub fn latest(&self) -> Vec<(jiff::Timestamp, String)> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.iter().rev().cloned().collect()
+    }
+
+    fn happened(&self, call: &Call, what: &str) {
+        let line = format!("{}  {}  {}  {what}", call.id, call.by.agent, call.title());
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.len() >= LATEST {
+            latest.pop_front();
+        }
+        latest.push_back((self.clock.now(), line));
+    }
+
+    fn new_call_id(&self) -> CallId {
+        CallId::parse(&self.ids.next(IdKind::Call)).unwrap_or_else(|| CallId::from_tail("0"))
+    }
+}
+
+/// What the instance says of the tool that is called.
+fn standing(call: &Call, seat: &Result<Option<Arc<dyn Seat>>, ToolFault>) -> Standing {
+    match (seat, &call.subject) {
+        (Err(fault), _) => Standing::Unreachable(match fault {
+            ToolFault::NotStarted(why) => why.clone(),
+            other => other.to_string(),
+        }),
+        // Not seated: it will be refused, by what was known before.
+        (Ok(None), _) => call.standing.clone(),
+        (Ok(Some(seat)), Subject::Tool(name)) => match seat.definition(name) {
+            Some(definition) => Standing::Defined(definition),
+            None => Standing::Missing,
+        },
+        (
+            Ok(Some(_)),
+            Subject::Prompt(_)
+            | Subject::Resource(_)
+            | Subject::Completion(_)
+            | Subject::Subscribe(_)
+            | Subject::Unsubscribe(_),
+        ) => Standing::Plain,
+    }
+}
+
+/// How a call ended, for the record.
+fn outcome(tier: Tier, reply: &Result<Reply, ToolFault>) -> Outcome {
+    match reply {
+        Ok(Reply::Result(result)) => Outcome::Done {
+            error: result
+                .get("isError")
+                .is_some_and(|error| error.text() == "true"),
+            bytes: result.bytes().len(),
+        },
+        Ok(Reply::Error(error)) => Outcome::Done {
+            error: true,
+            bytes: error.bytes().len(),
+        },
+        Ok(Reply::Asks(_)) => Outcome::Asked,
+        Err(fault) => match tier {
+            Tier::Consequential | Tier::Irreversible if fault.may_have_run() => {
+                Outcome::Unknown(fault.clone())
+            }
+            Tier::Read | Tier::Reversible | Tier::Consequential | Tier::Irreversible => {
+                Outcome::Failed(fault.clone())
+            }
+        },
+    }
+}
+
+/// Follows the links of a path as far as it exists; the rest is appended.
+fn follow(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut known = path;
+    loop {
+        if let Ok(real) = known.canonicalize() {
+            return missing
+                .iter()
+                .rev()
+                .fold(real, |real, part| real.join(part));
+        }
+        match (known.parent(), known.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name.to_owned());
+                known = parent;
+            }
+            _ => return path.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// What a call to something other than a tool counts as.
+const PLAIN: (Offer, Tier) = (Offer::At(Tier::Read), Tier::Read);

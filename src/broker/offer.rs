@@ -1,0 +1,164 @@
+//! A tool's definition as agents see it: the server's own, with the name and the
+//! tier that it has here.
+
+use crate::{
+    domain::{Offer, Tier},
+    wire::{self, Edit, Raw, keys},
+};
+
+/// The tier that counts: what the operator says, or more if the server itself
+/// says more. Its hints may raise a tier, never lower it; what it does not say
+/// is no hint.
+pub(super) fn tier(offer: Offer, definition: &Raw) -> Tier {
+    let said = match offer {
+        Offer::At(tier) => tier,
+        Offer::Unclassified | Offer::Off => Tier::Irreversible,
+    };
+    let hints = definition.get("annotations");
+    let hint = |name: &str| {
+        let value = hints.as_ref()?.get(name)?;
+        match value.text() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    };
+    let raised = match (hint("readOnlyHint"), hint("destructiveHint")) {
+        (Some(true), _) => Tier::Read,
+        (_, Some(true)) => Tier::Consequential,
+        (Some(false), _) => Tier::Reversible,
+        (None, _) => Tier::Read,
+    };
+    said.max(raised)
+}
+
+/// The definition with its exposed name, annotations of its tier, a word for the
+/// model and the risk for programs. Every other byte is the server's.
+pub(super) fn present(definition: &Raw, exposed: &str, offer: Offer, tier: Tier) -> Raw {
+    let mut edit = Edit::new(definition);
+    let same_name = definition
+        .get("name")
+        .is_some_and(|name| name.as_str().is_some_and(|name| name == exposed));
+    if !same_name {
+        edit.set("name", wire::quote(exposed));
+    }
+    let own = definition.get("description");
+    let own = own.as_ref().and_then(Raw::as_str).unwrap_or_default();
+    let gap = if own.is_empty() { "" } else { " " };
+    edit.set(
+        "description",
+        wire::quote(&format!("{own}{gap}{}", suffix(offer, tier))),
+    );
+    edit.set("annotations", annotations(definition, tier));
+    edit.set("_meta", meta(definition, offer, tier));
+    edit.raw()
+}
+
+fn suffix(offer: Offer, tier: Tier) -> String {
+    match (offer, tier) {
+        (Offer::Unclassified | Offer::Off, _) => {
+            "[tollgate: not classified, needs a person's yes]".to_owned()
+        }
+        (Offer::At(_), Tier::Read | Tier::Reversible) => format!("[tollgate: {tier}]"),
+        (Offer::At(_), Tier::Consequential | Tier::Irreversible) => {
+            format!("[tollgate: {tier}, needs a person's yes]")
+        }
+    }
+}
+
+/// The hints that follow from the tier, the server's others kept.
+fn annotations(definition: &Raw, tier: Tier) -> String {
+    let empty = Raw::of(&serde_json::json!({}));
+    let own = definition
+        .get("annotations")
+        .filter(|own| own.text().starts_with('{'))
+        .unwrap_or(empty);
+    let mut edit = Edit::new(&own);
+    let (read_only, destructive, idempotent) = match tier {
+        Tier::Read => ("true", "false", Some("true")),
+        Tier::Reversible => ("false", "false", None),
+        Tier::Consequential => ("false", "true", None),
+        Tier::Irreversible => ("false", "true", Some("false")),
+    };
+    edit.set("readOnlyHint", read_only);
+    edit.set("destructiveHint", destructive);
+    if let Some(idempotent) = idempotent {
+        edit.set("idempotentHint", idempotent);
+    }
+    edit.raw().text().to_owned()
+}
+
+fn meta(definition: &Raw, offer: Offer, tier: Tier) -> String {
+    let risk = serde_json::json!({
+        "tier": tier.level(),
+        "name": tier.name(),
+        "approval": match (offer, tier) {
+            (Offer::At(_), Tier::Read | Tier::Reversible) => "none",
+            (Offer::At(_), Tier::Consequential | Tier::Irreversible)
+            | (Offer::Unclassified | Offer::Off, _) => "person",
+        },
+        "source": match offer {
+            Offer::At(said) if said == tier => "operator",
+            Offer::At(_) => "server",
+            Offer::Unclassified | Offer::Off => "default",
+        },
+    });
+    let mut members = without_ours(definition.get("_meta").as_ref());
+    members.push(format!("\"{}risk\":{risk}", keys::OUR_PREFIX));
+    format!("{{{}}}", members.join(","))
+}
+
+/// The members of a server's `_meta` that may pass: what it sends under our
+/// prefix is a forgery.
+pub(super) fn without_ours(meta: Option<&Raw>) -> Vec<String> {
+    meta.iter()
+        .flat_map(|meta| wire::members(meta.text()))
+        .filter(|(key, _)| wire::unquote(key).is_some_and(|key| !key.starts_with(keys::OUR_PREFIX)))
+        .map(|(key, value)| format!("{key}:{value}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Raw {
+        Raw::parse(text.to_owned().into()).unwrap()
+    }
+
+    #[test]
+    fn a_servers_hint_raises_a_tier_and_never_lowers_it() {
+        let at = Offer::At;
+        let hinted = |hints: &str| raw(&format!(r#"{{"annotations":{hints}}}"#));
+        assert_eq!(tier(at(Tier::Read), &raw("{}")), Tier::Read);
+        assert_eq!(
+            tier(at(Tier::Read), &hinted(r#"{"destructiveHint":true}"#)),
+            Tier::Consequential
+        );
+        assert_eq!(
+            tier(at(Tier::Irreversible), &hinted(r#"{"readOnlyHint":true}"#)),
+            Tier::Irreversible
+        );
+        assert_eq!(
+            tier(Offer::Unclassified, &hinted(r#"{"readOnlyHint":true}"#)),
+            Tier::Irreversible
+        );
+    }
+
+    #[test]
+    fn a_definition_keeps_every_byte_that_is_not_ours() {
+        let definition = raw(
+            r#"{"name":"x","vendor":{"n":1e400},"description":"Does x.","inputSchema":{"type":"object","z":1,"a":2},"execution":{"taskSupport":"optional"},"annotations":{"title":"X","vendorHint":7},"_meta":{"dev.tollgate/risk":{"tier":0},"v/k":1}}"#,
+        );
+        assert_eq!(
+            present(
+                &definition,
+                "s__x",
+                Offer::At(Tier::Reversible),
+                Tier::Reversible
+            )
+            .text(),
+            r#"{"name":"s__x","vendor":{"n":1e400},"description":"Does x. [tollgate: reversible]","inputSchema":{"type":"object","z":1,"a":2},"execution":{"taskSupport":"optional"},"annotations":{"title":"X","vendorHint":7,"readOnlyHint":false,"destructiveHint":false},"_meta":{"v/k":1,"dev.tollgate/risk":{"approval":"none","name":"reversible","source":"operator","tier":1}}}"#
+        );
+    }
+}

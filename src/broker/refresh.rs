@@ -1,0 +1,95 @@
+//! The catalogue follows its servers.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::broadcast;
+
+use super::{Broker, Catalog, Session};
+use crate::{domain::ServerName, ports::Listing};
+
+/// How long a first list waits for a server that is coming up.
+const FIRST_LIST: Duration = Duration::from_secs(10);
+
+/// Which lists are no longer what they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// `tools/list`
+    pub tools: bool,
+    /// `prompts/list`
+    pub prompts: bool,
+    /// `resources/list`, templates included
+    pub resources: bool,
+}
+
+impl Broker {
+    /// Takes what a server lists now.
+    pub fn listed(&self, listing: Listing) {
+        let listing = Arc::new(listing);
+        let mut place = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+        let before = place.listings().get(&listing.server).cloned();
+        let changed = match &before {
+            Some(before) if **before == *listing => {
+                drop(place);
+                self.meet(&listing.server);
+                return;
+            }
+            Some(before) => Changed {
+                tools: before.tools != listing.tools,
+                prompts: before.prompts != listing.prompts,
+                resources: before.resources != listing.resources
+                    || before.templates != listing.templates,
+            },
+            None => Changed {
+                tools: !listing.tools.is_empty(),
+                prompts: !listing.prompts.is_empty(),
+                resources: !listing.resources.is_empty() || !listing.templates.is_empty(),
+            },
+        };
+        let mut listings = place.listings().clone();
+        listings.insert(listing.server.clone(), listing.clone());
+        *place = Arc::new(Catalog::build(listings, &self.policy, self.store.as_ref()));
+        drop(place);
+        self.meet(&listing.server);
+        if let Err(fault) = self.shelf.keep(&listing) {
+            tracing::warn!(server = %listing.server, "its listing is not kept: {fault}");
+        }
+        for (server, why) in self.catalog().warnings() {
+            if *server == listing.server {
+                tracing::warn!(%server, "{why}");
+            }
+        }
+        if changed.tools || changed.prompts || changed.resources {
+            // Nobody listening is no error.
+            let _ = self.changed.send(changed);
+        }
+    }
+
+    /// Takes that a server cannot be listed for now.
+    pub fn meet(&self, server: &ServerName) {
+        self.met.send_if_modified(|met| met.insert(server.clone()));
+    }
+
+    /// Waits until every server that a session may see was listed once or could
+    /// not be: a first list must not be empty because a server is still coming
+    /// up. Bounded, so that one server holds up nobody for long.
+    pub async fn met(&self, session: &Session) {
+        let visible = self.policy.visible(session.principal());
+        let all = |met: &BTreeSet<ServerName>| visible.iter().all(|server| met.contains(server));
+        if all(&self.met.borrow()) {
+            return;
+        }
+        let mut met = self.met.subscribe();
+        let wait = async { drop(met.wait_for(|met| all(met)).await) };
+        let _ = tokio::time::timeout(FIRST_LIST, wait).await;
+    }
+
+    /// Tells when a list changes.
+    #[must_use]
+    pub fn watch_lists(&self) -> broadcast::Receiver<Changed> {
+        self.changed.subscribe()
+    }
+}

@@ -1,0 +1,211 @@
+//! Arguments against the operator's rules.
+
+use std::path::{Component, Path, PathBuf};
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::{Follow, Schema, schema::finding};
+use crate::{
+    config::ArgRule,
+    domain::{Finding, Place},
+};
+
+/// The rules of one tool, compiled.
+#[derive(Debug, Default)]
+pub struct Rules(Vec<Rule>);
+
+#[derive(Debug)]
+struct Rule {
+    argument: String,
+    schema: Option<Validator>,
+    under: Option<PathBuf>,
+    host: Vec<String>,
+    absent: bool,
+    place: Place,
+}
+
+impl Rules {
+    /// Compiles what a file says of one tool's arguments.
+    #[must_use]
+    pub fn new(rules: &[ArgRule]) -> Self {
+        Self(
+            rules
+                .iter()
+                .map(|rule| Rule {
+                    argument: rule.argument.clone(),
+                    // A schema that does not compile was an error of the file.
+                    schema: jsonschema::options().build(&rule.schema).ok(),
+                    under: rule.under.clone(),
+                    host: rule.host.clone(),
+                    absent: rule.absent,
+                    place: (&rule.place).into(),
+                })
+                .collect(),
+        )
+    }
+
+    /// Whether nothing is demanded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What they find wrong. `strict` refuses arguments that neither the schema
+    /// nor a rule names.
+    #[must_use]
+    pub fn check(
+        &self,
+        arguments: &Value,
+        schema: &Schema,
+        strict: bool,
+        follow: Follow<'_>,
+    ) -> Vec<Finding> {
+        let mut found: Vec<Finding> = self
+            .0
+            .iter()
+            .filter_map(|rule| {
+                let says = rule.check(arguments.get(&rule.argument), follow)?;
+                Some(Finding {
+                    rule: Some(rule.place.clone()),
+                    ..finding(&format!("/{}", rule.argument), &says)
+                })
+            })
+            .collect();
+        if strict {
+            let extra = arguments.as_object().into_iter().flat_map(|all| all.keys());
+            found.extend(
+                extra
+                    .filter(|name| {
+                        !schema.names(name) && !self.0.iter().any(|rule| rule.argument == **name)
+                    })
+                    .map(|name| {
+                        finding(
+                            &format!("/{name}"),
+                            "is an argument that the tool's schema does not name",
+                        )
+                    }),
+            );
+        }
+        found
+    }
+}
+
+impl Rule {
+    fn check(&self, value: Option<&Value>, follow: Follow<'_>) -> Option<String> {
+        let Some(value) = value else {
+            return None;
+        };
+        if self.absent {
+            return Some("must not be given".to_owned());
+        }
+        if let Some(error) = self
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.iter_errors(value).next())
+        {
+            return Some(format!("breaks a rule: {}", error.masked()));
+        }
+        if let Some(dir) = &self.under {
+            let Some(text) = value.as_str() else {
+                return Some("is not a path".to_owned());
+            };
+            if !lies_under(Path::new(text), dir, follow) {
+                return Some(format!("{text:?} is outside {}", dir.display()));
+            }
+        }
+        if !self.host.is_empty() {
+            let Some(text) = value.as_str() else {
+                return Some("is not a URL".to_owned());
+            };
+            let allowed = host_of(text)
+                .is_some_and(|host| self.host.iter().any(|pattern| host_fits(&host, pattern)));
+            if !allowed {
+                return Some(format!("{text:?} names a host that is not allowed"));
+            }
+        }
+        None
+    }
+}
+
+/// Only absolute paths: what a relative one points to is the server's business.
+fn lies_under(path: &Path, dir: &Path, follow: Follow<'_>) -> bool {
+    if !path.is_absolute() || path.as_os_str().as_encoded_bytes().contains(&0) {
+        return false;
+    }
+    // `..` is resolved after links, as the system does it: a path that climbs
+    // is refused rather than guessed at.
+    if path.components().any(|part| part == Component::ParentDir) {
+        return false;
+    }
+    follow(path).starts_with(follow(dir))
+}
+
+/// The host of a URL, lower case; only plain `scheme://host` forms.
+fn host_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let plain = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let authority = rest
+        .split(['/', '?', '#', '\\'])
+        .next()
+        .filter(|authority| !authority.is_empty())?;
+    // A user part hides the host from people who read the URL.
+    if !plain || authority.contains('@') || url.chars().any(char::is_whitespace) {
+        return None;
+    }
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) => return None,
+        None => authority,
+    };
+    let clean = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    clean.then(|| host.trim_end_matches('.').to_ascii_lowercase())
+}
+
+fn host_fits(host: &str, pattern: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(domain) => host
+            .strip_suffix(domain)
+            .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1),
+        None => host == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_read_as_a_client_would_read_it() {
+        assert_eq!(
+            host_of("https://A.example:8080/x").as_deref(),
+            Some("a.example")
+        );
+        assert_eq!(host_of("https://a.example@evil.example/"), None);
+        assert_eq!(
+            host_of("https://a.example\\@evil.example/").as_deref(),
+            Some("a.example")
+        );
+        assert_eq!(host_of("a.example"), None);
+        assert_eq!(host_of("https://a.ex ample/"), None);
+        assert!(host_fits("x.acme.example", "*.acme.example"));
+        assert!(!host_fits("acme.example", "*.acme.example"));
+        assert!(!host_fits("evilacme.example", "*.acme.example"));
+    }
+
+    #[test]
+    fn a_path_lies_under_a_directory_after_its_links() {
+        let links = |path: &Path| match path.strip_prefix("/srv/link") {
+            Ok(rest) => Path::new("/etc").join(rest),
+            Err(_) => path.to_owned(),
+        };
+        let under = |path: &str| lies_under(Path::new(path), Path::new("/srv"), &links);
+        assert!(under("/srv/a"));
+        assert!(!under("/srv/link/passwd"));
+        assert!(!under("/srv/a/../../etc/passwd"));
+        assert!(!under("srv/a"));
+        assert!(!under("/srvx/a"));
+    }
+}

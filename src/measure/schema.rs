@@ -1,0 +1,161 @@
+//! Arguments against the server's own inputSchema.
+
+use std::sync::OnceLock;
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use crate::{domain::Finding, wire::Raw};
+
+/// Findings beyond this are not told.
+const MAX_FINDINGS: usize = 8;
+
+/// A message longer than this quotes the arguments, not the fault.
+const MAX_TEXT: usize = 200;
+
+/// A tool's inputSchema, compiled when it is first needed.
+#[derive(Debug)]
+pub struct Schema {
+    text: Raw,
+    compiled: OnceLock<Compiled>,
+}
+
+#[derive(Debug)]
+enum Compiled {
+    /// Anything passes: no keyword says otherwise.
+    Open,
+    /// A validator and the properties it names.
+    Checks(Box<Validator>, Value),
+    /// The schema itself is broken; the text says how.
+    Broken(String),
+}
+
+impl Schema {
+    /// Keeps the schema of a definition.
+    #[must_use]
+    pub fn new(text: Raw) -> Self {
+        Self {
+            text,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// Whether it says nothing about arguments.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.compiled(), Compiled::Open)
+    }
+
+    /// The properties it names, if it names any.
+    #[must_use]
+    pub fn names(&self, argument: &str) -> bool {
+        match self.compiled() {
+            Compiled::Checks(_, schema) => schema
+                .get("properties")
+                .is_some_and(|properties| properties.get(argument).is_some()),
+            Compiled::Open | Compiled::Broken(_) => false,
+        }
+    }
+
+    /// What it finds wrong.
+    #[must_use]
+    pub fn check(&self, arguments: &Value) -> Vec<Finding> {
+        match self.compiled() {
+            Compiled::Open => Vec::new(),
+            Compiled::Checks(validator, _) => validator
+                .iter_errors(arguments)
+                .take(MAX_FINDINGS)
+                .map(|error| {
+                    finding(
+                        &error.instance_path().to_string(),
+                        &error.masked().to_string(),
+                    )
+                })
+                .collect(),
+            Compiled::Broken(why) => vec![finding(
+                "",
+                &format!("cannot be judged: the tool's inputSchema is broken: {why}"),
+            )],
+        }
+    }
+
+    fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| {
+            let schema: Value = match self.text.to() {
+                Ok(schema) => schema,
+                Err(error) => return Compiled::Broken(error.to_string()),
+            };
+            let open = schema.as_object().is_some_and(|keywords| {
+                keywords.iter().all(|(key, value)| match key.as_str() {
+                    "type" => value == "object",
+                    "$schema" | "title" | "description" | "$id" | "$comment" => true,
+                    "properties" => value.as_object().is_some_and(serde_json::Map::is_empty),
+                    _ => false,
+                })
+            });
+            if open {
+                return Compiled::Open;
+            }
+            // No network: a schema's `$ref` is never fetched.
+            match jsonschema::options().build(&schema) {
+                Ok(validator) => Compiled::Checks(Box::new(validator), schema),
+                Err(error) => Compiled::Broken(bounded(&error.to_string())),
+            }
+        })
+    }
+}
+
+pub(super) fn finding(at: &str, says: &str) -> Finding {
+    Finding {
+        at: at.to_owned(),
+        says: bounded(says),
+        rule: None,
+    }
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(text: &str) -> Schema {
+        Schema::new(Raw::parse(text.to_owned().into()).unwrap())
+    }
+
+    #[test]
+    fn a_schema_without_demands_is_open() {
+        assert!(schema(r#"{"type":"object"}"#).is_open());
+        assert!(!schema(r#"{"type":"object","required":["a"]}"#).is_open());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_its_place() {
+        let found = schema(
+            r#"{"type":"object","properties":{"n":{"type":"integer","maximum":3}},"required":["n","m"]}"#,
+        )
+        .check(&serde_json::json!({"n": 7}));
+        let text: Vec<String> = found
+            .iter()
+            .map(|finding| format!("{}: {}", finding.at, finding.says))
+            .collect();
+        assert_eq!(
+            text,
+            [
+                "/n: value is greater than the maximum of 3",
+                ": \"m\" is a required property"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_reference_to_the_network_is_not_followed() {
+        let found = schema(r#"{"$ref":"http://169.254.169.254/x"}"#).check(&Value::Null);
+        assert!(found.iter().any(|finding| finding.says.contains("broken")));
+    }
+}
