@@ -16,6 +16,7 @@
 #[cfg(not(unix))]
 compile_error!("tollgate passes descriptors over unix sockets: it serves Linux, and macOS in part");
 
+pub mod agent;
 pub mod broker;
 pub mod cli;
 pub mod clock;

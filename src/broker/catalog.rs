@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{names, offer, policy::Policy, uri};
 use crate::{
-    domain::{Fingerprint, Offer, Place, Principal, ServerName, Tier},
+    domain::{Fingerprint, Offer, Place, ServerName, Tier},
     measure::{Rules, Schema},
     ports::{Listing, Store},
     wire::{self, Edit, Node, Raw},
@@ -208,16 +208,15 @@ impl Catalog {
         found.map(|listing| listing.server.clone())
     }
 
-    /// The lists that an agent sees.
+    /// The lists of an agent that may see these servers.
     #[must_use]
-    pub fn view(&self, by: &Principal, policy: &Policy) -> Arc<View> {
-        let servers = policy.visible(by);
+    pub fn view(&self, servers: &[ServerName]) -> Arc<View> {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = views.get(&servers) {
+        if let Some(view) = views.get(servers) {
             return view.clone();
         }
-        let view = Arc::new(self.build_view(servers.clone()));
-        views.insert(servers, view.clone());
+        let view = Arc::new(self.build_view(servers.to_vec()));
+        views.insert(servers.to_vec(), view.clone());
         view
     }
 

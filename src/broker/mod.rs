@@ -321,7 +321,7 @@ impl Broker {
     /// The lists that a session sees now.
     #[must_use]
     pub fn view(&self, session: &Session) -> Arc<View> {
-        self.catalog().view(session.principal(), &self.policy)
+        self.catalog().view(session.visible())
     }
 
     /// The configuration in force.

@@ -77,7 +77,7 @@ impl Broker {
     /// not be: a first list must not be empty because a server is still coming
     /// up. Bounded, so that one server holds up nobody for long.
     pub async fn met(&self, session: &Session) {
-        let visible = self.policy.visible(session.principal());
+        let visible = session.visible();
         let all = |met: &BTreeSet<ServerName>| visible.iter().all(|server| met.contains(server));
         if all(&self.met.borrow()) {
             return;

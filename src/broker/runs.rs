@@ -7,7 +7,7 @@ use std::{
 
 use super::Broker;
 use crate::{
-    domain::{AgentName, Principal, RunId},
+    domain::{AgentName, Principal, RunId, ServerName},
     ids::IdKind,
 };
 
@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     principal: Arc<Principal>,
+    visible: Vec<ServerName>,
     run: RunId,
 }
 
@@ -23,6 +24,12 @@ impl Session {
     #[must_use]
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
+    }
+
+    /// The servers that it may see, in order.
+    #[must_use]
+    pub fn visible(&self) -> &[ServerName] {
+        &self.visible
     }
 
     /// Its run.
@@ -74,6 +81,7 @@ impl Broker {
         }
         open.connections += 1;
         Ok(Arc::new(Session {
+            visible: self.policy.visible(&principal),
             principal: Arc::new(principal),
             run,
         }))

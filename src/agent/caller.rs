@@ -1,0 +1,188 @@
+//! An agent on the line, as the tool side sees it during one call.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    connection::{Cancel, Connection, lock},
+    meta,
+};
+use crate::{
+    domain::{Capabilities, Era},
+    ports::{Answer, Boxed, Caller, Question},
+    wire::{self, Edit, Raw},
+};
+
+/// An agent that can be asked directly.
+#[derive(Debug)]
+pub(super) struct LegacyCaller {
+    pub(super) connection: Arc<Connection>,
+    pub(super) cancel: Arc<Cancel>,
+    pub(super) progress: Option<Raw>,
+}
+
+impl Caller for LegacyCaller {
+    fn connection(&self) -> u64 {
+        self.connection.number
+    }
+
+    fn era(&self) -> Era {
+        Era::Legacy
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        lock(&self.connection.legacy).capabilities
+    }
+
+    fn log_level(&self) -> Option<String> {
+        lock(&self.connection.legacy).log_level.clone()
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    fn progress(&self, params: &Raw) {
+        if let Some(token) = &self.progress {
+            pass_progress(&self.connection, params, token);
+        }
+    }
+
+    fn log(&self, params: &Raw) {
+        self.connection.log(params);
+    }
+
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let params = question.params.map(for_legacy);
+            tokio::select! {
+                answer = self.connection.ask(&question.method, params.as_ref()) => answer,
+                _ = self.cancel.pulled() => Answer::Gone,
+            }
+        })
+    }
+
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+        Box::pin(self.cancel.pulled())
+    }
+}
+
+/// An agent that is asked with the result of its call, and answers with the
+/// next round of it.
+#[derive(Debug)]
+pub(super) struct ModernCaller {
+    pub(super) connection: Arc<Connection>,
+    pub(super) questions: mpsc::UnboundedSender<(Question, oneshot::Sender<Answer>)>,
+    /// Cancels the call itself, over all its rounds.
+    pub(super) cancel: Arc<Cancel>,
+    pub(super) round: Mutex<Round>,
+}
+
+/// What the request of the present round said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Round {
+    pub(super) capabilities: Capabilities,
+    pub(super) log_level: Option<String>,
+    pub(super) progress: Option<Raw>,
+    /// Whether a request of the agent is open for it.
+    pub(super) on_the_line: bool,
+}
+
+impl Caller for ModernCaller {
+    fn connection(&self) -> u64 {
+        self.connection.number
+    }
+
+    fn era(&self) -> Era {
+        Era::Modern
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        lock(&self.round).capabilities
+    }
+
+    fn log_level(&self) -> Option<String> {
+        lock(&self.round).log_level.clone()
+    }
+
+    fn wants_progress(&self) -> bool {
+        lock(&self.round).progress.is_some()
+    }
+
+    fn progress(&self, params: &Raw) {
+        let round = lock(&self.round).clone();
+        if let (Some(token), true) = (round.progress, round.on_the_line) {
+            pass_progress(&self.connection, params, &token);
+        }
+    }
+
+    fn log(&self, params: &Raw) {
+        let round = lock(&self.round).clone();
+        if let (Some(level), true) = (round.log_level, round.on_the_line)
+            && meta::wanted(params, &level)
+        {
+            self.connection.out.send_if_room(wire::notification_line(
+                "notifications/message",
+                &[params.bytes().clone()],
+            ));
+        }
+    }
+
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            let (answer, waiting) = oneshot::channel();
+            if self.questions.send((question, answer)).is_err() {
+                return Answer::Gone;
+            }
+            waiting.await.unwrap_or(Answer::Gone)
+        })
+    }
+
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+        Box::pin(self.cancel.pulled())
+    }
+}
+
+impl Connection {
+    /// Passes on a log message if its level is wanted.
+    pub(super) fn log(&self, params: &Raw) {
+        let legacy = lock(&self.legacy);
+        let wanted = legacy.initialized
+            && legacy
+                .log_level
+                .as_ref()
+                .is_none_or(|level| meta::wanted(params, level));
+        drop(legacy);
+        if wanted {
+            self.out.send_if_room(wire::notification_line(
+                "notifications/message",
+                &[params.bytes().clone()],
+            ));
+        }
+    }
+}
+
+/// Progress, under the token that the agent knows.
+fn pass_progress(connection: &Connection, params: &Raw, token: &Raw) {
+    let mut edit = Edit::new(params);
+    edit.set("progressToken", token.bytes().clone());
+    connection.out.send_if_room(wire::notification_line(
+        "notifications/progress",
+        &edit.parts(),
+    ));
+}
+
+/// A page to open has an id of its own in the handshake era.
+fn for_legacy(params: Raw) -> Raw {
+    let url = params
+        .get("mode")
+        .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
+    if !url || params.get("elicitationId").is_some() {
+        return params;
+    }
+    let id = blake3::hash(params.bytes()).to_hex();
+    let mut edit = Edit::new(&params);
+    edit.set("elicitationId", wire::quote(&id));
+    edit.raw()
+}

@@ -1,0 +1,324 @@
+//! One agent on the line: what is open, what it declared, how to answer it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::{listen::Listen, parked::Parked, shape::Shaped, state::Seal};
+use crate::{
+    broker::{Broker, Session},
+    domain::Capabilities,
+    lines::LineOut,
+    ports::Answer,
+    wire::{self, Raw},
+};
+
+/// Requests that one agent may have open.
+const MAX_OPEN: usize = 1024;
+
+/// After our end of the pipe is closed, how long the last answers may take.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Makes connections tell-apart.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) number: u64,
+    pub(super) broker: Arc<Broker>,
+    pub(super) session: Arc<Session>,
+    pub(super) seal: Arc<Seal>,
+    pub(super) out: LineOut,
+    pub(super) legacy: Mutex<Legacy>,
+    pub(super) parked: Mutex<HashMap<String, Parked>>,
+    pub(super) listens: Mutex<HashMap<String, Arc<Listen>>>,
+    open: Mutex<HashMap<String, Arc<Cancel>>>,
+    /// Fires when nothing is open any more.
+    idle: Notify,
+    asked: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    next_question: AtomicU64,
+}
+
+/// What the handshake settled, for agents that made one.
+#[derive(Debug, Default)]
+pub(super) struct Legacy {
+    pub(super) initialized: bool,
+    pub(super) capabilities: Capabilities,
+    pub(super) log_level: Option<String>,
+    pub(super) subscribed: HashSet<String>,
+}
+
+/// A switch to cancel one request, with a reason.
+#[derive(Debug)]
+pub(super) struct Cancel {
+    reason: watch::Sender<Option<String>>,
+    /// Cancelled by the agent, who then wants no answer.
+    silent: std::sync::atomic::AtomicBool,
+}
+
+impl Cancel {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            reason: watch::Sender::new(None),
+            silent: false.into(),
+        })
+    }
+
+    pub(super) fn pull(&self, reason: &str) {
+        self.reason.send_replace(Some(reason.to_owned()));
+    }
+
+    pub(super) async fn pulled(&self) -> String {
+        let mut watch = self.reason.subscribe();
+        match watch.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the agent has gone".to_owned(),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        broker: Arc<Broker>,
+        session: Arc<Session>,
+        seal: Arc<Seal>,
+        out: LineOut,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            broker,
+            session,
+            seal,
+            out,
+            legacy: Mutex::default(),
+            parked: Mutex::default(),
+            listens: Mutex::default(),
+            open: Mutex::default(),
+            idle: Notify::new(),
+            asked: Mutex::default(),
+            next_question: AtomicU64::new(1),
+        })
+    }
+
+    /// Opens a request; from here on it is answered, whatever happens.
+    pub(super) fn open(self: &Arc<Self>, id: Raw) -> Option<Responder> {
+        let mut open = lock(&self.open);
+        if open.contains_key(id.text()) {
+            drop(open);
+            self.fail(&id, -32600, "a request with this id is still open");
+            return None;
+        }
+        if open.len() >= MAX_OPEN {
+            drop(open);
+            let says = format!("more than {MAX_OPEN} requests are open: wait for an answer");
+            self.fail(&id, -32603, &says);
+            return None;
+        }
+        let cancel = Cancel::new();
+        open.insert(id.text().to_owned(), cancel.clone());
+        Some(Responder {
+            connection: self.clone(),
+            id,
+            cancel,
+            answered: false,
+        })
+    }
+
+    /// Cancels one open request, as the agent wishes.
+    pub(super) fn cancel(&self, id: &Raw, reason: &str) {
+        if let Some(cancel) = lock(&self.open).get(id.text()) {
+            cancel.silent.store(true, Ordering::Relaxed);
+            cancel.pull(reason);
+        }
+        if let Some(listen) = lock(&self.listens).remove(id.text()) {
+            listen.end();
+        }
+    }
+
+    /// Cancels everything that is open; all of it is answered.
+    pub(super) fn stop(&self, reason: &str) {
+        for cancel in lock(&self.open).values() {
+            cancel.pull(reason);
+        }
+        self.abandon_parked();
+    }
+
+    /// Waits until every open request is answered and the answers are written.
+    pub(super) async fn drained(&self) {
+        self.abandon_parked();
+        for (_, listen) in lock(&self.listens).drain() {
+            listen.end();
+        }
+        // Whoever has closed the input answers no more questions.
+        lock(&self.asked).clear();
+        loop {
+            let idle = self.idle.notified();
+            if lock(&self.open).is_empty() || self.out.is_closed() {
+                break;
+            }
+            tokio::select! {
+                () = idle => {}
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+        }
+        let _ = tokio::time::timeout(LAST_LINES, self.out.flushed()).await;
+    }
+
+    /// The agent has gone: nothing is written any more.
+    pub(super) fn close(&self) {
+        for cancel in lock(&self.open).values() {
+            cancel.pull("the agent has gone");
+        }
+        self.abandon_parked();
+        self.out.close();
+    }
+
+    fn abandon_parked(&self) {
+        for (_, parked) in lock(&self.parked).drain() {
+            parked.abandon("the agent has gone");
+        }
+    }
+
+    /// Answers with an error without having opened the request.
+    pub(super) fn fail(&self, id: &Raw, code: i32, says: &str) {
+        self.out.send(wire::error_line(id, &error(code, says)));
+    }
+
+    /// Puts a question to an agent of the handshake era.
+    pub(super) async fn ask(self: &Arc<Self>, method: &str, params: Option<&Raw>) -> Answer {
+        let id = self.next_question.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        lock(&self.asked).insert(id, answer);
+        let mut guard = Withdraw {
+            connection: self.clone(),
+            id: Some(id),
+        };
+        let params: Vec<_> = params
+            .map(|params| params.bytes().clone())
+            .into_iter()
+            .collect();
+        if !self
+            .out
+            .send(wire::request_line(&id.to_string(), method, &params))
+        {
+            return Answer::Gone;
+        }
+        let answer = waiting.await.unwrap_or(Answer::Gone);
+        guard.id = None;
+        answer
+    }
+
+    /// An answer to one of our questions.
+    pub(super) fn answered(&self, id: &Raw, answer: Answer) {
+        let waiting = id
+            .text()
+            .parse()
+            .ok()
+            .and_then(|id: u64| lock(&self.asked).remove(&id));
+        if let Some(waiting) = waiting {
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+/// Withdraws a question that nobody waits for any more.
+struct Withdraw {
+    connection: Arc<Connection>,
+    id: Option<u64>,
+}
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        if lock(&self.connection.asked).remove(&id).is_some() {
+            let params = format!("{{\"requestId\":{id},\"reason\":\"no longer needed\"}}");
+            self.connection.out.send(wire::notification_line(
+                "notifications/cancelled",
+                &[params.into()],
+            ));
+        }
+    }
+}
+
+/// The duty to answer one request. A task that ends without doing it, by a
+/// panic for one, has it done by the drop.
+#[derive(Debug)]
+pub(super) struct Responder {
+    connection: Arc<Connection>,
+    pub(super) id: Raw,
+    pub(super) cancel: Arc<Cancel>,
+    answered: bool,
+}
+
+impl Responder {
+    /// Answers once there is room for it.
+    pub(super) async fn answer(mut self, shaped: Shaped) {
+        self.answered = true;
+        let silent = self.cancel.silent.load(Ordering::Relaxed);
+        if !silent {
+            let line = match shaped {
+                Shaped::Result(result) => wire::result_line(&self.id, &result),
+                Shaped::Error(error) => wire::error_line(&self.id, &error),
+            };
+            let bytes = line.iter().map(bytes::Bytes::len).sum();
+            // An agent that does not read stops here, with a bounded number of
+            // bytes waiting; its next answer then waits for room.
+            let room = self.connection.out.room(bytes).await;
+            if room.is_some() {
+                self.connection.out.send_with(line, room);
+            }
+        }
+        self.close();
+    }
+
+    /// Answers at once, with something small.
+    pub(super) fn answer_now(mut self, shaped: Shaped) {
+        self.answered = true;
+        let line = match shaped {
+            Shaped::Result(result) => wire::result_line(&self.id, &result),
+            Shaped::Error(error) => wire::error_line(&self.id, &error),
+        };
+        self.connection.out.send(line);
+        self.close();
+    }
+
+    fn close(&self) {
+        let mut open = lock(&self.connection.open);
+        open.remove(self.id.text());
+        if open.is_empty() {
+            self.connection.idle.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.fail(
+                &self.id,
+                -32603,
+                "tollgate failed to answer; its log says why",
+            );
+            self.close();
+        }
+    }
+}
+
+/// An error object.
+pub(super) fn error(code: i32, says: &str) -> Raw {
+    Raw::of(&serde_json::json!({ "code": code, "message": says }))
+}
+
+/// A poisoned lock means that a task panicked between two steps that cannot
+/// leave the value half-changed.
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,217 @@
+//! Which message goes where.
+
+use std::sync::Arc;
+
+use super::{
+    connection::{Connection, error, lock},
+    legacy, listen,
+    meta::{self, Meta},
+    modern,
+    shape::Shaped,
+};
+use crate::{
+    broker::Asked,
+    domain::Era,
+    ports::Answer,
+    wire::{Body, Message, Raw, keys},
+};
+
+const METHOD_NOT_FOUND: i32 = -32601;
+const INVALID_PARAMS: i32 = -32602;
+const UNSUPPORTED_VERSION: i32 = -32022;
+
+/// Takes one message.
+pub(super) fn take(connection: &Arc<Connection>, message: Message) {
+    match message {
+        Message::Request { id, method, params } => request(connection, id, &method, params),
+        Message::Notification { method, params } => notification(connection, &method, params),
+        Message::Response { id, body } => {
+            let answer = match body {
+                Body::Result(result) => Answer::Result(result),
+                Body::Error(error) => Answer::Error(error),
+            };
+            connection.answered(&id, answer);
+        }
+    }
+}
+
+fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<Raw>) {
+    let meta = Meta::of(params.as_ref());
+    if meta.modern {
+        if let Err(error) = stands_alone(&meta) {
+            connection.out.send(crate::wire::error_line(&id, &error));
+            return;
+        }
+        return serve(connection, Era::Modern, id, method, params, meta);
+    }
+    let initialized = lock(&connection.legacy).initialized;
+    match method {
+        "initialize" => legacy::initialize(connection, &id, params.as_ref()),
+        "ping" => {
+            connection
+                .out
+                .send(crate::wire::result_line(&id, &["{}".into()]));
+        }
+        _ if initialized => serve(connection, Era::Legacy, id, method, params, meta),
+        _ => connection.fail(
+            &id,
+            INVALID_PARAMS,
+            "neither initialized nor a request that stands alone: `_meta` lacks io.modelcontextprotocol/protocolVersion",
+        ),
+    }
+}
+
+/// Whether a request of the stateless era carries what it must.
+fn stands_alone(meta: &Meta) -> Result<(), Raw> {
+    let Some(version) = &meta.version else {
+        return Err(error(
+            INVALID_PARAMS,
+            "`_meta` lacks io.modelcontextprotocol/protocolVersion",
+        ));
+    };
+    if version != keys::MODERN_VERSION {
+        return Err(Raw::of(&serde_json::json!({
+            "code": UNSUPPORTED_VERSION,
+            "message": format!("protocol version `{version}` is not supported in this form"),
+            "data": { "supported": [keys::MODERN_VERSION], "requested": version },
+        })));
+    }
+    match &meta.capabilities {
+        Some(declared) if declared.text().starts_with('{') => Ok(()),
+        Some(_) | None => Err(error(
+            INVALID_PARAMS,
+            "`_meta` lacks io.modelcontextprotocol/clientCapabilities",
+        )),
+    }
+}
+
+/// A request in an era that is settled.
+fn serve(
+    connection: &Arc<Connection>,
+    era: Era,
+    id: Raw,
+    method: &str,
+    params: Option<Raw>,
+    meta: Meta,
+) {
+    let gone_in_modern = matches!(
+        method,
+        "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel"
+    );
+    if era == Era::Modern && gone_in_modern {
+        connection.fail(&id, METHOD_NOT_FOUND, "method not found");
+        return;
+    }
+    if let Some(asked) = Asked::by(method) {
+        let Some(responder) = connection.open(id) else {
+            return;
+        };
+        match era {
+            Era::Legacy => {
+                tokio::spawn(legacy::call(
+                    connection.clone(),
+                    responder,
+                    asked,
+                    params,
+                    meta,
+                ));
+            }
+            Era::Modern => {
+                tokio::spawn(modern::call(
+                    connection.clone(),
+                    responder,
+                    asked,
+                    params,
+                    meta,
+                ));
+            }
+        }
+        return;
+    }
+    match (method, era) {
+        ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => {
+            list(connection, era, id, method, params);
+        }
+        ("logging/setLevel", Era::Legacy) => legacy::set_level(connection, &id, params.as_ref()),
+        ("server/discover", Era::Modern) => modern::discover(connection, id),
+        ("subscriptions/listen", Era::Modern) => {
+            listen::open(connection, id, params.as_ref(), meta);
+        }
+        _ => connection.fail(&id, METHOD_NOT_FOUND, "method not found"),
+    }
+}
+
+fn list(connection: &Arc<Connection>, era: Era, id: Raw, method: &str, params: Option<Raw>) {
+    // A list is one page: no cursor of ours exists. The empty string is the
+    // first page.
+    let cursor = params.and_then(|params| params.get("cursor"));
+    let first = cursor
+        .as_ref()
+        .is_none_or(|cursor| matches!(cursor.text(), "null" | "\"\""));
+    if !first {
+        connection.fail(&id, INVALID_PARAMS, "unknown cursor");
+        return;
+    }
+    let key = match method {
+        "tools/list" => "tools",
+        "prompts/list" => "prompts",
+        "resources/list" => "resources",
+        _ => "resourceTemplates",
+    };
+    let Some(responder) = connection.open(id) else {
+        return;
+    };
+    let connection = connection.clone();
+    tokio::spawn(async move {
+        connection.broker.met(&connection.session).await;
+        let view = connection.broker.view(&connection.session);
+        let entries = match key {
+            "tools" => view.tools.clone(),
+            "prompts" => view.prompts.clone(),
+            "resources" => view.resources.clone(),
+            _ => view.templates.clone(),
+        };
+        let end = match era {
+            Era::Legacy => "}".to_owned(),
+            Era::Modern => format!(
+                ",\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\",\"_meta\":{}}}",
+                modern::own_meta()
+            ),
+        };
+        responder
+            .answer(Shaped::Result(vec![
+                format!("{{\"{key}\":").into(),
+                entries,
+                end.into(),
+            ]))
+            .await;
+    });
+}
+
+fn notification(connection: &Arc<Connection>, method: &str, params: Option<Raw>) {
+    match method {
+        "notifications/cancelled" => {
+            let Some(params) = params else { return };
+            let Some(id) = params.get("requestId") else {
+                return;
+            };
+            let reason = params.get("reason");
+            let reason = reason.as_ref().and_then(Raw::as_str);
+            connection.cancel(&id, reason.as_deref().unwrap_or("the agent cancelled it"));
+        }
+        "notifications/roots/list_changed" => {
+            connection.broker.roots_changed(&connection.session);
+        }
+        // `initialized` changes nothing here, and progress on our questions
+        // tells us nothing we need.
+        _ => {}
+    }
+}
+
+/// The capabilities that every agent is told: servers come and go.
+pub(super) const CAPABILITIES: &str = r#"{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#;
+
+/// Reads declared capabilities of a request that stands alone.
+pub(super) fn declared(meta: &Meta) -> crate::domain::Capabilities {
+    meta::capabilities(meta.capabilities.as_ref())
+}

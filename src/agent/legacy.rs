@@ -1,0 +1,105 @@
+//! The handshake era: a conversation on one connection.
+
+use std::sync::Arc;
+
+use super::{
+    caller::LegacyCaller,
+    connection::{Connection, Responder, lock},
+    dispatch::CAPABILITIES,
+    meta::{self, Meta},
+    shape,
+};
+use crate::{
+    broker::{Asked, Request},
+    domain::Era,
+    ports::Caller,
+    wire::{self, Raw, keys},
+};
+
+/// `initialize`: the version the client names if we speak it, else our newest.
+pub(super) fn initialize(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>) {
+    let wanted = params.and_then(|params| params.get("protocolVersion"));
+    let wanted = wanted.as_ref().and_then(Raw::as_str);
+    let Some(wanted) = wanted else {
+        connection.fail(id, -32602, "`protocolVersion` is missing");
+        return;
+    };
+    let version = keys::LEGACY_VERSIONS
+        .into_iter()
+        .find(|known| *known == wanted)
+        .unwrap_or(keys::LEGACY_VERSION);
+    {
+        let mut legacy = lock(&connection.legacy);
+        legacy.initialized = true;
+        legacy.capabilities = meta::capabilities(
+            params
+                .and_then(|params| params.get("capabilities"))
+                .as_ref(),
+        );
+    }
+    let instructions = connection
+        .broker
+        .view(&connection.session)
+        .instructions
+        .clone();
+    let result = format!(
+        "{{\"protocolVersion\":{},\"capabilities\":{CAPABILITIES},\"serverInfo\":{},\"instructions\":{}}}",
+        wire::quote(version),
+        shape::server_info(),
+        wire::quote(&instructions)
+    );
+    connection.out.send(wire::result_line(id, &[result.into()]));
+}
+
+/// `logging/setLevel`: kept here, and told to servers when they are called.
+pub(super) fn set_level(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>) {
+    let level = params.and_then(|params| params.get("level"));
+    let level = level.as_ref().and_then(Raw::as_str);
+    match level.filter(|level| meta::level(level).is_some()) {
+        Some(level) => {
+            lock(&connection.legacy).log_level = Some(level.into_owned());
+            connection.out.send(wire::result_line(id, &["{}".into()]));
+        }
+        None => connection.fail(id, -32602, "`level` is not a log level"),
+    }
+}
+
+/// One call, in its own task.
+pub(super) async fn call(
+    connection: Arc<Connection>,
+    responder: Responder,
+    asked: Asked,
+    params: Option<Raw>,
+    meta: Meta,
+) {
+    let caller: Arc<dyn Caller> = Arc::new(LegacyCaller {
+        connection: connection.clone(),
+        cancel: responder.cancel.clone(),
+        progress: meta.progress,
+    });
+    let uri = params.as_ref().and_then(|params| params.get("uri"));
+    let answer = connection
+        .broker
+        .call(Request {
+            session: connection.session.clone(),
+            asked,
+            params,
+            caller,
+        })
+        .await;
+    let shaped = shape::answer(&connection.broker, answer, Era::Legacy, asked);
+    if let (Some(uri), shape::Shaped::Result(_)) = (uri, &shaped) {
+        let uri = uri.as_str().unwrap_or_default().into_owned();
+        let mut legacy = lock(&connection.legacy);
+        match asked {
+            Asked::Subscribe => {
+                legacy.subscribed.insert(uri);
+            }
+            Asked::Unsubscribe => {
+                legacy.subscribed.remove(&uri);
+            }
+            Asked::Tool | Asked::Prompt | Asked::Resource | Asked::Completion => {}
+        }
+    }
+    responder.answer(shaped).await;
+}

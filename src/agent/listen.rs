@@ -1,0 +1,279 @@
+//! What tool servers tell outside a call, and who hears it: agents of the
+//! handshake era on their connection, agents of the stateless era on the streams
+//! they opened.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, broadcast::error::RecvError};
+
+use super::{
+    caller::ModernCaller,
+    connection::{Cancel, Connection, Responder, lock},
+    dispatch,
+    meta::Meta,
+    modern,
+    shape::Shaped,
+};
+use crate::{
+    broker::{Asked, Changed, Request},
+    domain::RunId,
+    ports::Event,
+    wire::{self, Edit, Raw, keys},
+};
+
+/// One open `subscriptions/listen` request.
+#[derive(Debug)]
+pub(super) struct Listen {
+    id: Raw,
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    uris: Vec<String>,
+    over: Notify,
+}
+
+impl Listen {
+    /// Ends the stream.
+    pub(super) fn end(&self) {
+        self.over.notify_one();
+    }
+}
+
+/// `subscriptions/listen`: acknowledged first, then told what it asked for.
+pub(super) fn open(connection: &Arc<Connection>, id: Raw, params: Option<&Raw>, meta: Meta) {
+    let wants = params.and_then(|params| params.get("notifications"));
+    let Some(wants) = wants.filter(|wants| wants.text().starts_with('{')) else {
+        connection.fail(&id, -32602, "`notifications` is missing");
+        return;
+    };
+    let Some(responder) = connection.open(id.clone()) else {
+        return;
+    };
+    let on = |key: &str| wants.get(key).is_some_and(|on| on.text() == "true");
+    let uris = wants
+        .get("resourceSubscriptions")
+        .map(|uris| {
+            wire::elements(uris.text())
+                .filter_map(|uri| wire::unquote(uri).map(std::borrow::Cow::into_owned))
+                .take(1_000)
+                .collect()
+        })
+        .unwrap_or_default();
+    let listen = Arc::new(Listen {
+        id: id.clone(),
+        tools: on("toolsListChanged"),
+        prompts: on("promptsListChanged"),
+        resources: on("resourcesListChanged"),
+        uris,
+        over: Notify::new(),
+    });
+    let accepted = serde_json::json!({
+        "toolsListChanged": listen.tools,
+        "promptsListChanged": listen.prompts,
+        "resourcesListChanged": listen.resources,
+        "resourceSubscriptions": listen.uris,
+    });
+    let accepted: serde_json::Map<String, serde_json::Value> = match accepted {
+        serde_json::Value::Object(all) => all
+            .into_iter()
+            .filter(|(_, value)| *value != serde_json::Value::Bool(false))
+            .filter(|(_, value)| value.as_array().is_none_or(|uris| !uris.is_empty()))
+            .collect(),
+        _ => serde_json::Map::new(),
+    };
+    let params = format!(
+        "{{\"notifications\":{},\"_meta\":{{{}:{}}}}}",
+        serde_json::Value::Object(accepted),
+        wire::quote(keys::SUBSCRIPTION_ID),
+        id.text()
+    );
+    connection.out.send(wire::notification_line(
+        "notifications/subscriptions/acknowledged",
+        &[params.into()],
+    ));
+    lock(&connection.listens).insert(id.text().to_owned(), listen.clone());
+    tokio::spawn(hold(connection.clone(), responder, listen, meta));
+}
+
+/// Watches the resources for as long as the stream is open.
+async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Listen>, meta: Meta) {
+    for uri in &listen.uris {
+        subscribe(&connection, Asked::Subscribe, uri, &meta).await;
+    }
+    tokio::select! {
+        () = listen.over.notified() => {}
+        _ = responder.cancel.pulled() => {}
+    }
+    lock(&connection.listens).remove(listen.id.text());
+    for uri in &listen.uris {
+        let others = lock(&connection.listens)
+            .values()
+            .any(|other| other.uris.contains(uri));
+        if !others {
+            subscribe(&connection, Asked::Unsubscribe, uri, &meta).await;
+        }
+    }
+    let result = format!(
+        "{{\"resultType\":\"complete\",\"_meta\":{{{}:{},{}}}}}",
+        wire::quote(keys::SUBSCRIPTION_ID),
+        listen.id.text(),
+        modern::own_meta()
+            .trim_start_matches('{')
+            .trim_end_matches('}')
+            .to_owned()
+            + "}"
+    );
+    responder.answer(Shaped::Result(vec![result.into()])).await;
+}
+
+/// A subscription is a call like any other: judged and recorded.
+async fn subscribe(connection: &Arc<Connection>, asked: Asked, uri: &str, meta: &Meta) {
+    let (questions, _) = tokio::sync::mpsc::unbounded_channel();
+    let caller = ModernCaller {
+        connection: connection.clone(),
+        questions,
+        cancel: Cancel::new(),
+        round: std::sync::Mutex::new(super::caller::Round {
+            capabilities: dispatch::declared(meta),
+            ..Default::default()
+        }),
+    };
+    let params = Raw::of(&serde_json::json!({ "uri": uri }));
+    let answer = connection
+        .broker
+        .call(Request {
+            session: connection.session.clone(),
+            asked,
+            params: Some(params),
+            caller: Arc::new(caller),
+        })
+        .await;
+    tracing::debug!("subscription to a resource: {answer:?}");
+}
+
+/// Passes on what happens, until the connection ends.
+pub(super) async fn tell(connection: Arc<Connection>) {
+    let mut events = connection.broker.events().subscribe();
+    let mut lists = connection.broker.watch_lists();
+    loop {
+        tokio::select! {
+            changed = lists.recv() => match changed {
+                Ok(changed) => lists_changed(&connection, changed),
+                // Some changes were missed: all lists may have changed.
+                Err(RecvError::Lagged(_)) => lists_changed(&connection, Changed {
+                    tools: true,
+                    prompts: true,
+                    resources: true,
+                }),
+                Err(RecvError::Closed) => return,
+            },
+            event = events.recv() => match event {
+                Ok(event) => happened(&connection, &event),
+                // A storm: what was missed is gone, the connection lives on.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+fn lists_changed(connection: &Connection, changed: Changed) {
+    let kinds = [
+        (changed.tools, "notifications/tools/list_changed"),
+        (changed.prompts, "notifications/prompts/list_changed"),
+        (changed.resources, "notifications/resources/list_changed"),
+    ];
+    let legacy = lock(&connection.legacy).initialized;
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    for (changed, method) in kinds {
+        if !changed {
+            continue;
+        }
+        if legacy {
+            connection
+                .out
+                .send_if_room(wire::notification_line(method, &[]));
+        }
+        for listen in &listens {
+            let wanted = match method {
+                "notifications/tools/list_changed" => listen.tools,
+                "notifications/prompts/list_changed" => listen.prompts,
+                _ => listen.resources,
+            };
+            if wanted {
+                let params = tagged(&Raw::of(&serde_json::json!({})), &listen.id);
+                connection
+                    .out
+                    .send_if_room(wire::notification_line(method, &params));
+            }
+        }
+    }
+}
+
+fn happened(connection: &Connection, event: &Event) {
+    match event {
+        Event::ResourceUpdated { run, params, .. } => {
+            if !for_us(connection, run.as_ref()) {
+                return;
+            }
+            let method = "notifications/resources/updated";
+            let uri = params.get("uri");
+            let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
+            // An instance of our own tells only what we asked it for; a shared
+            // one also what others did.
+            let legacy = lock(&connection.legacy);
+            let told = legacy.initialized && (run.is_some() || legacy.subscribed.contains(&*uri));
+            drop(legacy);
+            if told {
+                connection
+                    .out
+                    .send_if_room(wire::notification_line(method, &[params.bytes().clone()]));
+            }
+            let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+            for listen in listens {
+                if listen.uris.iter().any(|known| *known == *uri) {
+                    connection
+                        .out
+                        .send_if_room(wire::notification_line(method, &tagged(params, &listen.id)));
+                }
+            }
+        }
+        Event::ElicitationComplete { run, params, .. } => {
+            if for_us(connection, run.as_ref()) && lock(&connection.legacy).initialized {
+                connection.out.send_if_room(wire::notification_line(
+                    "notifications/elicitation/complete",
+                    &[params.bytes().clone()],
+                ));
+            }
+        }
+        Event::Log { run, params, .. } => {
+            if for_us(connection, run.as_ref()) {
+                connection.log(params);
+            }
+        }
+    }
+}
+
+/// Whether an instance belongs to this connection's run, or to everybody.
+fn for_us(connection: &Connection, run: Option<&RunId>) -> bool {
+    run.is_none_or(|run| run == connection.session.run())
+}
+
+/// Parameters with the id of the stream they are for.
+fn tagged(params: &Raw, id: &Raw) -> wire::Parts {
+    let own = params.get("_meta");
+    let mut members: Vec<String> = own
+        .iter()
+        .flat_map(|own| wire::members(own.text()))
+        .filter(|(key, _)| wire::unquote(key).is_none_or(|key| key != keys::SUBSCRIPTION_ID))
+        .map(|(key, value)| format!("{key}:{value}"))
+        .collect();
+    members.push(format!(
+        "{}:{}",
+        wire::quote(keys::SUBSCRIPTION_ID),
+        id.text()
+    ));
+    let mut edit = Edit::new(params);
+    edit.set("_meta", format!("{{{}}}", members.join(",")));
+    edit.parts()
+}

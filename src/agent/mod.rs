@@ -1,0 +1,96 @@
+//! The agent side: an MCP server to agents, in both eras of the protocol.
+//!
+//! Everything that reaches a tool server goes through [`Broker::call`]; what is
+//! answered here is the lifecycle, the lists and the plumbing of questions,
+//! progress and cancellation. A line that an agent sends is answered or
+//! understood, whatever is in it.
+
+mod caller;
+mod connection;
+mod dispatch;
+mod legacy;
+mod listen;
+mod meta;
+mod modern;
+mod parked;
+mod shape;
+mod state;
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use tokio::sync::watch;
+
+use crate::{
+    broker::{Broker, Session},
+    lines::{Line, LineIn, LineOut, Sink, Source},
+    wire::{self, Malformed},
+};
+use connection::Connection;
+pub use state::Seal;
+
+/// The longest line an agent may send.
+const MAX_LINE: usize = 16 * 1024 * 1024;
+
+/// Serves one agent until its input ends or `stop` is set. The session's run
+/// ends with its last connection.
+///
+/// # Errors
+/// When the descriptors cannot be used.
+pub async fn serve(
+    broker: Arc<Broker>,
+    session: Arc<Session>,
+    seal: Arc<Seal>,
+    input: OwnedFd,
+    output: OwnedFd,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut lines = LineIn::new(Source::from_fd(input)?, MAX_LINE);
+    let out = LineOut::new(Sink::from_fd(output)?);
+    let connection = Connection::new(broker.clone(), session.clone(), seal, out);
+    let news = tokio::spawn(listen::tell(connection.clone()));
+    let stopped = read(&connection, &mut lines, stop).await;
+    // What is open is answered before the pipes close, whoever ended it.
+    if stopped {
+        connection.stop("tollgate is stopping");
+    }
+    connection.drained().await;
+    news.abort();
+    connection.close();
+    broker.leave(&session);
+    Ok(())
+}
+
+/// Reads until the end of the input; says whether we were stopped instead.
+async fn read(
+    connection: &Arc<Connection>,
+    lines: &mut LineIn,
+    mut stop: watch::Receiver<bool>,
+) -> bool {
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => return true,
+        };
+        match line {
+            Ok(Some(Line::Whole(line))) => match wire::parse(&line) {
+                Ok(message) => dispatch::take(connection, message),
+                Err(Malformed::NotJson) => {
+                    connection.fail(&wire::Raw::of(&()), -32700, "the line is not valid JSON");
+                }
+                Err(Malformed::NotRpc { id, why }) => {
+                    let id = id.unwrap_or_else(|| wire::Raw::of(&()));
+                    connection.fail(&id, -32600, why);
+                }
+            },
+            Ok(Some(Line::TooLong { id, bytes })) => {
+                let says = format!("a line of {bytes} bytes is longer than the {MAX_LINE} allowed");
+                connection.fail(&id.unwrap_or_else(|| wire::Raw::of(&())), -32600, &says);
+            }
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::debug!("an agent's input cannot be read: {error}");
+                return false;
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Calls that wait for an agent to come back with answers.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{
+    caller::Round,
+    connection::{Connection, lock},
+    modern::Running,
+    shape::Shaped,
+    state::{self, State},
+};
+use crate::{
+    domain::Capabilities,
+    ports::{Answer, Question},
+    wire::{self, Edit, Raw},
+};
+
+/// Calls that may wait on one connection.
+const MAX_PARKED: usize = 64;
+
+/// See the module.
+pub(super) struct Parked {
+    pub(super) running: Running,
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// One question that is open.
+pub(super) struct Waiting {
+    pub(super) key: String,
+    pub(super) question: Question,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+impl Parked {
+    /// Nobody comes back: the questions are cancelled, and so is the call.
+    pub(super) fn abandon(self, reason: &str) {
+        for waiting in self.waiting {
+            let _ = waiting.answer.send(Answer::Gone);
+        }
+        self.running.caller.cancel.pull(reason);
+    }
+}
+
+impl std::fmt::Debug for Parked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parked")
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Parks a call; the result that asks the agent its questions.
+pub(super) fn park(
+    connection: &Arc<Connection>,
+    running: Running,
+    waiting: Vec<Waiting>,
+) -> Shaped {
+    let requests: Vec<String> = waiting
+        .iter()
+        .map(|waiting| {
+            let params = waiting.question.params.clone().map(for_modern);
+            let params = params.as_ref().map_or("{}", Raw::text).to_owned();
+            format!(
+                "{}:{{\"method\":{},\"params\":{params}}}",
+                wire::quote(&waiting.key),
+                wire::quote(&waiting.question.method)
+            )
+        })
+        .collect();
+    let handle = handle(connection, &running.binding);
+    let sealed = connection
+        .seal
+        .seal(&State::Parked(handle.clone()), &running.binding);
+    let Some(sealed) = sealed else {
+        running
+            .parked(waiting)
+            .abandon("its state cannot be sealed");
+        return Shaped::Error(super::connection::error(
+            -32603,
+            "the request's state cannot be sealed",
+        ));
+    };
+    let parked = running.parked(waiting);
+    let mut places = lock(&connection.parked);
+    if places.len() >= MAX_PARKED {
+        drop(places);
+        parked.abandon("too many calls wait for answers");
+        return Shaped::Error(super::connection::error(
+            -32603,
+            "too many calls wait for answers on this connection",
+        ));
+    }
+    places.insert(handle.clone(), parked);
+    drop(places);
+    tokio::spawn(expire(connection.clone(), handle));
+    Shaped::Result(vec![
+        format!(
+            "{{\"resultType\":\"input_required\",\"inputRequests\":{{{}}},\"requestState\":{},\"_meta\":{}}}",
+            requests.join(","),
+            wire::quote(&sealed),
+            super::modern::own_meta()
+        )
+        .into(),
+    ])
+}
+
+/// Takes a parked call up again with the answers that came. Questions without
+/// an answer are asked again: they go back to the call's own channel.
+pub(super) fn resume(
+    connection: &Arc<Connection>,
+    handle: &str,
+    params: Option<&Raw>,
+    round: Round,
+) -> Option<Running> {
+    let Parked { running, waiting } = lock(&connection.parked).remove(handle)?;
+    *lock(&running.caller.round) = round;
+    let answers = params.and_then(|params| params.get("inputResponses"));
+    for waiting in waiting {
+        let answer = answers
+            .as_ref()
+            .and_then(|answers| answers.get(&waiting.key));
+        match answer {
+            Some(answer) => {
+                let _ = waiting.answer.send(Answer::Result(answer.detached()));
+            }
+            None => {
+                // The call holds the receiving end, so this cannot fail while
+                // the call runs.
+                let _ = running
+                    .caller
+                    .questions
+                    .send((waiting.question, waiting.answer));
+            }
+        }
+    }
+    Some(running)
+}
+
+/// What an agent would have to declare to be asked this; `None` if it did.
+pub(super) fn missing(can: Capabilities, question: &Question) -> Option<serde_json::Value> {
+    let url = question
+        .params
+        .as_ref()
+        .and_then(|params| params.get("mode"))
+        .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
+    let missing = match &*question.method {
+        "elicitation/create" if url => {
+            (!can.url).then(|| serde_json::json!({"elicitation":{"url":{}}}))
+        }
+        "elicitation/create" => (!can.form).then(|| serde_json::json!({"elicitation":{"form":{}}})),
+        "sampling/createMessage" => (!can.sampling).then(|| serde_json::json!({"sampling":{}})),
+        "roots/list" => (!can.roots).then(|| serde_json::json!({"roots":{}})),
+        _ => Some(serde_json::json!({})),
+    };
+    missing
+}
+
+/// After this long nobody comes back.
+async fn expire(connection: Arc<Connection>, handle: String) {
+    tokio::time::sleep(state::KEEP).await;
+    let parked = lock(&connection.parked).remove(&handle);
+    if let Some(parked) = parked {
+        parked.abandon("the agent did not come back with an answer");
+    }
+}
+
+/// A page to open has no id in the stateless era.
+fn for_modern(params: Raw) -> Raw {
+    if params.get("elicitationId").is_none() {
+        return params;
+    }
+    let mut edit = Edit::new(&params);
+    edit.remove("elicitationId");
+    edit.raw()
+}
+
+/// A name for a parked call that tells nothing and comes once.
+fn handle(connection: &Connection, binding: &str) -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    blake3::hash(format!("{}\0{next}\0{binding}", connection.number).as_bytes())
+        .to_hex()
+        .to_string()
+}

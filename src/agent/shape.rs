@@ -1,0 +1,267 @@
+//! The broker's answer in the terms of the agent's era.
+//!
+//! A result passes as the bytes it is in; what is added stands in `_meta`, under
+//! `dev.tollgate/`, and nothing that a server writes there gets through.
+
+use bytes::Bytes;
+
+use super::connection::error;
+use crate::{
+    broker::{Answer, Asked, Broker},
+    domain::{Call, Code, Era, Fault, Refusal, ToolFault},
+    wire::{self, Body, Edit, Parts, Raw, keys},
+};
+
+/// What is written: the value of `result`, in pieces, or of `error`.
+#[derive(Debug)]
+pub(super) enum Shaped {
+    Result(Parts),
+    Error(Raw),
+}
+
+/// Our code for a call that was judged and not run, where the protocol has no
+/// other place for a refusal than an error.
+const REFUSED: i32 = 4030;
+
+/// Who we are, to agents.
+pub(super) fn server_info() -> String {
+    format!(
+        "{{\"name\":\"tollgate\",\"version\":{}}}",
+        wire::quote(env!("CARGO_PKG_VERSION"))
+    )
+}
+
+/// Shapes an answer.
+pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) -> Shaped {
+    match answer {
+        Answer::Wrong { code, says } => Shaped::Error(error(known_code(code, era), &says)),
+        Answer::Refused {
+            call,
+            refusal,
+            has_output_schema,
+        } => refused(&call, &refusal, has_output_schema, era, asked),
+        Answer::Fault(fault) => faulty(&fault, era, asked),
+        Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
+        Answer::Done {
+            call,
+            body: Body::Result(result),
+        } => Shaped::Result(done(broker, &call, &result, era, asked)),
+        Answer::Done {
+            call,
+            body: Body::Error(error),
+        } => server_error(broker, &call, error, era, asked),
+        // An agent of the handshake era was asked directly; this is for the
+        // record if a server asks once more than it may.
+        Answer::Asks { call, .. } => failed(
+            &call,
+            &ToolFault::Protocol("it asked a question that cannot be passed on".into()),
+            era,
+            asked,
+        ),
+    }
+}
+
+/// A server's result: every byte of it but the keys that are ours to write.
+fn done(broker: &Broker, call: &Call, result: &Raw, era: Era, asked: Asked) -> Parts {
+    let mut edit = Edit::new(result);
+    edit.set("_meta", meta(result, call, era));
+    match (era, broker.era(&call.server)) {
+        (Era::Legacy, Era::Modern) => {
+            edit.remove("resultType");
+            edit.remove("ttlMs");
+            edit.remove("cacheScope");
+        }
+        (Era::Modern, Era::Legacy) => {
+            edit.set("resultType", "\"complete\"");
+            if asked == Asked::Resource {
+                edit.set("ttlMs", "0");
+                edit.set("cacheScope", "\"private\"");
+            }
+        }
+        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => {}
+    }
+    edit.parts()
+}
+
+/// The result's `_meta`: the server's own, without forgeries of ours, and what
+/// the call was.
+pub(super) fn meta(result: &Raw, call: &Call, era: Era) -> String {
+    let mut out = String::from("{");
+    let own = result.get("_meta");
+    for (key, value) in own.iter().flat_map(|own| wire::members(own.text())) {
+        let passes = wire::unquote(key)
+            .is_some_and(|key| !key.starts_with(keys::OUR_PREFIX) && key != keys::SERVER_INFO);
+        if passes {
+            out.push_str(key);
+            out.push(':');
+            out.push_str(value);
+            out.push(',');
+        }
+    }
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            out.push_str(&wire::quote(keys::SERVER_INFO));
+            out.push(':');
+            out.push_str(&server_info());
+            out.push(',');
+        }
+    }
+    out.push_str(&format!(
+        "\"{}call\":{{\"id\":\"{}\",\"tier\":\"{}\",\"server\":\"{}\"}}}}",
+        keys::OUR_PREFIX,
+        call.id,
+        call.tier,
+        call.server
+    ));
+    out
+}
+
+/// A refusal: an ordinary result that a model can read and act on.
+fn refused(
+    call: &Call,
+    refusal: &Refusal,
+    has_output_schema: bool,
+    era: Era,
+    asked: Asked,
+) -> Shaped {
+    let sentence = refusal.sentence(&call.title().to_string());
+    let told = serde_json::json!({
+        "code": refusal.code.as_str(),
+        "gate": refusal.gate,
+        "says": refusal.says,
+        "remedy": refusal.remedy,
+        "call": call.id,
+    });
+    match asked {
+        Asked::Tool => {
+            let mut result = serde_json::json!({
+                "content": [{ "type": "text", "text": sentence }],
+                "isError": true,
+                "_meta": { "dev.tollgate/refusal": told },
+            });
+            if let Some(members) = result.as_object_mut() {
+                if !has_output_schema {
+                    members.insert("structuredContent".into(), told);
+                }
+                stamp(members, era);
+            }
+            Shaped::Result(vec![Raw::of(&result).bytes().clone()])
+        }
+        Asked::Prompt
+        | Asked::Resource
+        | Asked::Completion
+        | Asked::Subscribe
+        | Asked::Unsubscribe => Shaped::Error(Raw::of(&serde_json::json!({
+            "code": REFUSED,
+            "message": sentence,
+            "data": { "dev.tollgate/refusal": told },
+        }))),
+    }
+}
+
+/// tollgate could not do its part: the agent hears that nothing was run.
+fn faulty(fault: &Fault, era: Era, asked: Asked) -> Shaped {
+    tracing::error!("a call was not made: {fault}");
+    let text = format!(
+        "{} by tollgate, not run: its state cannot be read or written. Do not retry; tell your user.",
+        Code::StateUnavailable.as_str()
+    );
+    failure(
+        &text,
+        serde_json::json!({
+            "dev.tollgate/refusal": { "code": Code::StateUnavailable.as_str() }
+        }),
+        era,
+        asked,
+    )
+}
+
+/// The server did not answer properly: what is known, in one sentence.
+fn failed(call: &Call, fault: &ToolFault, era: Era, asked: Asked) -> Shaped {
+    let after = if fault.may_have_run() && call.tier.is_durable() {
+        " It may have acted: do not retry before somebody has looked."
+    } else {
+        ""
+    };
+    let text = format!("tollgate: server `{}` {fault}.{after}", call.server);
+    failure(
+        &text,
+        serde_json::json!({
+            "dev.tollgate/call": { "id": call.id, "tier": call.tier, "server": call.server }
+        }),
+        era,
+        asked,
+    )
+}
+
+fn failure(text: &str, meta: serde_json::Value, era: Era, asked: Asked) -> Shaped {
+    match asked {
+        Asked::Tool => {
+            let mut result = serde_json::json!({
+                "content": [{ "type": "text", "text": text }],
+                "isError": true,
+                "_meta": meta,
+            });
+            if let Some(members) = result.as_object_mut() {
+                stamp(members, era);
+            }
+            Shaped::Result(vec![Raw::of(&result).bytes().clone()])
+        }
+        Asked::Prompt
+        | Asked::Resource
+        | Asked::Completion
+        | Asked::Subscribe
+        | Asked::Unsubscribe => Shaped::Error(Raw::of(&serde_json::json!({
+            "code": -32603,
+            "message": text,
+            "data": meta,
+        }))),
+    }
+}
+
+fn stamp(members: &mut serde_json::Map<String, serde_json::Value>, era: Era) {
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            members.insert("resultType".into(), "complete".into());
+        }
+    }
+}
+
+/// A server's error, with a code that is legal on the agent's wire.
+fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked) -> Shaped {
+    let code = error
+        .get("code")
+        .and_then(|code| code.text().parse::<i32>().ok())
+        .unwrap_or(-32603);
+    let legal = match (era, broker.era(&call.server), asked) {
+        (Era::Legacy, Era::Modern, Asked::Resource) if code == -32602 => -32002,
+        (Era::Legacy, Era::Modern, _) if code == -32021 => {
+            let fault = ToolFault::Protocol(
+                "it needs something of the user that the agent's client cannot be asked".into(),
+            );
+            return failed(call, &fault, era, asked);
+        }
+        (Era::Legacy, Era::Modern, _) if (-32099..=-32020).contains(&code) && code != -32042 => {
+            -32603
+        }
+        (Era::Modern, Era::Legacy, _) => known_code(code, era),
+        (Era::Legacy | Era::Modern, Era::Legacy | Era::Modern, _) => code,
+    };
+    if legal == code {
+        return Shaped::Error(error);
+    }
+    let mut edit = Edit::new(&error);
+    edit.set("code", Bytes::from(legal.to_string()));
+    Shaped::Error(edit.raw())
+}
+
+/// Codes of the handshake era that the stateless era forbids.
+fn known_code(code: i32, era: Era) -> i32 {
+    match (era, code) {
+        (Era::Modern, -32002) => -32602,
+        (Era::Modern, -32042) => -32603,
+        (Era::Legacy | Era::Modern, code) => code,
+    }
+}
