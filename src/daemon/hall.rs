@@ -108,7 +108,8 @@ impl<S: Service> Hall<S> {
         sessions: &mut JoinSet<()>,
         questions: &mut JoinSet<()>,
     ) -> Cause {
-        let mut leaves_at = leave.deadline();
+        // Whoever started this daemon is still on the way.
+        let mut leaves_at = leave.deadline(FIRST_AGENT);
         loop {
             tokio::select! {
                 cause = self.stopper.asked() => return cause,
@@ -127,7 +128,7 @@ impl<S: Service> Hall<S> {
                     match leave {
                         Patience::OneAgent => return Cause::AgentLeft,
                         Patience::Idle(_) | Patience::Endless if sessions.is_empty() => {
-                            leaves_at = leave.deadline();
+                            leaves_at = leave.deadline(Duration::ZERO);
                         }
                         Patience::Idle(_) | Patience::Endless => {}
                     }
@@ -137,7 +138,7 @@ impl<S: Service> Hall<S> {
                     if !self.service.pending() {
                         return Cause::Idle;
                     }
-                    leaves_at = leave.deadline();
+                    leaves_at = leave.deadline(NEXT_LOOK);
                 }
             }
         }
@@ -164,6 +165,11 @@ impl<S: Service> Hall<S> {
 const LONGEST_FAREWELL: Duration = Duration::from_secs(12);
 const LONGEST_DRAIN: Duration = Duration::from_secs(6);
 
+/// The shim that started the daemon is still on its way.
+const FIRST_AGENT: Duration = Duration::from_secs(10);
+/// When something was pending, how long until it is looked at again.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone, Copy)]
 enum Patience {
     Endless,
@@ -172,11 +178,11 @@ enum Patience {
 }
 
 impl Patience {
-    fn deadline(self) -> Option<Instant> {
+    fn deadline(self, at_least: Duration) -> Option<Instant> {
         match self {
             Patience::Endless | Patience::OneAgent => None,
             // Too far for the clock is for ever.
-            Patience::Idle(idle) => Instant::now().checked_add(idle),
+            Patience::Idle(idle) => Instant::now().checked_add(idle.max(at_least)),
         }
     }
 }
