@@ -1,9 +1,10 @@
 //! Real processes for tests: a home of their own, agents with every kind of
 //! stdin and stdout, and waiting without sleeping.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -92,6 +93,13 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
+        let stopped = self.command(&["stop-daemon"]).output();
+        if stopped.is_ok_and(|output| output.status.success()) {
+            return;
+        }
+        // A test that closed its own directory failed half way.
+        let _ = fs::set_permissions(self.state(), Permissions::from_mode(0o700));
+        let _ = std::os::unix::fs::chown(self.state(), Some(0), None);
         let _ = self.command(&["stop-daemon"]).output();
     }
 }
@@ -119,6 +127,13 @@ impl Process {
     pub(crate) fn descriptors(&self) -> usize {
         let pid = self.pid.as_raw_nonzero();
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.shim.kill();
+        let _ = self.shim.wait();
     }
 }
 
@@ -208,6 +223,12 @@ impl Agent {
 
     pub(crate) fn leave(&mut self) {
         self.input = None;
+    }
+
+    /// What the kernel does when an agent is killed: both ends are closed.
+    pub(crate) fn vanish(&mut self) {
+        self.input = None;
+        self.output = File::open("/dev/null").unwrap();
     }
 
     /// Closes the agent's input, hears the end, and waits for the shim.
