@@ -36,7 +36,10 @@ fn thirty_two_shims_at_once_start_exactly_one_daemon() {
     let mut pids: Vec<String> = agents.iter_mut().map(|agent| agent.ask("pid")).collect();
     pids.dedup();
     assert_eq!(pids.len(), 1, "{pids:?}");
-    assert_eq!(home.log().matches("tollgate is up").count(), 1);
+    let log = home.log();
+    assert_eq!(log.matches("tollgate is up").count(), 1, "{log}");
+    // They waited for their turn: nobody started a second one only to lose.
+    assert!(!log.contains("holds the state"), "{log}");
 }
 
 #[test]
@@ -343,6 +346,24 @@ fn a_pipe_beside_a_file_is_copied_through() {
 }
 
 #[test]
+fn a_slow_reader_gets_the_whole_copy() {
+    let home = Home::new();
+    let input = home.path("input");
+    let lines: Vec<String> = (0..10_000).map(|n| format!("line {n}")).collect();
+    fs::write(&input, lines.join("\n")).unwrap();
+    let mut agent = Agent::over_pipes_from(home.stdio(), File::open(&input).unwrap());
+    // Time for the daemon to be done with its side, and for a hasty shim to leave.
+    for _ in 0..5 {
+        home.run(&["servers"]);
+    }
+    for line in lines {
+        assert_eq!(agent.hear(), Some(line));
+    }
+    agent.hears_the_end();
+    assert_eq!(agent.end().0.code(), Some(0));
+}
+
+#[test]
 fn a_copying_shim_notices_that_the_daemon_died() {
     let home = Home::new();
     // A datagram socket doesn't pass, and the agent hears through it all the same.
@@ -391,6 +412,36 @@ fn a_daemon_that_cannot_start_tells_the_shim_why() {
         "tollgate: this configuration is broken\n  hint: mend it\n"
     );
     assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn a_daemon_that_dies_at_its_start_keeps_no_shim_waiting() {
+    let home = Home::new();
+    fs::write(home.path("config/tollgate/deadly"), "").unwrap();
+    let output = home.run(&["stdio", "--agent", "me"]);
+    assert_eq!(exit_code(&output), 1);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("the daemon died at its start: signal: 6"),
+        "{said}"
+    );
+    assert!(said.contains("daemon.log"), "{said}");
+}
+
+#[test]
+fn a_panic_in_one_session_ends_that_session_only() {
+    let home = Home::new();
+    let (mut one, mut other) = (home.agent(), home.agent());
+    other.ask("hello");
+    one.say("panic");
+    one.hears_the_end();
+    assert_eq!(one.end().0.code(), Some(1));
+    assert_eq!(other.ask("still here"), "still here");
+    let home = Home::new();
+    let mut alone = Agent::over_pipes(home.command(&["stdio", "--agent", "me", "--embedded"]));
+    alone.say("panic");
+    alone.hears_the_end();
+    assert_eq!(alone.end().0.code(), Some(1));
 }
 
 #[test]

@@ -124,8 +124,9 @@ impl<S: Service> Hall<S> {
                     questions.spawn(ask(service, config, stream, self.stopper.clone()));
                 },
                 Some(ended) = sessions.join_next() => {
-                    report(ended);
+                    let panicked = report(ended);
                     match leave {
+                        Patience::OneAgent if panicked => return Cause::Fault(panic()),
                         Patience::OneAgent => return Cause::AgentLeft,
                         Patience::Idle(_) | Patience::Endless if sessions.is_empty() => {
                             leaves_at = leave.deadline(Duration::ZERO);
@@ -133,7 +134,7 @@ impl<S: Service> Hall<S> {
                         Patience::Idle(_) | Patience::Endless => {}
                     }
                 }
-                Some(ended) = questions.join_next() => report(ended),
+                Some(ended) = questions.join_next() => { report(ended); }
                 () = reached(leaves_at) => {
                     if !self.service.pending() {
                         return Cause::Idle;
@@ -249,12 +250,19 @@ async fn answer<S: Service>(
     Ok(())
 }
 
-fn report(ended: Result<(), JoinError>) {
-    if let Err(cause) = ended
-        && cause.is_panic()
-    {
-        tracing::error!("a connection ended in a panic: {cause}");
+/// Whether a connection ended in a panic, which the log is told.
+fn report(ended: Result<(), JoinError>) -> bool {
+    match ended {
+        Err(cause) if cause.is_panic() => {
+            tracing::error!("a connection ended in a panic: {cause}");
+            true
+        }
+        Ok(()) | Err(_) => false,
     }
+}
+
+fn panic() -> Failure {
+    Failure::fault("the session ended in a panic: this is a defect of tollgate")
 }
 
 /// The signals that mean "stop".

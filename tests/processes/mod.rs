@@ -159,6 +159,21 @@ impl Agent {
         }
     }
 
+    /// What it says is in a file, what it hears comes through a pipe.
+    pub(crate) fn over_pipes_from(mut command: Command, input: File) -> Self {
+        let mut shim = command
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            input: None,
+            output: OwnedFd::from(shim.stdout.take().unwrap()).into(),
+            shim,
+        }
+    }
+
     /// As Node does: a socket pair for each stream.
     pub(crate) fn over_two_pairs(mut command: Command) -> Self {
         let (input, stdin) = UnixStream::pair().unwrap();
