@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         if ground.place.config.join("broken").exists() {
             return Err(Failure::fault("this configuration is broken").hint("mend it"));
         }
+        if ground.place.config.join("deadly").exists() {
+            std::process::abort();
+        }
         Ok(Arc::new(Echo))
     })
 }
@@ -60,7 +63,8 @@ impl Service for Echo {
     async fn drain(&self) {}
 }
 
-/// Sends back every line; the line `pid` is answered with the daemon's process.
+/// Sends back every line; `pid` is answered with the daemon's process, and
+/// `panic` not at all.
 async fn echo(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
     let mut lines = BufReader::new(reader(input)?).lines();
     let mut output = writer(output)?;
@@ -68,6 +72,7 @@ async fn echo(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
         if line == "pid" {
             line = std::process::id().to_string();
         }
+        assert_ne!(line, "panic", "as the agent wished");
         line.push('\n');
         output.write_all(line.as_bytes()).await?;
     }

@@ -40,12 +40,12 @@ where
 /// Standard error is the service manager's log, or `daemon.log` below the state.
 pub(super) fn log_to_stderr(level: &str) {
     let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _logged = tracing_subscriber::fmt()
+    // Where somebody else has set up the log, it goes there.
+    let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(false)
         .try_init();
-    // Somebody else has set up the log; then it goes there.
 }
 
 fn idle_exit() -> Result<Duration, Failure> {

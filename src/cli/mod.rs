@@ -24,7 +24,7 @@ use out::Out;
 
 /// The gate between AI agents and the tools they use.
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version = VERSION, after_help = EXIT_CODES)]
+#[command(name = "tollgate", version = VERSION, after_help = MORE)]
 struct Args {
     /// The directory that holds tollgate.toml and tools.d/
     #[arg(long, value_name = "DIR", global = true)]
@@ -44,8 +44,18 @@ enum Command {
     Completions(completions::Args),
 }
 
-const EXIT_CODES: &str = "\
+const MORE: &str = "\
 Without a command: what runs, who is connected, what happened last.
+
+Environment:
+  TOLLGATE_CONFIG     the directory of --config
+  TOLLGATE_STATE      the state directory
+  TOLLGATE_RUN        an absolute path: the directory of the sockets;
+                      else the name of the run that the agent joins
+  TOLLGATE_TOKEN      the agent's secret, where the configuration asks for one
+  TOLLGATE_IDLE_EXIT  seconds that a daemon started by an agent waits for another (600)
+  TOLLGATE_LOG        what the daemon logs (info)
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 proof needed.";
 
 /// Runs the command that the arguments name. `build` makes the broker for those

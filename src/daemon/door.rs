@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::handover;
-use super::hello::{Bye, Goodbye, Hello, Speaker, Welcome};
+use super::hello::{Bye, Goodbye, Hello, LET_GO, Speaker, Welcome};
 use super::listen;
 use super::service::{Ending, Guest, Service, Stop};
 use crate::control::serve::{same_config, same_version};
@@ -99,6 +99,11 @@ async fn attend<S: Service>(
 ) -> io::Result<()> {
     // Said before the first byte is read: until then a shim may go elsewhere.
     say(stream, &Welcome::Taken(true)).await?;
+    // Served only once the shim has let go of its copies: from then on the agent
+    // sees the daemon's end whatever becomes of the shim.
+    if !matches!(timeout(PATIENCE, stream.read_u8()).await, Ok(Ok(LET_GO))) {
+        return Ok(());
+    }
     let (tell, stop) = Stop::channel();
     let mut session = Box::pin(service.agent(guest, stop));
     let bye = tokio::select! {
@@ -120,7 +125,7 @@ async fn attend<S: Service>(
     say(stream, &Goodbye { bye }).await
 }
 
-/// A shim says nothing after its hello, so whatever comes is its end.
+/// A shim says nothing more, so whatever comes is its end.
 async fn gone(stream: &mut UnixStream) {
     let mut ignored = [0; 64];
     while let Ok(1..) = stream.read(&mut ignored).await {}

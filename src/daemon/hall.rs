@@ -108,7 +108,8 @@ impl<S: Service> Hall<S> {
         sessions: &mut JoinSet<()>,
         questions: &mut JoinSet<()>,
     ) -> Cause {
-        let mut leaves_at = leave.deadline();
+        // Whoever started this daemon is still on the way.
+        let mut leaves_at = leave.deadline(FIRST_AGENT);
         loop {
             tokio::select! {
                 cause = self.stopper.asked() => return cause,
@@ -123,21 +124,22 @@ impl<S: Service> Hall<S> {
                     questions.spawn(ask(service, config, stream, self.stopper.clone()));
                 },
                 Some(ended) = sessions.join_next() => {
-                    report(ended);
+                    let panicked = report(ended);
                     match leave {
+                        Patience::OneAgent if panicked => return Cause::Fault(panic()),
                         Patience::OneAgent => return Cause::AgentLeft,
                         Patience::Idle(_) | Patience::Endless if sessions.is_empty() => {
-                            leaves_at = leave.deadline();
+                            leaves_at = leave.deadline(Duration::ZERO);
                         }
                         Patience::Idle(_) | Patience::Endless => {}
                     }
                 }
-                Some(ended) = questions.join_next() => report(ended),
+                Some(ended) = questions.join_next() => { report(ended); }
                 () = reached(leaves_at) => {
                     if !self.service.pending() {
                         return Cause::Idle;
                     }
-                    leaves_at = leave.deadline();
+                    leaves_at = leave.deadline(NEXT_LOOK);
                 }
             }
         }
@@ -164,6 +166,11 @@ impl<S: Service> Hall<S> {
 const LONGEST_FAREWELL: Duration = Duration::from_secs(12);
 const LONGEST_DRAIN: Duration = Duration::from_secs(6);
 
+/// The shim that started the daemon is still on its way.
+const FIRST_AGENT: Duration = Duration::from_secs(10);
+/// When something was pending, how long until it is looked at again.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone, Copy)]
 enum Patience {
     Endless,
@@ -172,11 +179,11 @@ enum Patience {
 }
 
 impl Patience {
-    fn deadline(self) -> Option<Instant> {
+    fn deadline(self, at_least: Duration) -> Option<Instant> {
         match self {
             Patience::Endless | Patience::OneAgent => None,
             // Too far for the clock is for ever.
-            Patience::Idle(idle) => Instant::now().checked_add(idle),
+            Patience::Idle(idle) => Instant::now().checked_add(idle.max(at_least)),
         }
     }
 }
@@ -243,12 +250,19 @@ async fn answer<S: Service>(
     Ok(())
 }
 
-fn report(ended: Result<(), JoinError>) {
-    if let Err(cause) = ended
-        && cause.is_panic()
-    {
-        tracing::error!("a connection ended in a panic: {cause}");
+/// Whether a connection ended in a panic, which the log is told.
+fn report(ended: Result<(), JoinError>) -> bool {
+    match ended {
+        Err(cause) if cause.is_panic() => {
+            tracing::error!("a connection ended in a panic: {cause}");
+            true
+        }
+        Ok(()) | Err(_) => false,
     }
+}
+
+fn panic() -> Failure {
+    Failure::fault("the session ended in a panic: this is a defect of tollgate")
 }
 
 /// The signals that mean "stop".

@@ -1,5 +1,6 @@
 //! What a shim and the daemon say to each other. Plain data, one JSON line each:
-//! the shim's hello, the daemon's answer, and in the end a goodbye.
+//! the shim's hello, the daemon's answer, and in the end a goodbye. Between the
+//! last two the shim sends one empty line: it has let go of the descriptors.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,9 @@ pub enum Welcome {
     /// Not served.
     Refused(Refused),
 }
+
+/// The shim's second and last word: its own copies of the descriptors are closed.
+pub(crate) const LET_GO: u8 = b'\n';
 
 /// The daemon's last line. A connection that ends without it was cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

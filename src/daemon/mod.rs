@@ -34,6 +34,7 @@ pub use ready::Ready;
 pub use service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
 
 pub(crate) use handover::send;
+pub(crate) use hello::LET_GO;
 pub(crate) use lock::{open_log, spawn_turn};
 
 use hall::{Doors, Hall, Leave};

@@ -6,13 +6,13 @@
 
 mod start;
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::daemon::own::{self, Own};
-use crate::daemon::{Bye, Failure, Goodbye, Hello, Place, Welcome, send};
+use crate::daemon::{Bye, Failure, Goodbye, Hello, LET_GO, Place, Welcome, send};
 
 /// The variable that holds an agent's secret, where the configuration asks for one.
 pub const TOKEN: &str = "TOLLGATE_TOKEN";
@@ -36,7 +36,7 @@ pub fn run(place: &Place, hello: &Hello) -> Result<(), Failure> {
     } = own;
     drop((input, output));
     own::let_go().map_err(stdio)?;
-    let goodbye = wait(daemon);
+    let goodbye = settle(daemon.get_ref()).and_then(|()| wait(daemon));
     if let Some(copying) = copying {
         copying.finish(match goodbye {
             Ok(_) => PATIENCE,
@@ -94,6 +94,11 @@ fn greet(daemon: &mut BufReader<UnixStream>, hello: &Hello, own: &Own) -> io::Re
     }
     daemon.get_ref().set_read_timeout(None)?;
     answer
+}
+
+/// The daemon begins to serve when it hears this.
+fn settle(mut daemon: &UnixStream) -> io::Result<()> {
+    daemon.write_all(&[LET_GO])
 }
 
 fn wait(mut daemon: BufReader<UnixStream>) -> io::Result<Bye> {
