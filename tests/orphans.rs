@@ -33,6 +33,8 @@ const FORKS: &str = "sleep 1000 & echo ready; exec cat";
 const DETACHES: &str = "(setsid sleep 1000 &) ; echo ready; exec cat";
 /// Everyone ignores SIGTERM, one in a session of its own.
 const IGNORES: &str = "trap '' TERM; setsid sleep 1000 & sleep 1000 & echo ready; cat; sleep 1000";
+/// A server that says goodbye.
+const HEEDS: &str = "trap 'echo bye >&2; exit 0' TERM; echo ready; while :; do read l; done";
 /// A server that does not end with its stdin, and children that do not end at SIGTERM.
 const STAYS: &str = "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & \
     echo ready; read line; echo $line; while :; do sleep 1000; done";
@@ -174,8 +176,7 @@ async fn ending_a_server_ends_everything_it_started() {
 
 #[tokio::test]
 async fn a_server_that_heeds_sigterm_can_put_its_things_in_order() {
-    let mut server =
-        shell("trap 'echo bye >&2; exit 0' TERM; echo ready; while :; do read l; done").await;
+    let mut server = shell(HEEDS).await;
     assert_eq!(server.line(), "ready");
     server.child.end();
     assert_eq!(told(server.child.exit()).await, Exit::Code(0));
@@ -224,6 +225,19 @@ async fn when_the_keeper_alone_is_killed_the_daemon_ends_what_it_kept() {
         assert_eq!(told(server.child.gone()).await, Gone::Whole);
         assert_eq!(survivors(&server.marker), [], "{script}");
     }
+}
+
+#[tokio::test]
+async fn a_keeper_that_is_asked_to_end_ends_its_server_in_order() {
+    let mut server = shell(HEEDS).await;
+    assert_eq!(server.line(), "ready");
+    let keeper = Pid::from_raw(server.child.keeper().try_into().unwrap()).unwrap();
+    wait_for_sigterm_to_be_heeded(keeper);
+    kill_process(keeper, Signal::TERM).unwrap();
+    assert_eq!(told(server.child.exit()).await, Exit::Code(0));
+    assert_eq!(server.child.stderr().tail(1), ["bye"]);
+    assert_eq!(told(server.child.gone()).await, Gone::Whole);
+    assert_eq!(survivors(&server.marker), []);
 }
 
 #[tokio::test]
@@ -465,14 +479,27 @@ fn the_server(family: &[Pid]) -> Pid {
     family.iter().copied().find(leads).unwrap()
 }
 
-/// Nothing but its parent is told when a process stops: look until it shows.
 fn wait_for_stop(pid: Pid) {
+    wait_until(pid, "stat", |stat| stat.contains(") T "));
+}
+
+fn wait_for_sigterm_to_be_heeded(pid: Pid) {
+    wait_until(pid, "status", |status| {
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:\t"));
+        u64::from_str_radix(caught.unwrap(), 16).unwrap() & (1 << 14) != 0
+    });
+}
+
+/// For what nobody is told about another process: looks until /proc shows it.
+fn wait_until(pid: Pid, file: &str, shows: impl Fn(&str) -> bool) {
     for _ in 0..1_000_000 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap();
-        if stat.contains(") T ") {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_pid())).unwrap();
+        if shows(&text) {
             return;
         }
         std::thread::yield_now();
     }
-    panic!("process {pid:?} does not stop");
+    panic!("process {pid:?} never shows it in `{file}`");
 }
