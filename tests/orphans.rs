@@ -9,11 +9,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test ends where it fails, its helpers too"
 )]
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, getsid, kill_process, pidfd_open};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -32,8 +33,11 @@ const FORKS: &str = "sleep 1000 & echo ready; exec cat";
 const DETACHES: &str = "(setsid sleep 1000 &) ; echo ready; exec cat";
 /// Everyone ignores SIGTERM, one in a session of its own.
 const IGNORES: &str = "trap '' TERM; setsid sleep 1000 & sleep 1000 & echo ready; cat; sleep 1000";
-/// The server is stopped: it takes no signal but SIGKILL and SIGCONT.
-const STOPS: &str = "echo ready; kill -STOP $$; exec cat";
+/// A server that says goodbye.
+const HEEDS: &str = "trap 'echo bye >&2; exit 0' TERM; echo ready; while :; do read l; done";
+/// A server that does not end with its stdin, and children that do not end at SIGTERM.
+const STAYS: &str = "trap '' TERM; (setsid sleep 1000 &) ; sleep 1000 & \
+    echo ready; read line; echo $line; while :; do sleep 1000; done";
 
 #[tokio::test]
 async fn what_is_written_to_a_server_comes_back() {
@@ -172,8 +176,7 @@ async fn ending_a_server_ends_everything_it_started() {
 
 #[tokio::test]
 async fn a_server_that_heeds_sigterm_can_put_its_things_in_order() {
-    let mut server =
-        shell("trap 'echo bye >&2; exit 0' TERM; echo ready; while :; do read l; done").await;
+    let mut server = shell(HEEDS).await;
     assert_eq!(server.line(), "ready");
     server.child.end();
     assert_eq!(told(server.child.exit()).await, Exit::Code(0));
@@ -182,8 +185,12 @@ async fn a_server_that_heeds_sigterm_can_put_its_things_in_order() {
 
 #[tokio::test]
 async fn a_stopped_server_is_ended_too() {
-    let mut server = shell(STOPS).await;
+    let mut server = shell("exec cat").await;
+    server.write("ready\n");
     assert_eq!(server.line(), "ready");
+    let process = the_server(&survivors(&server.marker));
+    kill_process(process, Signal::STOP).unwrap();
+    wait_for_stop(process);
     server.child.end();
     assert_eq!(told(server.child.exit()).await, Exit::Signal(15));
     assert_eq!(told(server.child.gone()).await, Gone::Whole);
@@ -221,6 +228,19 @@ async fn when_the_keeper_alone_is_killed_the_daemon_ends_what_it_kept() {
 }
 
 #[tokio::test]
+async fn a_keeper_that_is_asked_to_end_ends_its_server_in_order() {
+    let mut server = shell(HEEDS).await;
+    assert_eq!(server.line(), "ready");
+    let keeper = Pid::from_raw(server.child.keeper().try_into().unwrap()).unwrap();
+    wait_for_sigterm_to_be_heeded(keeper);
+    kill_process(keeper, Signal::TERM).unwrap();
+    assert_eq!(told(server.child.exit()).await, Exit::Code(0));
+    assert_eq!(server.child.stderr().tail(1), ["bye"]);
+    assert_eq!(told(server.child.gone()).await, Gone::Whole);
+    assert_eq!(survivors(&server.marker), []);
+}
+
+#[tokio::test]
 async fn the_keeper_goes_by_its_own_name_and_is_reaped() {
     let mut server = shell("echo ready; exec cat").await;
     assert_eq!(server.line(), "ready");
@@ -246,23 +266,17 @@ fn when_the_daemon_is_killed_nothing_is_left() {
 
 #[test]
 fn when_daemon_and_keeper_are_killed_together_the_next_start_sweeps() {
-    let mut daemon = Daemon::start("(setsid sleep 1000 &) ; sleep 1000 & echo ready; exec cat");
+    let mut daemon = Daemon::start(STAYS);
     // Stopped first, so that it cannot do its work in between.
     kill_process(daemon.keeper, Signal::STOP).unwrap();
-    let mut family = survivors(&daemon.marker);
-    let server = family.iter().position(|pid| runs(*pid, "cat"));
-    let server = family.remove(server.unwrap());
+    let server = the_server(&survivors(&daemon.marker));
     daemon.kill();
     kill_process(daemon.keeper, Signal::KILL).unwrap();
     // The server itself is bound to its keeper; what it started is not.
     wait_for_end(server);
 
     let swept = sweep(&daemon.marker);
-    let both = Swept {
-        ended: 2,
-        left: Vec::new(),
-    };
-    assert_eq!(swept, both);
+    assert!(swept.ended >= 2 && swept.left.is_empty(), "{swept:?}");
     assert_eq!(survivors(&daemon.marker), []);
     assert_eq!(sweep(&daemon.marker), Swept::default());
 }
@@ -457,7 +471,35 @@ fn ends_within(pid: Pid, seconds: i64) -> bool {
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&limit)).unwrap() == 1
 }
 
-fn runs(pid: Pid, command: &str) -> bool {
-    let line = fs::read_to_string(format!("/proc/{}/cmdline", pid.as_raw_pid()));
-    line.unwrap_or_default() == format!("{command}\0")
+/// The one that leads a group without leading the session, which is the keeper's.
+fn the_server(family: &[Pid]) -> Pid {
+    let leads = |pid: &Pid| {
+        getpgid(Some(*pid)) == Ok(*pid) && getsid(Some(*pid)).is_ok_and(|session| session != *pid)
+    };
+    family.iter().copied().find(leads).unwrap()
+}
+
+fn wait_for_stop(pid: Pid) {
+    wait_until(pid, "stat", |stat| stat.contains(") T "));
+}
+
+fn wait_for_sigterm_to_be_heeded(pid: Pid) {
+    wait_until(pid, "status", |status| {
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:\t"));
+        u64::from_str_radix(caught.unwrap(), 16).unwrap() & (1 << 14) != 0
+    });
+}
+
+/// For what nobody is told about another process: looks until /proc shows it.
+fn wait_until(pid: Pid, file: &str, shows: impl Fn(&str) -> bool) {
+    for _ in 0..1_000_000 {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_pid())).unwrap();
+        if shows(&text) {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("process {pid:?} never shows it in `{file}`");
 }

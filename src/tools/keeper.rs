@@ -34,6 +34,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The hidden subcommand that becomes the server.
 const KEEPEXEC: &str = "keepexec";
@@ -93,6 +95,9 @@ fn keep(control: &Arc<UnixStream>, order: Order, command: Vec<OsString>) -> io::
     }
     drop(server);
 
+    // Only now, because the server should not wait for it. Without it SIGTERM
+    // kills the keeper and, by the death signal, the server.
+    let _ = heed_sigterm(control);
     wait_for_the_word(control);
     let grace = if family.lock().is_some() {
         GRACE
@@ -106,8 +111,28 @@ fn keep(control: &Arc<UnixStream>, order: Order, command: Vec<OsString>) -> io::
     Ok(())
 }
 
+/// A service manager that stops the daemon sends SIGTERM to everyone. A keeper
+/// that died of it would take the server along by SIGKILL; so it ends in order.
+fn heed_sigterm(control: &Arc<UnixStream>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let mut term = {
+        let _inside = runtime.enter();
+        signal(SignalKind::terminate())?
+    };
+    let control = Arc::clone(control);
+    let wait = move || {
+        runtime.block_on(term.recv());
+        let _ = control.shutdown(Shutdown::Read);
+    };
+    thread::Builder::new()
+        .name(KEEPER_NAME.to_owned())
+        .spawn(wait)?;
+    Ok(())
+}
+
 /// Returns when the daemon has closed its end, has written anything, or was
-/// killed, or when the reaper has shut this end because the server is gone.
+/// killed, or when this end was shut: by the reaper because the server is gone,
+/// or because of SIGTERM.
 fn wait_for_the_word(mut control: &UnixStream) {
     loop {
         match control.read(&mut [0; 1]) {
