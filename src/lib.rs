@@ -29,6 +29,8 @@ pub mod ids;
 pub mod lines;
 pub mod measure;
 pub mod ports;
+pub mod service;
 pub mod shim;
+pub mod store;
 pub mod tools;
 pub mod wire;

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -45,6 +45,8 @@ pub(super) struct Connection {
     idle: Notify,
     asked: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     next_question: AtomicU64,
+    /// The agent's input has ended: it answers no more questions.
+    deaf: AtomicBool,
 }
 
 /// What the handshake settled, for agents that made one.
@@ -61,7 +63,7 @@ pub(super) struct Legacy {
 pub(super) struct Cancel {
     reason: watch::Sender<Option<String>>,
     /// Cancelled by the agent, who then wants no answer.
-    silent: std::sync::atomic::AtomicBool,
+    silent: AtomicBool,
 }
 
 impl Cancel {
@@ -105,6 +107,7 @@ impl Connection {
             idle: Notify::new(),
             asked: Mutex::default(),
             next_question: AtomicU64::new(1),
+            deaf: AtomicBool::new(false),
         })
     }
 
@@ -158,6 +161,7 @@ impl Connection {
             listen.end();
         }
         // Whoever has closed the input answers no more questions.
+        self.deaf.store(true, Ordering::Relaxed);
         lock(&self.asked).clear();
         loop {
             let idle = self.idle.notified();
@@ -197,6 +201,10 @@ impl Connection {
         let id = self.next_question.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         lock(&self.asked).insert(id, answer);
+        if self.deaf.load(Ordering::Relaxed) {
+            lock(&self.asked).remove(&id);
+            return Answer::Gone;
+        }
         let mut guard = Withdraw {
             connection: self.clone(),
             id: Some(id),

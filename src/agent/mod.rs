@@ -31,7 +31,18 @@ pub use state::Seal;
 /// The longest line an agent may send.
 const MAX_LINE: usize = 16 * 1024 * 1024;
 
-/// Serves one agent until its input ends or `stop` is set. The session's run
+/// What becomes of a connection before its input ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing.
+    Not,
+    /// tollgate stops in order: what is open is answered first.
+    Ordered,
+    /// The agent is gone: the pipes close at once.
+    Cut,
+}
+
+/// Serves one agent until its input ends or `stop` says so. The session's run
 /// ends with its last connection.
 ///
 /// # Errors
@@ -42,34 +53,42 @@ pub async fn serve(
     seal: Arc<Seal>,
     input: OwnedFd,
     output: OwnedFd,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Ending>,
 ) -> std::io::Result<()> {
     let mut lines = LineIn::new(Source::from_fd(input)?, MAX_LINE);
     let out = LineOut::new(Sink::from_fd(output)?);
     let connection = Connection::new(broker.clone(), session.clone(), seal, out);
     let news = tokio::spawn(listen::tell(connection.clone()));
-    let stopped = read(&connection, &mut lines, stop).await;
-    // What is open is answered before the pipes close, whoever ended it.
-    if stopped {
-        connection.stop("tollgate is stopping");
+    let mut cut = stop.clone();
+    match read(&connection, &mut lines, stop).await {
+        Ending::Cut => {}
+        // What is open is answered before the pipes close.
+        ending @ (Ending::Not | Ending::Ordered) => {
+            if ending == Ending::Ordered {
+                connection.stop("tollgate is stopping");
+            }
+            tokio::select! {
+                () = connection.drained() => {}
+                () = async { drop(cut.wait_for(|ending| *ending == Ending::Cut).await) } => {}
+            }
+        }
     }
-    connection.drained().await;
     news.abort();
     connection.close();
     broker.leave(&session);
     Ok(())
 }
 
-/// Reads until the end of the input; says whether we were stopped instead.
+/// Reads until the end of the input, or until told to end.
 async fn read(
     connection: &Arc<Connection>,
     lines: &mut LineIn,
-    mut stop: watch::Receiver<bool>,
-) -> bool {
+    mut stop: watch::Receiver<Ending>,
+) -> Ending {
     loop {
         let line = tokio::select! {
             line = lines.next() => line,
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => return true,
+            ending = told(&mut stop) => return ending,
         };
         match line {
             Ok(Some(Line::Whole(line))) => match wire::parse(&line) {
@@ -86,11 +105,18 @@ async fn read(
                 let says = format!("a line of {bytes} bytes is longer than the {MAX_LINE} allowed");
                 connection.fail(&id.unwrap_or_else(|| wire::Raw::of(&())), -32600, &says);
             }
-            Ok(None) => return false,
+            Ok(None) => return Ending::Not,
             Err(error) => {
                 tracing::debug!("an agent's input cannot be read: {error}");
-                return false;
+                return Ending::Not;
             }
         }
+    }
+}
+
+async fn told(stop: &mut watch::Receiver<Ending>) -> Ending {
+    match stop.wait_for(|ending| *ending != Ending::Not).await {
+        Ok(ending) => *ending,
+        Err(_) => Ending::Ordered,
     }
 }

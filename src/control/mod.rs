@@ -9,4 +9,6 @@ pub mod proto;
 pub(crate) mod serve;
 
 pub use client::ClientError;
-pub use proto::{Question, Refused, RefusedCode, Reply, Request};
+pub use proto::{
+    AgentRow, Happening, Question, Refused, RefusedCode, Reply, Request, ServerRow, Status, ToolRow,
+};

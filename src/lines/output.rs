@@ -38,7 +38,6 @@ pub struct LineOut(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    to: Sink,
     queue: Mutex<Queue>,
     /// Wakes the pump.
     more: Notify,
@@ -47,11 +46,13 @@ struct Shared {
     room: Arc<Semaphore>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    /// Gone once the output is closed: the other side must see the end then,
+    /// whoever still holds a handle.
+    to: Option<Arc<Sink>>,
     pieces: VecDeque<Piece>,
     bytes: usize,
-    closed: bool,
 }
 
 #[derive(Debug)]
@@ -72,8 +73,11 @@ impl LineOut {
     #[must_use]
     pub fn new(to: Sink) -> Self {
         let shared = Arc::new(Shared {
-            to,
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue {
+                to: Some(Arc::new(to)),
+                pieces: VecDeque::new(),
+                bytes: 0,
+            }),
             more: Notify::new(),
             empty: Notify::new(),
             room: Arc::new(Semaphore::new(ROOM)),
@@ -98,11 +102,11 @@ impl LineOut {
     /// Sends a line for which room was taken.
     pub fn send_with(&self, line: Parts, room: Option<Room>) -> bool {
         let mut queue = self.0.lock();
-        if queue.closed {
+        let Some(to) = queue.to.clone() else {
             return false;
-        }
+        };
         let mut line = VecDeque::from(line);
-        if queue.pieces.is_empty() && self.0.write_now(&mut line).is_err() {
+        if queue.pieces.is_empty() && write_now(&to, &mut line).is_err() {
             self.0.close(&mut queue);
             return false;
         }
@@ -130,7 +134,7 @@ impl LineOut {
     /// Whether the other side has gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.lock().closed
+        self.0.lock().to.is_none()
     }
 
     /// Waits until everything is written, or the other side has gone.
@@ -139,7 +143,7 @@ impl LineOut {
             let waiting = self.0.empty.notified();
             {
                 let queue = self.0.lock();
-                if queue.closed || queue.pieces.is_empty() {
+                if queue.to.is_none() || queue.pieces.is_empty() {
                     return;
                 }
             }
@@ -166,48 +170,46 @@ impl Shared {
     }
 
     fn close(&self, queue: &mut Queue) {
-        queue.closed = true;
+        queue.to = None;
         queue.pieces.clear();
         queue.bytes = 0;
         self.room.close();
         self.more.notify_one();
         self.empty.notify_waiters();
     }
+}
 
-    /// Writes as much of `line` as the descriptor takes without waiting.
-    fn write_now(&self, line: &mut VecDeque<Bytes>) -> io::Result<()> {
-        while !line.is_empty() {
-            let slices: Vec<IoSlice<'_>> = line
-                .iter()
-                .take(VECTOR)
-                .map(|piece| IoSlice::new(piece))
-                .collect();
-            match self.try_write(&slices) {
-                Ok(written) => {
-                    advance(line, written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (&self.to, slices) {
-            (Sink::Pipe(pipe), [one]) => pipe.try_write(one),
-            (Sink::Pipe(pipe), many) => pipe.try_write_vectored(many),
-            (Sink::Socket(socket), [one]) => socket.try_write(one),
-            (Sink::Socket(socket), many) => socket.try_write_vectored(many),
+/// Writes as much of `line` as the descriptor takes without waiting.
+fn write_now(to: &Sink, line: &mut VecDeque<Bytes>) -> io::Result<()> {
+    while !line.is_empty() {
+        let slices: Vec<IoSlice<'_>> = line
+            .iter()
+            .take(VECTOR)
+            .map(|piece| IoSlice::new(piece))
+            .collect();
+        match try_write(to, &slices) {
+            Ok(written) => advance(line, written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
 
-    async fn writable(&self) -> io::Result<()> {
-        match &self.to {
-            Sink::Pipe(pipe) => pipe.writable().await,
-            Sink::Socket(socket) => socket.ready(Interest::WRITABLE).await.map(|_| ()),
-        }
+fn try_write(to: &Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match (to, slices) {
+        (Sink::Pipe(pipe), [one]) => pipe.try_write(one),
+        (Sink::Pipe(pipe), many) => pipe.try_write_vectored(many),
+        (Sink::Socket(socket), [one]) => socket.try_write(one),
+        (Sink::Socket(socket), many) => socket.try_write_vectored(many),
+    }
+}
+
+async fn writable(to: &Sink) -> io::Result<()> {
+    match to {
+        Sink::Pipe(pipe) => pipe.writable().await,
+        Sink::Socket(socket) => socket.ready(Interest::WRITABLE).await.map(|_| ()),
     }
 }
 
@@ -225,25 +227,28 @@ fn advance(line: &mut VecDeque<Bytes>, mut written: usize) {
 /// Writes the queue until nobody is left to send or to read.
 async fn pump(shared: Arc<Shared>) {
     loop {
-        let waiting = shared.more.notified();
-        let idle = {
+        let woken = shared.more.notified();
+        let (to, idle) = {
             let queue = shared.lock();
-            if queue.closed {
-                return;
-            }
-            queue.pieces.is_empty()
+            let Some(to) = queue.to.clone() else { return };
+            (to, queue.pieces.is_empty())
         };
         if idle {
+            drop(to);
             // The pump's own handle is the last: nobody will send any more.
             if Arc::strong_count(&shared) == 1 {
                 return;
             }
-            waiting.await;
+            woken.await;
             continue;
         }
-        let ready = shared.writable().await;
+        // Closing wakes as well: the descriptor must not be kept by a wait.
+        let ready = tokio::select! {
+            ready = writable(&to) => ready,
+            () = woken => continue,
+        };
         let mut queue = shared.lock();
-        if ready.is_err() || write_queue(&shared, &mut queue).is_err() {
+        if ready.is_err() || write_queue(&to, &mut queue).is_err() {
             shared.close(&mut queue);
             return;
         }
@@ -253,7 +258,7 @@ async fn pump(shared: Arc<Shared>) {
     }
 }
 
-fn write_queue(shared: &Shared, queue: &mut Queue) -> io::Result<()> {
+fn write_queue(to: &Sink, queue: &mut Queue) -> io::Result<()> {
     while !queue.pieces.is_empty() {
         let slices: Vec<IoSlice<'_>> = queue
             .pieces
@@ -261,7 +266,7 @@ fn write_queue(shared: &Shared, queue: &mut Queue) -> io::Result<()> {
             .take(VECTOR)
             .map(|piece| IoSlice::new(&piece.bytes))
             .collect();
-        let mut written = match shared.try_write(&slices) {
+        let mut written = match try_write(to, &slices) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -30,8 +30,12 @@ pub struct Registered {
     pub launch: Launch,
     /// Whether runs share an instance.
     pub shared: bool,
+    /// Why it cannot be started: a secret that is not there.
+    pub missing: Option<String>,
     /// Its era, if the operator says.
     pub era: Option<Era>,
+    /// Its era as it was the last time.
+    pub known: Option<Era>,
     /// From the start of the process to the first list of tools.
     pub start: Duration,
 }

@@ -91,7 +91,7 @@ impl Server {
         events: broadcast::Sender<Event>,
     ) -> Self {
         let record = Record {
-            era: registered.era,
+            era: registered.era.or(registered.known),
             ..Record::default()
         };
         Self {
@@ -184,6 +184,10 @@ impl Server {
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<Arc<Instance>, ToolFault> {
+        if let Some(missing) = &self.registered.missing {
+            lock(&self.record).failed(missing);
+            return Err(ToolFault::NotStarted(missing.clone()));
+        }
         if let Some(why) = self.backing_off() {
             return Err(ToolFault::NotStarted(why));
         }

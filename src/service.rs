@@ -1,0 +1,486 @@
+//! The broker as the daemon carries it: configuration, store, tool servers and
+//! agent side put together, and the answers to the command line.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+    fs,
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    agent::{self, Seal},
+    broker::{Broker, JoinError, Parts, Policy, Session},
+    clock::{Clock, SystemClock},
+    config::{self, Agents, EnvValue, Generation, SecretRef},
+    control::{
+        AgentRow, Happening, Question, Refused, RefusedCode, Reply, ServerRow, Status, ToolRow,
+    },
+    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
+    domain::{AgentName, Era, Offer, Owner, RunId, ServerName},
+    ids::Ids,
+    store::{FileShelf, MemoryStore},
+    tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
+};
+
+/// How long tool servers may take to leave when the daemon stops.
+const LAST_WAIT: Duration = Duration::from_secs(3);
+
+/// Lines of stderr that one look at a server shows.
+const STDERR_LINES: usize = 50;
+
+/// See the module.
+pub struct Tollgate {
+    broker: Arc<Broker>,
+    pool: Arc<Pool>,
+    seal: Arc<Seal>,
+    clock: Arc<dyn Clock>,
+    generation: Generation,
+    place: Place,
+    up_since: jiff::Timestamp,
+    guests: Mutex<HashMap<u64, AgentRow>>,
+    next_guest: AtomicU64,
+}
+
+impl Tollgate {
+    /// Builds the broker of a place whose lock is held.
+    ///
+    /// # Errors
+    /// When the configuration is wrong or the state cannot be used.
+    pub fn build(ground: &Ground) -> Result<Arc<Self>, Failure> {
+        let place = ground.place.clone();
+        let generation = configured(&place.config)?;
+        // What a daemon before us left behind, after a kill -9, must not run
+        // beside what we start.
+        let swept = sweep(&place.id);
+        if swept.ended > 0 || !swept.left.is_empty() {
+            tracing::warn!(
+                ended = swept.ended,
+                left = swept.left.len(),
+                "swept processes that an earlier daemon left"
+            );
+        }
+        let secret = secret(&place.state.join("secret.key"))
+            .map_err(|cause| Failure::io("can't keep a secret in the state directory", &cause))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let ids = Ids::system().map_err(|cause| {
+            Failure::fault(format!("the system gives no random bytes: {cause}"))
+        })?;
+        let origins = generation
+            .servers
+            .iter()
+            .map(|server| (server.name.clone(), format!("{:?}", server.launch)))
+            .map(|(name, launch)| (name, blake3::hash(launch.as_bytes()).to_hex().to_string()))
+            .collect();
+        let broker = Broker::new(Parts {
+            store: Arc::new(MemoryStore::default()),
+            shelf: Arc::new(FileShelf::new(&place.state.join("catalogue"), origins)),
+            clock: clock.clone(),
+            ids,
+            policy: Policy::new(&generation, user()),
+            digest_key: blake3::derive_key("tollgate 2026 call digest", &secret),
+        });
+        let known: BTreeMap<ServerName, Era> = broker
+            .catalog()
+            .listings()
+            .iter()
+            .map(|(server, listing)| (server.clone(), listing.era))
+            .collect();
+        let registered = generation
+            .servers
+            .iter()
+            .map(|server| register(server, &place, known.get(&server.name).copied()))
+            .collect();
+        let listener = {
+            let broker = Arc::downgrade(&broker);
+            Arc::new(move |listed: Listed| {
+                let Some(broker) = broker.upgrade() else {
+                    return;
+                };
+                match listed {
+                    Listed::Lists(listing) => broker.listed(*listing),
+                    Listed::Not(server) => broker.meet(&server),
+                }
+            })
+        };
+        let pool = Pool::start(
+            registered,
+            Path::new("/proc/self/exe"),
+            broker.events(),
+            &(listener as crate::tools::Listener),
+        );
+        broker.connect(pool.clone());
+        Ok(Arc::new(Self {
+            up_since: clock.now(),
+            broker,
+            pool,
+            seal: Arc::new(Seal::new(blake3::derive_key(
+                "tollgate 2026 request state",
+                &secret,
+            ))),
+            clock,
+            generation,
+            place,
+            guests: Mutex::default(),
+            next_guest: AtomicU64::new(1),
+        }))
+    }
+
+    fn guests(&self) -> MutexGuard<'_, HashMap<u64, AgentRow>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, hello: &Hello) -> Result<Arc<Session>, Refused> {
+        let run = match &hello.run {
+            None => None,
+            Some(name) => Some(named_run(&hello.agent, name)),
+        };
+        self.broker
+            .join(&hello.agent, run)
+            .map_err(|error| match error {
+                JoinError::UnknownAgent => Refused::new(
+                    RefusedCode::AgentUnknown,
+                    format!("the configuration does not list an agent `{}`", hello.agent),
+                )
+                .hint("add `[agents.NAME]` with an owner to tollgate.toml"),
+                JoinError::ForeignRun => Refused::new(
+                    RefusedCode::RunDenied,
+                    "the run belongs to another agent".to_owned(),
+                ),
+            })
+    }
+
+    fn server_row(&self, server: &config::Server, health: Option<&Health>) -> ServerRow {
+        let catalog = self.broker.catalog();
+        ServerRow {
+            name: server.name.clone(),
+            owner: server.owner.clone(),
+            state: health.map_or("unknown", |health| health.state).to_owned(),
+            era: health
+                .and_then(|health| health.era)
+                .map(|era| era.to_string()),
+            tools: catalog
+                .tools()
+                .iter()
+                .filter(|tool| tool.server == server.name && tool.offer != Offer::Off)
+                .count(),
+            instances: health.map_or(0, |health| health.instances),
+            stderr_tail: health
+                .map(|health| health.stderr.iter().map(|line| visible(line)).collect())
+                .unwrap_or_default(),
+            last_exit: health.and_then(|health| {
+                let trouble = health.trouble.clone()?;
+                Some(match health.retry_in {
+                    Some(seconds) => format!("{trouble}; next try in {seconds} s"),
+                    None => trouble,
+                })
+            }),
+        }
+    }
+
+    fn server_rows(&self) -> Vec<ServerRow> {
+        let health = self.pool.health(0);
+        self.generation
+            .servers
+            .iter()
+            .map(|server| {
+                let health = health
+                    .iter()
+                    .find(|health| health.server == server.name.as_str());
+                self.server_row(server, health)
+            })
+            .collect()
+    }
+
+    fn tool_rows(&self) -> Vec<ToolRow> {
+        self.broker
+            .catalog()
+            .tools()
+            .iter()
+            .map(|tool| ToolRow {
+                name: tool.exposed.to_string(),
+                server: tool.server.clone(),
+                tool: tool.name.to_string(),
+                tier: tool.tier,
+                offered: tool.offer != Offer::Off,
+                note: if tool.changed {
+                    Some("changed since it was accepted".to_owned())
+                } else {
+                    match tool.offer {
+                        Offer::Unclassified => Some("nobody has classified it".to_owned()),
+                        Offer::At(said) if said != tool.tier => {
+                            Some(format!("its server's hints raise it from {said}"))
+                        }
+                        Offer::At(_) | Offer::Off => None,
+                    }
+                },
+            })
+            .collect()
+    }
+}
+
+impl Service for Tollgate {
+    fn admit(&self, hello: &Hello) -> Result<(), Refused> {
+        let Agents::Listed(listed) = &self.generation.agents else {
+            return Ok(());
+        };
+        let Some(agent) = listed.get(&hello.agent) else {
+            let known: Vec<&str> = listed.keys().map(AgentName::as_str).collect();
+            return Err(Refused::new(
+                RefusedCode::AgentUnknown,
+                format!("the configuration does not list an agent `{}`", hello.agent),
+            )
+            .hint(format!("it lists: {}", known.join(", "))));
+        };
+        let Some(token) = &agent.token else {
+            return Ok(());
+        };
+        let expected = fetch(token).map_err(|why| Refused::new(RefusedCode::TokenWrong, why))?;
+        let given = hello.token.as_deref().unwrap_or_default();
+        // Compared as hashes: how long the comparison takes tells nothing.
+        if blake3::hash(expected.as_bytes()) == blake3::hash(given.as_bytes()) {
+            Ok(())
+        } else {
+            Err(Refused::new(
+                RefusedCode::TokenWrong,
+                format!("the token of agent `{}` is missing or wrong", hello.agent),
+            )
+            .hint("the client passes it in the environment as TOLLGATE_TOKEN"))
+        }
+    }
+
+    async fn agent(self: Arc<Self>, guest: Guest, mut stop: Stop) {
+        let session = match self.join(&guest.hello) {
+            Ok(session) => session,
+            Err(refused) => {
+                tracing::warn!("an agent that was let in cannot join: {refused}");
+                return;
+            }
+        };
+        let number = self.next_guest.fetch_add(1, Ordering::Relaxed);
+        self.guests().insert(
+            number,
+            AgentRow {
+                name: session.principal().agent.clone(),
+                owner: session.principal().owner.clone(),
+                run: session.run().to_string(),
+                pid: guest.peer_pid,
+                since: self.clock.now(),
+                calls: 0,
+            },
+        );
+        let (told, ending) = watch::channel(agent::Ending::Not);
+        let forward = async {
+            let ending = match stop.wait().await {
+                Ending::DaemonStops => agent::Ending::Ordered,
+                Ending::ShimLeft => agent::Ending::Cut,
+            };
+            let _ = told.send(ending);
+            std::future::pending::<()>().await;
+        };
+        let serve = agent::serve(
+            self.broker.clone(),
+            session,
+            self.seal.clone(),
+            guest.input,
+            guest.output,
+            ending,
+        );
+        tokio::select! {
+            served = serve => {
+                if let Err(error) = served {
+                    tracing::warn!("an agent cannot be served: {error}");
+                }
+            }
+            () = forward => {}
+        }
+        self.guests().remove(&number);
+    }
+
+    async fn control(&self, question: Question) -> Result<Reply, Refused> {
+        match question {
+            Question::Status => Ok(Reply::Status(Status {
+                version: crate::control::proto::VERSION.to_owned(),
+                pid: std::process::id(),
+                up_since: self.up_since,
+                config: self.place.config.display().to_string(),
+                generation: 1,
+                agents: self.guests().values().cloned().collect(),
+                servers: self.server_rows(),
+                latest: self
+                    .broker
+                    .latest()
+                    .into_iter()
+                    .map(|(at, what)| Happening { at, what })
+                    .collect(),
+            })),
+            Question::Tools => Ok(Reply::Tools(self.tool_rows())),
+            Question::Servers => Ok(Reply::Servers(self.server_rows())),
+            Question::Server { name } => {
+                let health = self.pool.health(STDERR_LINES);
+                let health = health.iter().find(|health| health.server == name.as_str());
+                self.generation
+                    .servers
+                    .iter()
+                    .find(|server| server.name == name)
+                    .map(|server| Reply::Server(self.server_row(server, health)))
+                    .ok_or_else(|| {
+                        Refused::new(
+                            RefusedCode::NotFound,
+                            format!("there is no server `{name}`"),
+                        )
+                        .hint("`tollgate servers` lists them")
+                    })
+            }
+        }
+    }
+
+    fn pending(&self) -> bool {
+        false
+    }
+
+    async fn drain(&self) {
+        self.pool.close(LAST_WAIT).await;
+    }
+}
+
+impl std::fmt::Debug for Tollgate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tollgate")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads and validates the configuration.
+fn configured(dir: &Path) -> Result<Generation, Failure> {
+    config::read(dir)
+        .and_then(|sources| config::load(&sources))
+        .map_err(|errors| Failure::new(FailureKind::Config, errors.render(false)))
+}
+
+/// How a server is started. What is missing for it is told when it is started:
+/// one server's secret must not keep the others from running.
+fn register(server: &config::Server, place: &Place, known: Option<Era>) -> Registered {
+    let mut missing = None;
+    let mut env = Vec::new();
+    for (name, value) in &server.launch.env {
+        match value {
+            EnvValue::Literal(text) => env.push((name.clone(), text.clone())),
+            EnvValue::Secret(secret) => match fetch(secret) {
+                Ok(text) => env.push((name.clone(), text)),
+                Err(why) => missing = Some(why),
+            },
+        }
+    }
+    let command: OsString = match server.launch.command.as_str() {
+        // The program itself, wherever it is installed.
+        "tollgate" => std::env::current_exe()
+            .map_or_else(|_| OsString::from("tollgate"), PathBuf::into_os_string),
+        _ => server.launch.program.clone().into_os_string(),
+    };
+    Registered {
+        name: server.name.clone(),
+        launch: Launch {
+            command,
+            args: server.launch.args.clone(),
+            env,
+            cwd: server.launch.cwd.clone(),
+            mark: place.id.clone(),
+        },
+        missing,
+        shared: match server.instances {
+            config::Instances::Shared => true,
+            config::Instances::PerRun => false,
+        },
+        era: match server.era {
+            config::Era::Auto => None,
+            config::Era::Legacy => Some(Era::Legacy),
+            config::Era::Modern => Some(Era::Modern),
+        },
+        known,
+        start: server.timeouts.start,
+    }
+}
+
+/// The text behind a reference.
+fn fetch(secret: &SecretRef) -> Result<String, String> {
+    match secret {
+        SecretRef::Env(name) => {
+            std::env::var(name).map_err(|_| format!("environment variable `{name}` is not set"))
+        }
+        SecretRef::File(path) => fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+            .map_err(|error| format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+/// The secret of a state directory: made once, readable by its owner only.
+fn secret(path: &Path) -> std::io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    match fs::File::open(path) {
+        Ok(mut file) => {
+            file.read_exact(&mut key)?;
+            return Ok(key);
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    getrandom::fill(&mut key).map_err(std::io::Error::other)?;
+    let draft = path.with_extension("new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    Ok(key)
+}
+
+/// A run that was given a name belongs to its agent: the same name of another
+/// agent is another run.
+fn named_run(agent: &AgentName, name: &str) -> RunId {
+    RunId::parse(name).unwrap_or_else(|| {
+        let hash = blake3::hash(format!("{agent}\0{name}").as_bytes()).to_hex();
+        RunId::from_tail(hash.get(..10).unwrap_or_default())
+    })
+}
+
+/// Who runs tollgate, for agents that no file gives an owner.
+fn user() -> Owner {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find_map(|name| Owner::parse(&name).ok())
+        .unwrap_or_else(|| owner_of_uid(rustix::process::geteuid().as_raw()))
+}
+
+fn owner_of_uid(uid: u32) -> Owner {
+    // Digits and a dash are always a name.
+    Owner::parse(&format!("uid-{uid}")).unwrap_or_else(|_| owner_of_uid(0))
+}
+
+/// A line of somebody else's, safe to show in a terminal.
+fn visible(line: &str) -> String {
+    line.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
