@@ -174,11 +174,7 @@ impl<'a> Client<'a> {
     }
 
     /// The next message that `fits`; others are kept if they are notifications.
-    fn receive(
-        &mut self,
-        within: Duration,
-        fits: impl Fn(&Value) -> bool,
-    ) -> Result<Value, Lost> {
+    fn receive(&mut self, within: Duration, fits: impl Fn(&Value) -> bool) -> Result<Value, Lost> {
         let deadline = self.clock.elapsed().saturating_add(within);
         loop {
             let line = match self.next(deadline, within)? {

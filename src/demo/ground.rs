@@ -9,10 +9,7 @@ use crate::daemon::Failure;
 use crate::ids::{IdKind, Ids};
 
 /// The configuration of the repository, for those who run the demo elsewhere.
-const OWN: [(&str, &str); 1] = [(
-    "tools.d/demo.toml",
-    include_str!("../../tools.d/demo.toml"),
-)];
+const OWN: [(&str, &str); 1] = [("tools.d/demo.toml", include_str!("../../tools.d/demo.toml"))];
 
 /// Without it there is nothing to play with.
 const NEEDED: &str = "tools.d/demo.toml";
@@ -87,12 +84,15 @@ impl Drop for Ground {
 fn fresh_directory() -> Result<PathBuf, Failure> {
     let ids = Ids::system().map_err(|cause| Failure::fault(format!("no random bytes: {cause}")))?;
     let dir = std::env::temp_dir().join(format!("tollgate-demo-{}", ids.next(IdKind::Run)));
-    DirBuilder::new().mode(0o700).create(&dir).map_err(|cause| {
-        Failure::io(
-            format_args!("can't make the directory `{}`", dir.display()),
-            &cause,
-        )
-    })?;
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|cause| {
+            Failure::io(
+                format_args!("can't make the directory `{}`", dir.display()),
+                &cause,
+            )
+        })?;
     Ok(dir)
 }
 

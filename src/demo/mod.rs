@@ -5,10 +5,16 @@
 //! it shows is what a client gets. It knows the protocol and the command line,
 //! and nothing of the broker's insides.
 
+mod client;
 mod files;
+mod ground;
 mod mailbox;
 mod offer;
 mod payments;
+mod play;
+mod script;
 mod server;
+mod tell;
 
+pub use play::{Say, Trouble, play};
 pub use server::serve;
