@@ -170,7 +170,10 @@ impl<'a> Client<'a> {
             return Err(Lost::Closed);
         };
         // The requests are far smaller than a pipe, and wait for their answers.
-        writeln!(to, "{line}").map_err(Lost::Write)
+        writeln!(to, "{line}").map_err(|cause| match cause.kind() {
+            io::ErrorKind::BrokenPipe => Lost::Closed,
+            _ => Lost::Write(cause),
+        })
     }
 
     /// The next message that `fits`; others are kept if they are notifications.

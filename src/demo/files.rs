@@ -25,7 +25,7 @@ pub(super) struct ReadFile {
     #[schemars(length(max = 200), regex(pattern = PATH))]
     path: String,
     /// Which version; without it, the newest.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100), with = "usize")]
     version: Option<usize>,
 }

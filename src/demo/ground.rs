@@ -35,13 +35,16 @@ impl Ground {
             origin: "its own tools.d/demo.toml".to_owned(),
         };
         let here = Path::new(".");
-        let found = [named.unwrap_or(here), here];
-        match found.into_iter().find(|dir| dir.join(NEEDED).is_file()) {
-            Some(dir) => {
-                ground.config = dir.to_owned();
-                ground.origin = dir.join(NEEDED).display().to_string();
-            }
-            None => ground.write_own()?,
+        if let Some(dir) = named
+            && dir.join(NEEDED).is_file()
+        {
+            ground.config = dir.to_owned();
+            ground.origin = dir.join(NEEDED).display().to_string();
+        } else if here.join(NEEDED).is_file() {
+            ground.config = here.to_owned();
+            ground.origin = NEEDED.to_owned();
+        } else {
+            ground.write_own()?;
         }
         Ok(ground)
     }

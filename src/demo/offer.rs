@@ -230,6 +230,13 @@ fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Result<JsonObject, Erro
     for ours in ["$schema", "title", "description"] {
         schema.remove(ours);
     }
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties.into_iter().flat_map(|all| all.values_mut()) {
+        // The width of Rust's integers: some clients reject a format they don't know.
+        if let Some(property) = property.as_object_mut() {
+            property.remove("format");
+        }
+    }
     Ok(schema)
 }
 

@@ -55,47 +55,33 @@ const PREFIX: &str = "demo__";
 pub fn play(named: Option<&Path>, say: Say<'_>) -> Result<(), Trouble> {
     let ground = Ground::lay(named)?;
     let clock = SystemClock::new();
-    let lost = |lost: Lost| lost_broker(&lost, &ground);
     wrapped("", &opening(&ground), say)?;
     say("")?;
+    let client = Client::start(broker(&ground)?, &clock);
     let mut agent = Agent {
-        client: Client::start(broker(&ground)?, &clock).map_err(lost)?,
+        client: client.map_err(|lost| Failure::fault(format!("the broker: {lost}")))?,
         clock: &clock,
         surprises: Vec::new(),
         reached: Vec::new(),
         stopped: 0,
     };
-    agent.client.initialize(PATIENCE).map_err(lost)?;
-    let listed = agent.list_tools().map_err(lost)?;
-    agent.tell_tools(&listed, say)?;
-    let mut in_full = None;
-    for (step, number) in STEPS.iter().zip(2..) {
-        let told = agent.take(step, number, &listed).map_err(lost)?;
-        told.say(number, step.tells, say)?;
-        if step.in_full {
-            in_full = Some((number, told));
-        }
-    }
-    if let Some((number, told)) = in_full {
-        say("")?;
-        wrapped("", &format!("What the model reads in step {number}:"), say)?;
-        wrapped("  | ", &told.text, say)?;
-    }
-    let seen = agent.ask_server().map_err(lost)?;
-    agent.tell_score(&seen, say)?;
+    let worked = agent.work(say);
     let Agent {
         client, surprises, ..
     } = agent;
-    let status = client.leave(PATIENCE).map_err(lost)?;
-    if !status.success() {
-        let failure = Failure::fault(format!("the broker ended badly: {status}"));
-        return Err(with_log(failure, &ground).into());
-    }
-    if surprises.is_empty() {
-        say("Next: README, \"Connect a real client\".")?;
-        return Ok(());
-    }
-    Err(Failure::fault(format!("not as expected: {}", surprises.join("; "))).into())
+    // The broker's last words are complete when it is gone.
+    let left = client.leave(PATIENCE);
+    let ended = match (worked, left) {
+        (Err(End::Untold(cause)), _) => return Err(Trouble::Output(cause)),
+        (Err(End::Lost(lost)), _) | (Ok(()), Err(lost)) => format!("the broker: {lost}"),
+        (Ok(()), Ok(status)) if !status.success() => format!("the broker ended badly: {status}"),
+        (Ok(()), Ok(_)) if surprises.is_empty() => {
+            say("Next: README, \"Connect a real client\".")?;
+            return Ok(());
+        }
+        (Ok(()), Ok(_)) => format!("not as expected: {}", surprises.join("; ")),
+    };
+    Err(with_log(Failure::fault(ended), &ground).into())
 }
 
 fn opening(ground: &Ground) -> String {
@@ -125,10 +111,6 @@ fn broker(ground: &Ground) -> Result<Command, Failure> {
     Ok(command)
 }
 
-fn lost_broker(lost: &Lost, ground: &Ground) -> Failure {
-    with_log(Failure::fault(format!("the broker: {lost}")), ground)
-}
-
 fn with_log(failure: Failure, ground: &Ground) -> Failure {
     let log = std::fs::read_to_string(ground.log()).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
@@ -152,7 +134,47 @@ struct Agent<'a> {
 /// The tiers of the tools, by the server's own names.
 type Listed = Vec<(String, String)>;
 
+/// Why the agent stops working.
+enum End {
+    Lost(Lost),
+    Untold(io::Error),
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        End::Lost(lost)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(cause: io::Error) -> Self {
+        End::Untold(cause)
+    }
+}
+
 impl Agent<'_> {
+    /// The whole script.
+    fn work(&mut self, say: Say<'_>) -> Result<(), End> {
+        self.client.initialize(PATIENCE)?;
+        let listed = self.list_tools()?;
+        self.tell_tools(&listed, say)?;
+        let mut in_full = None;
+        for (step, number) in STEPS.iter().zip(2..) {
+            let told = self.take(step, number, &listed)?;
+            told.say(number, step.tells, say)?;
+            if step.in_full {
+                in_full = Some((number, told));
+            }
+        }
+        if let Some((number, told)) = in_full {
+            say("")?;
+            say(&format!("What the model reads in step {number}:"))?;
+            wrapped("  | ", &told.text, say)?;
+        }
+        let seen = self.ask_server()?;
+        Ok(self.tell_score(&seen, say)?)
+    }
+
     /// The list; waits for the demo server to be part of it.
     fn list_tools(&mut self) -> Result<Listed, Lost> {
         let deadline = self.clock.elapsed().saturating_add(PATIENCE);
