@@ -230,7 +230,6 @@ impl Agent<'_> {
         let as_expected = match (&step.expects, told.refused.as_deref(), told.error) {
             (Expect::Passes(words), None, None) => told.is_fine && told.text.contains(words),
             (Expect::PassesWithProgress(words), None, None) => {
-                told.verdict = format!("passed, {notices} notices");
                 told.is_fine && told.text.contains(words) && notices > 0
             }
             (Expect::Stopped(code), Some(refused), None) => *code == refused,
@@ -259,6 +258,9 @@ impl Agent<'_> {
             }
             Try::Call(..) => self.stopped += 1,
             Try::Resource(_) | Try::Prompt(_) => {}
+        }
+        if notices > 0 {
+            told.verdict.push_str(&format!(", {notices} notices"));
         }
         if !as_expected {
             told.verdict.push_str("  NOT EXPECTED");
