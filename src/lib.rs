@@ -23,6 +23,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod demo;
 pub mod domain;
 pub mod gate;
 pub mod ids;

@@ -3,6 +3,8 @@
 
 mod completions;
 mod daemon;
+mod demo;
+mod demo_server;
 mod out;
 mod servers;
 mod status;
@@ -41,6 +43,8 @@ enum Command {
     Tools(tools::Args),
     Servers(servers::Args),
     StopDaemon(stop_daemon::Args),
+    Demo(demo::Args),
+    DemoServer(demo_server::Args),
     Completions(completions::Args),
 }
 
@@ -99,6 +103,8 @@ where
         Some(Command::Tools(tools)) => tools::run(&place()?, &tools, &mut Out::stdout()),
         Some(Command::Servers(servers)) => servers::run(&place()?, &servers, &mut Out::stdout()),
         Some(Command::StopDaemon(stop)) => stop_daemon::run(&place()?, &stop, &mut Out::stdout()),
+        Some(Command::Demo(demo)) => demo::run(args.config.as_deref(), &demo, &mut Out::stdout()),
+        Some(Command::DemoServer(server)) => Ok(demo_server::run(&server)?),
         Some(Command::Completions(shell)) => completions::run(&shell, &mut Out::stdout()),
     }
 }

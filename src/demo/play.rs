@@ -1,0 +1,329 @@
+//! The play: takes the script step by step, and tells what became of each.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Client, Lost, Reply};
+use super::ground::Ground;
+use super::script::{Expect, REACHED, STEPS, Step, TIERS, Try};
+use super::tell::{Told, wrapped};
+use crate::clock::{Clock, SystemClock};
+use crate::daemon::Failure;
+use crate::shim;
+
+/// Why the demo did not end well.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It could not be played, or went otherwise than it should.
+    Failure(Failure),
+    /// It could not be told.
+    Output(io::Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Trouble::Failure(failure)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(cause: io::Error) -> Self {
+        Trouble::Output(cause)
+    }
+}
+
+/// Says one line.
+pub type Say<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
+
+/// Long enough for a busy machine; nothing here takes long by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the names of the demo server's tools and prompts begin behind the broker.
+const PREFIX: &str = "demo__";
+
+/// Plays the demo with the configuration in `named`, in the working directory,
+/// or else with its own.
+///
+/// # Errors
+/// When it can't be played, when any step goes otherwise than it should, or
+/// when it can't be told.
+pub fn play(named: Option<&Path>, say: Say<'_>) -> Result<(), Trouble> {
+    let ground = Ground::lay(named)?;
+    let clock = SystemClock::new();
+    wrapped("", &opening(&ground), say)?;
+    say("")?;
+    let client = Client::start(broker(&ground)?, &clock);
+    let mut agent = Agent {
+        client: client.map_err(|lost| Failure::fault(format!("the broker: {lost}")))?,
+        clock: &clock,
+        surprises: Vec::new(),
+        reached: Vec::new(),
+        stopped: 0,
+    };
+    let worked = agent.work(say);
+    let Agent {
+        client, surprises, ..
+    } = agent;
+    // The broker's last words are complete when it is gone.
+    let left = client.leave(PATIENCE);
+    let ended = match (worked, left) {
+        (Err(End::Untold(cause)), _) => return Err(Trouble::Output(cause)),
+        (Err(End::Lost(lost)), _) | (Ok(()), Err(lost)) => format!("the broker: {lost}"),
+        (Ok(()), Ok(status)) if !status.success() => format!("the broker ended badly: {status}"),
+        (Ok(()), Ok(_)) if surprises.is_empty() => {
+            say("Next: README, \"Connect a real client\".")?;
+            return Ok(());
+        }
+        (Ok(()), Ok(_)) => format!("not as expected: {}", surprises.join("; ")),
+    };
+    Err(with_log(Failure::fault(ended), &ground).into())
+}
+
+fn opening(ground: &Ground) -> String {
+    format!(
+        "tollgate demo: a scripted agent works with a mailbox, files and payments that only \
+         pretend, through {}.",
+        ground.origin
+    )
+}
+
+/// The broker as a client would start it, but in a place of its own.
+fn broker(ground: &Ground) -> Result<Command, Failure> {
+    let failed = |what: &str, cause: &io::Error| Failure::io(what, cause);
+    let program =
+        std::env::current_exe().map_err(|cause| failed("can't find this program", &cause))?;
+    let log = File::create(ground.log())
+        .map_err(|cause| failed("can't write the broker's log", &cause))?;
+    let mut command = Command::new(program);
+    command
+        .arg("--config")
+        .arg(&ground.config)
+        .args(["stdio", "--agent", "demo", "--embedded"])
+        .env("TOLLGATE_STATE", ground.state())
+        .env("TOLLGATE_RUN", ground.run())
+        .env_remove(shim::TOKEN)
+        .stderr(log);
+    Ok(command)
+}
+
+fn with_log(failure: Failure, ground: &Ground) -> Failure {
+    let log = std::fs::read_to_string(ground.log()).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    let last = lines.split_at(lines.len().saturating_sub(5)).1;
+    if last.is_empty() {
+        return failure;
+    }
+    failure.hint(format!("its last words: {}", last.join(" / ")))
+}
+
+/// The scripted agent, and what became of what it tried.
+struct Agent<'a> {
+    client: Client<'a>,
+    clock: &'a dyn Clock,
+    surprises: Vec<String>,
+    /// The tools whose calls passed, in order.
+    reached: Vec<&'static str>,
+    stopped: usize,
+}
+
+/// The tiers of the tools, by the server's own names.
+type Listed = Vec<(String, String)>;
+
+/// Why the agent stops working.
+enum End {
+    Lost(Lost),
+    Untold(io::Error),
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        End::Lost(lost)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(cause: io::Error) -> Self {
+        End::Untold(cause)
+    }
+}
+
+impl Agent<'_> {
+    /// The whole script.
+    fn work(&mut self, say: Say<'_>) -> Result<(), End> {
+        self.client.initialize(PATIENCE)?;
+        let listed = self.list_tools()?;
+        self.tell_tools(&listed, say)?;
+        let mut in_full = None;
+        for (step, number) in STEPS.iter().zip(2..) {
+            let told = self.take(step, number, &listed)?;
+            told.say(number, step.tells, say)?;
+            if step.in_full {
+                in_full = Some((number, told));
+            }
+        }
+        if let Some((number, told)) = in_full {
+            say("")?;
+            say(&format!("What the model reads in step {number}:"))?;
+            wrapped("  | ", &told.text, say)?;
+        }
+        let seen = self.ask_server()?;
+        Ok(self.tell_score(&seen, say)?)
+    }
+
+    /// The list; waits for the demo server to be part of it.
+    fn list_tools(&mut self) -> Result<Listed, Lost> {
+        let deadline = self.clock.elapsed().saturating_add(PATIENCE);
+        loop {
+            let listed = match self.client.request("tools/list", "{}", PATIENCE)? {
+                Reply::Result(result) => tiers(&result),
+                Reply::Error { message, .. } => return Err(Lost::Garbled(message)),
+            };
+            let left = deadline.saturating_sub(self.clock.elapsed());
+            if !listed.is_empty() || left.is_zero() {
+                return Ok(listed);
+            }
+            self.client
+                .notification("notifications/tools/list_changed", left)?;
+        }
+    }
+
+    fn tell_tools(&mut self, listed: &Listed, say: Say<'_>) -> io::Result<()> {
+        let wanted = TIERS
+            .iter()
+            .flat_map(|(tier, tools)| tools.iter().map(move |tool| (*tool, *tier)));
+        for (tool, tier) in wanted {
+            let found = tier_of(listed, tool);
+            if found != Some(tier) {
+                let found = found.unwrap_or("missing");
+                self.surprises.push(format!(
+                    "step 1: `{tool}` is {found} in the list, not {tier}"
+                ));
+            }
+        }
+        say(&format!(
+            " 1. lists its tools: {}, each with a tier",
+            listed.len()
+        ))?;
+        for (tier, _) in TIERS {
+            let tools: Vec<_> = listed
+                .iter()
+                .filter(|(_, of)| of == tier)
+                .map(|(tool, _)| tool.as_str())
+                .collect();
+            wrapped(&format!("      {tier:14} "), &tools.join(" "), say)?;
+        }
+        Ok(())
+    }
+
+    /// Tries one step.
+    fn take(&mut self, step: &Step, number: usize, listed: &Listed) -> Result<Told, Lost> {
+        let before = self.clock.elapsed();
+        let reply = self.send(&step.tries)?;
+        let took = self.clock.elapsed().saturating_sub(before);
+        let notices = self.client.count_told("notifications/progress");
+        let mut told = Told::of(&reply, took);
+        let as_expected = match (&step.expects, told.refused.as_deref(), told.error) {
+            (Expect::Passes(words), None, None) => told.is_fine && told.text.contains(words),
+            (Expect::PassesWithProgress(words), None, None) => {
+                told.is_fine && told.text.contains(words) && notices > 0
+            }
+            (Expect::Stopped(code), Some(refused), None) => *code == refused,
+            (Expect::Error(code), None, Some(error)) => *code == error,
+            (
+                Expect::Passes(_)
+                | Expect::PassesWithProgress(_)
+                | Expect::Stopped(_)
+                | Expect::Error(_),
+                _,
+                _,
+            ) => false,
+        };
+        if !as_expected {
+            self.surprises.push(format!(
+                "step {number}, the agent {}: {}",
+                step.tells, told.verdict
+            ));
+        }
+        match step.tries {
+            Try::Call(tool, _) if told.refused.is_none() && told.error.is_none() => {
+                self.reached.push(tool);
+                if let Some(tier) = tier_of(listed, tool) {
+                    told.verdict.push_str(&format!(" ({tier})"));
+                }
+            }
+            Try::Call(..) => self.stopped += 1,
+            Try::Resource(_) | Try::Prompt(_) => {}
+        }
+        if notices > 0 {
+            told.verdict.push_str(&format!(", {notices} notices"));
+        }
+        if !as_expected {
+            told.verdict.push_str("  NOT EXPECTED");
+        }
+        Ok(told)
+    }
+
+    /// The calls that reached the server, as the server itself tells.
+    fn ask_server(&mut self) -> Result<Vec<String>, Lost> {
+        let told = Told::of(&self.send(&REACHED)?, Duration::ZERO);
+        let seen = told.text.lines().map(str::to_owned).collect();
+        if seen != self.reached {
+            self.surprises.push(format!(
+                "the server was reached by {seen:?}, and {:?} passed",
+                self.reached
+            ));
+        }
+        Ok(seen)
+    }
+
+    fn tell_score(&self, seen: &[String], say: Say<'_>) -> io::Result<()> {
+        say("")?;
+        let score = format!(
+            "What reached the server, by its own count: {} calls. What didn't: {}.",
+            seen.len(),
+            self.stopped
+        );
+        wrapped("", &score, say)
+    }
+
+    fn send(&mut self, tries: &Try) -> Result<Reply, Lost> {
+        let (method, params) = match tries {
+            // Arguments go out as the script writes them, also where they are odd.
+            Try::Call(tool, arguments) => (
+                "tools/call",
+                format!(
+                    r#"{{"name":"{PREFIX}{tool}","arguments":{arguments},"_meta":{{"progressToken":"{tool}"}}}}"#
+                ),
+            ),
+            Try::Resource(uri) => ("resources/read", json!({ "uri": uri }).to_string()),
+            Try::Prompt(name) => (
+                "prompts/get",
+                json!({ "name": format!("{PREFIX}{name}") }).to_string(),
+            ),
+        };
+        self.client.request(method, &params, PATIENCE)
+    }
+}
+
+fn tiers(list: &Value) -> Listed {
+    let tools = list.get("tools").and_then(Value::as_array);
+    tools
+        .into_iter()
+        .flatten()
+        .filter_map(|tool| {
+            let name = tool.get("name")?.as_str()?.strip_prefix(PREFIX)?;
+            let risk = tool.get("_meta")?.get("dev.tollgate/risk")?;
+            Some((name.to_owned(), risk.get("name")?.as_str()?.to_owned()))
+        })
+        .collect()
+}
+
+fn tier_of<'a>(listed: &'a Listed, tool: &str) -> Option<&'a str> {
+    let found = listed.iter().find(|(name, _)| name == tool);
+    found.map(|(_, tier)| tier.as_str())
+}
