@@ -140,10 +140,7 @@ impl Tollgate {
     }
 
     fn join(&self, hello: &Hello) -> Result<Arc<Session>, Refused> {
-        let run = match &hello.run {
-            None => None,
-            Some(name) => Some(named_run(&hello.agent, name)),
-        };
+        let run = hello.run.as_ref().map(|name| named_run(&hello.agent, name));
         self.broker
             .join(&hello.agent, run)
             .map_err(|error| match error {

@@ -40,10 +40,10 @@ impl Listen {
 }
 
 /// `subscriptions/listen`: acknowledged first, then told what it asked for.
-pub(super) fn open(connection: &Arc<Connection>, id: Raw, params: Option<&Raw>, meta: Meta) {
+pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>, meta: Meta) {
     let wants = params.and_then(|params| params.get("notifications"));
     let Some(wants) = wants.filter(|wants| wants.text().starts_with('{')) else {
-        connection.fail(&id, -32602, "`notifications` is missing");
+        connection.fail(id, -32602, "`notifications` is missing");
         return;
     };
     let Some(responder) = connection.open(id.clone()) else {

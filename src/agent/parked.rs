@@ -145,7 +145,7 @@ pub(super) fn missing(can: Capabilities, question: &Question) -> Option<serde_js
         .as_ref()
         .and_then(|params| params.get("mode"))
         .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
-    let missing = match &*question.method {
+    match &*question.method {
         "elicitation/create" if url => {
             (!can.url).then(|| serde_json::json!({"elicitation":{"url":{}}}))
         }
@@ -153,8 +153,7 @@ pub(super) fn missing(can: Capabilities, question: &Question) -> Option<serde_js
         "sampling/createMessage" => (!can.sampling).then(|| serde_json::json!({"sampling":{}})),
         "roots/list" => (!can.roots).then(|| serde_json::json!({"roots":{}})),
         _ => Some(serde_json::json!({})),
-    };
-    missing
+    }
 }
 
 /// After this long nobody comes back.

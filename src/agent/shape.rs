@@ -169,7 +169,7 @@ fn faulty(fault: &Fault, era: Era, asked: Asked) -> Shaped {
     );
     failure(
         &text,
-        serde_json::json!({
+        &serde_json::json!({
             "dev.tollgate/refusal": { "code": Code::StateUnavailable.as_str() }
         }),
         era,
@@ -187,7 +187,7 @@ fn failed(call: &Call, fault: &ToolFault, era: Era, asked: Asked) -> Shaped {
     let text = format!("tollgate: server `{}` {fault}.{after}", call.server);
     failure(
         &text,
-        serde_json::json!({
+        &serde_json::json!({
             "dev.tollgate/call": { "id": call.id, "tier": call.tier, "server": call.server }
         }),
         era,
@@ -195,7 +195,7 @@ fn failed(call: &Call, fault: &ToolFault, era: Era, asked: Asked) -> Shaped {
     )
 }
 
-fn failure(text: &str, meta: serde_json::Value, era: Era, asked: Asked) -> Shaped {
+fn failure(text: &str, meta: &serde_json::Value, era: Era, asked: Asked) -> Shaped {
     match asked {
         Asked::Tool => {
             let mut result = serde_json::json!({

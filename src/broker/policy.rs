@@ -24,8 +24,6 @@ pub struct Policy {
 /// What is said of one server.
 #[derive(Debug)]
 pub(super) struct ServerPolicy {
-    pub(super) owner: Owner,
-    pub(super) title: Option<String>,
     pub(super) prefix: String,
     pub(super) admits: Option<(Arc<BTreeSet<AgentName>>, Place)>,
     pub(super) idle: Duration,
@@ -121,8 +119,6 @@ impl ServerPolicy {
             )
         };
         Self {
-            owner: server.owner.clone(),
-            title: server.title.clone(),
             prefix: server.prefix.as_str().to_owned(),
             admits: server
                 .agents

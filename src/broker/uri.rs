@@ -35,7 +35,7 @@ pub(super) fn fits(template: &str, uri: &str) -> bool {
             None => return false,
         }
     }
-    rest.is_empty() || uri.ends_with(last) && uri.len() > template.find('{').unwrap_or_default()
+    rest.is_empty() || (template.contains('{') && uri.ends_with(last))
 }
 
 #[cfg(test)]

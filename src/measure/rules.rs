@@ -93,9 +93,7 @@ impl Rules {
 
 impl Rule {
     fn check(&self, value: Option<&Value>, follow: Follow<'_>) -> Option<String> {
-        let Some(value) = value else {
-            return None;
-        };
+        let value = value?;
         if self.absent {
             return Some("must not be given".to_owned());
         }

@@ -147,8 +147,8 @@ mod tests {
         assert_eq!(
             text,
             [
-                "/n: value is greater than the maximum of 3",
-                ": \"m\" is a required property"
+                ": \"m\" is a required property",
+                "/n: value is greater than the maximum of 3"
             ]
         );
     }

@@ -161,7 +161,7 @@ impl Instance {
     /// Ends it: no more input, then the keeper ends what does not leave.
     pub(super) fn end(&self, why: &str) {
         self.told_to_end.store(true, Ordering::Relaxed);
-        self.close(why.to_owned());
+        self.close(why);
         self.child.end();
     }
 
@@ -252,17 +252,17 @@ impl Instance {
         lock(&self.pending)
     }
 
-    fn close(&self, why: String) {
+    fn close(&self, why: &str) {
         self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {
-                *ended = Some(why.clone());
+                *ended = Some(why.to_owned());
             }
             first
         });
         self.out.close();
         for (_, waiting) in self.pending().drain() {
-            let _ = waiting.answer.send(Err(ToolFault::Exited(why.clone())));
+            let _ = waiting.answer.send(Err(ToolFault::Exited(why.to_owned())));
         }
         for (_, task) in lock(&self.questions).drain() {
             task.abort();
@@ -389,7 +389,7 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
             }
         }
     };
-    instance.close(why);
+    instance.close(&why);
     instance.child.end();
 }
 

@@ -156,8 +156,7 @@ impl Server {
     /// The instance of a run, if it has one now.
     pub(super) fn of_run(&self, run: &RunId) -> Option<Arc<Instance>> {
         let cell = lock(&self.runs).get(run).cloned()?;
-        let instance = cell.try_lock().ok()?.clone();
-        instance
+        cell.try_lock().ok()?.clone()
     }
 
     /// The catalogue's instance, if no run has it and it was told the right
