@@ -14,3 +14,4 @@
 //! * wiring: daemon, shim, cli, demo
 
 pub mod domain;
+pub mod store;
