@@ -1,5 +1,7 @@
-//! The memory of tollgate, behind the [`Store`](crate::ports::Store) port.
+//! The memory of tollgate, behind the [`Store`](crate::ports::Store) port, and
+//! the record of everything.
 
+pub mod journal;
 mod memory;
 mod shelf;
 

@@ -1,0 +1,160 @@
+//! What is too large or too secret for a record: files named after their content.
+//!
+//! A body is on disk before the record that names it is put. The name is a keyed hash, so
+//! that a short secret can't be guessed from it; reading checks it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::disk::{Disk, Open, read_all, write_all};
+use super::key::Key;
+use super::line::Digest;
+
+/// The most bytes that a body may have.
+pub const BODY_LIMIT: usize = 64 << 20;
+
+/// Why a body can't be kept or had.
+#[derive(Debug)]
+pub enum BodyError {
+    /// It is larger than [`BODY_LIMIT`].
+    TooLarge {
+        /// Its size.
+        length: usize,
+    },
+    /// There is none of that name.
+    Missing,
+    /// What is there is not what was kept.
+    Damaged,
+    /// The file system refused.
+    Io(io::Error),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::TooLarge { length } => {
+                write!(f, "a body holds at most {BODY_LIMIT} bytes, not {length}")
+            }
+            BodyError::Missing => f.write_str("the body is not kept any more"),
+            BodyError::Damaged => f.write_str("the body is damaged"),
+            BodyError::Io(e) => write!(f, "can't reach the body: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl From<io::Error> for BodyError {
+    fn from(e: io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::NotFound => BodyError::Missing,
+            _ => BodyError::Io(e),
+        }
+    }
+}
+
+/// The bodies of one journal.
+#[derive(Debug)]
+pub struct Bodies {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    key: Key,
+    /// Two callers may keep the same content at once.
+    drafts: AtomicU64,
+}
+
+impl Bodies {
+    pub(super) fn open(disk: Arc<dyn Disk>, state: &Path, key: Key) -> io::Result<Self> {
+        let dir = state.join("bodies");
+        disk.create_dir(&dir)?;
+        disk.sync_dir(state)?;
+        for name in disk.list(&dir)? {
+            // Left behind by a crash; no record names it.
+            if name.ends_with(".draft") {
+                disk.remove(&dir.join(name))?;
+            }
+        }
+        Ok(Self {
+            disk,
+            dir,
+            key,
+            drafts: AtomicU64::new(0),
+        })
+    }
+
+    /// Keeps a body; when this returns it survives a power cut.
+    ///
+    /// # Errors
+    /// When it is too large or the disk refuses. Nothing of it is left then.
+    pub fn keep(&self, body: &[u8]) -> Result<Digest, BodyError> {
+        if body.len() > BODY_LIMIT {
+            return Err(BodyError::TooLarge { length: body.len() });
+        }
+        let name = self.key.hash_body(body);
+        let draft = self.dir.join(format!(
+            "{name}.{}.draft",
+            self.drafts.fetch_add(1, Ordering::Relaxed)
+        ));
+        let kept = self.write(&draft, body, &name);
+        if kept.is_err() {
+            // The disk may be full: give back what the attempt took. It may also be
+            // broken, and then the first error is the one to tell.
+            let _ = self.disk.remove(&draft);
+        }
+        kept.map(|()| name).map_err(BodyError::Io)
+    }
+
+    fn write(&self, draft: &Path, body: &[u8], name: &Digest) -> io::Result<()> {
+        let file = self.disk.open(draft, Open::New)?;
+        write_all(&*file, body, 0)?;
+        file.sync()?;
+        self.disk.rename(draft, &self.path(name))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Reads a body and checks it against its name.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or out of reach.
+    pub fn read(&self, name: &Digest) -> Result<Vec<u8>, BodyError> {
+        let body = match read_all(&*self.disk, &self.path(name), BODY_LIMIT) {
+            Err(e) if e.kind() == io::ErrorKind::FileTooLarge => return Err(BodyError::Damaged),
+            other => other?,
+        };
+        if self.key.hash_body(&body) == *name {
+            Ok(body)
+        } else {
+            Err(BodyError::Damaged)
+        }
+    }
+
+    /// Forgets a body; content with one that is already gone.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn forget(&self, name: &Digest) -> Result<(), BodyError> {
+        match self.disk.remove(&self.path(name)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// The names of all bodies, so that those that no record names can be forgotten.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn list(&self) -> Result<Vec<Digest>, BodyError> {
+        let names = self.disk.list(&self.dir)?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Digest::parse(name.as_bytes()))
+            .collect())
+    }
+
+    fn path(&self, name: &Digest) -> PathBuf {
+        self.dir.join(name.to_string())
+    }
+}

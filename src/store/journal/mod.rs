@@ -1,0 +1,501 @@
+//! The journal: one record a line, chained by keyed hashes, the truth about everything.
+//!
+//! A caller puts a record inside its own critical section ([`Journal::put`]: encode, hash,
+//! append to a buffer; no I/O), leaves it, and has the buffer written before anything acts
+//! on the record ([`Journal::write`]). A record that must survive a power cut is waited for
+//! ([`Journal::synced`]); a thread syncs, and groups form by themselves.
+//!
+//! The first failed write or sync poisons the journal: nothing is written any more and
+//! everything returns [`Poisoned`]. Nothing here knows what a record means.
+//!
+//! In the state directory: `journal.key`, `journal/NNNNNN.jsonl` (the records),
+//! `journal/head` (how far they are synced), `journal/base` (where a pruned journal
+//! starts), `bodies/` (files that records name).
+
+mod ahead;
+mod bodies;
+mod buffer;
+mod disk;
+mod engine;
+mod error;
+mod key;
+mod line;
+mod lines;
+mod notes;
+mod recover;
+mod segments;
+mod synced;
+mod verify;
+mod walk;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use bodies::{BODY_LIMIT, Bodies, BodyError};
+pub use disk::{Disk, Handle, Open, RealDisk};
+pub use error::{MarkedBy, Poisoned, PutError, Refused};
+pub use line::{Digest, Entry, MEMBERS_LIMIT, Record, Seq, Why};
+pub use synced::Synced;
+pub use verify::{Broken, Report, verify};
+
+use ahead::Ahead;
+use engine::Engine;
+use lines::{Line, Lines};
+use notes::Base;
+use recover::{Recovered, recover};
+use walk::{Files, Start, walk};
+
+/// Where a record starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The number of the segment.
+    pub segment: u32,
+    /// The byte in it.
+    pub offset: u64,
+}
+
+/// A record, where it stands, and what it hashes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number.
+    pub seq: Seq,
+    /// Where it stands.
+    pub place: Place,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+/// Who syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// A thread, as soon as somebody waits, else this long after a write.
+    Thread(Duration),
+    /// Whoever calls [`Journal::synced`] or [`Journal::sync`], on the spot; no threads.
+    /// For simulations, where the order of everything must be given.
+    Inline,
+}
+
+/// What to do about damage to records that were safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Don't open.
+    Refuse,
+    /// An operator accepts it: go on behind the last good record. What is cut off is kept
+    /// in files named `NNNNNN.lost-N`. State that was built from it must be built anew.
+    Accept,
+}
+
+/// How a journal is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where.
+    pub disk: Arc<dyn Disk>,
+    /// The size at which a new segment is begun.
+    pub segment_bytes: u64,
+    /// Who syncs.
+    pub pace: Pace,
+    /// For the record of a cut tail.
+    pub now: Timestamp,
+    /// A record known to be on disk, from which on the chain is verified.
+    pub anchor: Option<Placed>,
+    /// The last record that the state behind the journal has seen. The anchor counts too.
+    pub known: Seq,
+    /// The first record to be replayed.
+    pub replay_from: Seq,
+    /// What to do about damage.
+    pub loss: Loss,
+}
+
+impl Options {
+    /// A whole replay of the real disk's journal, with segments of 64 MiB.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            disk: Arc::new(RealDisk),
+            segment_bytes: 64 << 20,
+            // The sync itself is part of the 50 ms that a record may be at risk.
+            pace: Pace::Thread(Duration::from_millis(40)),
+            now,
+            anchor: None,
+            known: Seq::ZERO,
+            replay_from: Seq::ZERO,
+            loss: Loss::Refuse,
+        }
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The first record that was read: the anchor's, or the first that is kept.
+    pub first: Seq,
+    /// The last record, which is the record of the cut if there was one.
+    pub last: Seq,
+    /// How many were read.
+    pub records: u64,
+    /// What was cut off.
+    pub tail_cut: Option<TailCut>,
+}
+
+/// What a power cut or a kill left behind the last sync, and was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TailCut {
+    /// Where it began.
+    pub place: Place,
+    /// The first record that is lost.
+    pub seq: Seq,
+    /// How much was removed.
+    pub bytes: u64,
+    /// How many lines of it were true records.
+    pub records: u64,
+    /// Records up to this one had been safe, and an operator accepted their loss.
+    pub accepted: Option<Seq>,
+}
+
+/// The open journal. All methods take `&self`; it is shared by reference or in an `Arc`.
+#[derive(Debug)]
+pub struct Journal {
+    options: Options,
+    state: PathBuf,
+    dir: PathBuf,
+    engine: Arc<Engine>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Opens the journal below `state`, verifies it, and hands every record from
+    /// `options.replay_from` on to `replay`, also the record of a tail that was cut.
+    ///
+    /// What was replayed counts only if this succeeds.
+    ///
+    /// # Errors
+    /// When records that had been safe are damaged or missing, when the files can't be
+    /// read or written, or when `replay` returns an error.
+    pub fn open(
+        state: &Path,
+        options: Options,
+        replay: &mut dyn FnMut(&Record<'_>, Place) -> Result<(), String>,
+    ) -> Result<(Self, Opened), Refused> {
+        let dir = state.join("journal");
+        let recovered = recover(state, &dir, &options, replay)?;
+        let Recovered {
+            key,
+            head,
+            first,
+            end,
+            file,
+            ahead,
+            records,
+            tail_cut,
+        } = recovered;
+        let threaded = options.pace != Pace::Inline;
+        let ahead = Ahead::new(
+            options.disk.clone(),
+            dir.clone(),
+            options.segment_bytes,
+            threaded,
+            end.segment,
+            ahead,
+        );
+        let mut journal = Self {
+            engine: Arc::new(Engine::new(key, head, ahead, options.pace, end, file)),
+            options,
+            state: state.to_path_buf(),
+            dir,
+            threads: Vec::new(),
+        };
+        if let Some(cut) = &tail_cut {
+            journal.record_cut(cut, replay)?;
+        }
+        journal.start_threads()?;
+        let opened = Opened {
+            first,
+            last: journal.engine.last(),
+            records,
+            tail_cut,
+        };
+        Ok((journal, opened))
+    }
+
+    fn record_cut(
+        &self,
+        cut: &TailCut,
+        replay: &mut dyn FnMut(&Record<'_>, Place) -> Result<(), String>,
+    ) -> Result<(), Refused> {
+        let accepted = cut
+            .accepted
+            .map_or_else(|| "null".to_owned(), |seq| seq.to_string());
+        let members = format!(
+            r#""segment":{},"offset":{},"bytes":{},"records":{},"accepted":{accepted}"#,
+            cut.place.segment, cut.place.offset, cut.bytes, cut.records
+        );
+        let entry = Entry {
+            at: self.options.now,
+            kind: "tail_cut",
+            members: &members,
+            durable: true,
+            keep: 0,
+        };
+        let failed = |e: String| Refused::io("write", &self.dir, std::io::Error::other(e));
+        let placed = self.put(&entry).map_err(|e| failed(e.to_string()))?;
+        self.write(placed.seq)
+            .and_then(|()| self.sync())
+            .map_err(|e| failed(e.to_string()))?;
+        let start = Start::at_record(placed.seq, placed.place, placed.hash);
+        let mut visit = |record: &Record<'_>, place: Place| {
+            replay(record, place).map_err(|why| Refused::Replay {
+                seq: record.seq,
+                why,
+            })
+        };
+        let list = [placed.place.segment];
+        walk(self.files(), &list, start, None, &mut visit).map(|_| ())
+    }
+
+    fn start_threads(&mut self) -> Result<(), Refused> {
+        let Pace::Thread(interval) = self.options.pace else {
+            self.engine.ahead.make_room();
+            return Ok(());
+        };
+        let failed = |e| Refused::io("start a thread for", &self.dir, e);
+        let engine = self.engine.clone();
+        let sync = thread::Builder::new()
+            .name("journal-sync".into())
+            .spawn(move || engine.run(interval))
+            .map_err(failed)?;
+        self.threads.push(sync);
+        let engine = self.engine.clone();
+        let ahead = thread::Builder::new()
+            .name("journal-ahead".into())
+            .spawn(move || engine.ahead.run())
+            .map_err(failed)?;
+        self.threads.push(ahead);
+        Ok(())
+    }
+
+    /// Puts a record behind all others. Nothing is written: call [`Journal::write`] after
+    /// leaving the critical section and before anything acts on the record.
+    ///
+    /// # Errors
+    /// When the record is too long, the disk has no room for it, or the journal is poisoned.
+    pub fn put(&self, entry: &Entry<'_>) -> Result<Placed, PutError> {
+        self.engine.put(entry)
+    }
+
+    /// Returns once every record up to `up_to` is written: a kill of this process, at any
+    /// moment from now on, does not lose it. Call it outside the critical section.
+    ///
+    /// # Errors
+    /// When the journal is, or now becomes, poisoned.
+    pub fn write(&self, up_to: Seq) -> Result<(), Poisoned> {
+        self.engine.write(up_to)
+    }
+
+    /// Resolves once every record up to `seq`, which is written, survives a power cut.
+    pub fn synced(&self, seq: Seq) -> Synced {
+        self.engine.synced(seq)
+    }
+
+    /// Syncs what is written, on this thread.
+    ///
+    /// # Errors
+    /// When the journal is, or now becomes, poisoned.
+    pub fn sync(&self) -> Result<(), Poisoned> {
+        self.engine.sync()
+    }
+
+    /// The last record that survives a power cut.
+    #[must_use]
+    pub fn synced_mark(&self) -> Seq {
+        self.engine.synced_mark()
+    }
+
+    /// The last record that survives a kill.
+    #[must_use]
+    pub fn written(&self) -> Seq {
+        self.engine.written()
+    }
+
+    /// The last record that was put.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        self.engine.last()
+    }
+
+    /// Whether records are still taken.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn healthy(&self) -> Result<(), Poisoned> {
+        self.engine.healthy()
+    }
+
+    /// Hands the written records from `from` on to `visit` until it breaks off. Begins with
+    /// the first that is kept if `from` was pruned. Hashes are not checked.
+    ///
+    /// # Errors
+    /// When a file can't be read, or a line is not a record.
+    pub fn read(
+        &self,
+        from: Seq,
+        visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
+    ) -> Result<(), Refused> {
+        let until = self.written();
+        let list = segments::list(&*self.options.disk, &self.dir)?;
+        let mut begin = 0;
+        for (i, segment) in list.iter().enumerate().rev() {
+            let first = self.first_in(*segment, until)?;
+            if first.is_some_and(|first| first.seq <= from) {
+                begin = i;
+                break;
+            }
+        }
+        for &segment in list.iter().skip(begin) {
+            let path = segments::path(&self.dir, segment);
+            let io = |e| Refused::io("read", &path, e);
+            let file = self.options.disk.open(&path, Open::Read).map_err(io)?;
+            let mut lines = Lines::new(&*file, 0);
+            while let Some(line) = lines.next().map_err(io)? {
+                // Behind `until` a line may be half written.
+                let Some((record, offset)) = parse(&line) else {
+                    break;
+                };
+                if record.seq > until {
+                    return Ok(());
+                }
+                let place = Place { segment, offset };
+                if record.seq >= from && visit(&record, place).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The line of the record that stands at a place, if it is the one that is expected.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read_at(&self, place: Place, seq: Seq) -> Result<Option<String>, Refused> {
+        if seq > self.written() {
+            return Ok(None);
+        }
+        let path = segments::path(&self.dir, place.segment);
+        let io = |e| Refused::io("read", &path, e);
+        let file = self.options.disk.open(&path, Open::Read).map_err(io)?;
+        let mut lines = Lines::new(&*file, place.offset);
+        let Some(Line::Whole { bytes, .. }) = lines.next().map_err(io)? else {
+            return Ok(None);
+        };
+        let record = Record::read(bytes, &self.engine.key).ok();
+        Ok(record
+            .filter(|record| record.seq == seq)
+            .map(|record| record.line.to_owned()))
+    }
+
+    /// Removes the segments in which every record is older than `before`. The caller has
+    /// kept the state up to there, and has a record of having done so in the journal.
+    /// Returns the first record that is kept.
+    ///
+    /// # Errors
+    /// When `before` is not synced yet, or the file system refuses.
+    pub fn prune(&self, before: Seq) -> Result<Seq, Refused> {
+        let disk = &*self.options.disk;
+        let old = Base::load(disk, &self.dir, &self.engine.key)?;
+        let before = before.min(self.synced_mark());
+        let list = segments::list(disk, &self.dir)?;
+        let mut base = old;
+        for &segment in &list {
+            if let Some(first) = self.first_in(segment, self.synced_mark())?
+                && first.seq <= before
+                && first.seq > base.seq
+            {
+                base = first;
+            }
+        }
+        if base == old {
+            return Ok(old.seq);
+        }
+        // From here on a start goes on with what is left undone.
+        base.save(disk, &self.dir, &self.engine.key)
+            .map_err(|e| Refused::io("write", &self.dir.join("base"), e))?;
+        for &segment in list.iter().filter(|s| **s < base.segment) {
+            let path = segments::path(&self.dir, segment);
+            disk.remove(&path)
+                .map_err(|e| Refused::io("remove", &path, e))?;
+        }
+        disk.sync_dir(&self.dir)
+            .map_err(|e| Refused::io("sync", &self.dir, e))?;
+        Ok(base.seq)
+    }
+
+    fn first_in(&self, segment: u32, until: Seq) -> Result<Option<Base>, Refused> {
+        let first = recover::first_record(self.files(), &[segment])?;
+        Ok(first.filter(|first| first.seq <= until))
+    }
+
+    /// Walks the whole chain up to what is written now.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn verify(&self) -> Result<Report, Refused> {
+        verify(&*self.options.disk, &self.state, Some(self.written()))
+    }
+
+    /// The bodies that records of this journal name.
+    ///
+    /// # Errors
+    /// When their directory can't be made or read.
+    pub fn bodies(&self) -> Result<Bodies, Refused> {
+        let (disk, key) = (self.options.disk.clone(), self.engine.key.clone());
+        Bodies::open(disk, &self.state, key)
+            .map_err(|e| Refused::io("open", &self.state.join("bodies"), e))
+    }
+
+    /// Tries at once whether there is room for the next segment again. For [`Pace::Inline`];
+    /// otherwise a thread does it every second.
+    pub fn make_room(&self) {
+        self.engine.ahead.make_room();
+    }
+
+    /// Writes and syncs everything, so that the next start finds the head exact.
+    ///
+    /// # Errors
+    /// When the journal is, or now becomes, poisoned.
+    pub fn close(self) -> Result<(), Poisoned> {
+        self.write(self.last())?;
+        self.sync()?;
+        self.engine.sync_head()
+    }
+
+    fn files(&self) -> Files<'_> {
+        Files {
+            disk: &*self.options.disk,
+            dir: &self.dir,
+            key: &self.engine.key,
+        }
+    }
+}
+
+impl Drop for Journal {
+    /// Ends the threads. Doesn't write: that is [`Journal::close`].
+    fn drop(&mut self) {
+        self.engine.stop();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing more to say here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn parse<'a>(line: &Line<'a>) -> Option<(Record<'a>, u64)> {
+    match line {
+        Line::Whole { offset, bytes } => Some((Record::parse(bytes).ok()?, *offset)),
+        Line::Unended { .. } | Line::TooLong { .. } => None,
+    }
+}

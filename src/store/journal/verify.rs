@@ -1,0 +1,119 @@
+//! `audit verify`: walks the whole chain and says where it first breaks.
+//!
+//! Reads only; decides nothing, mends nothing.
+
+use std::fmt;
+use std::path::Path;
+
+use super::disk::Disk;
+use super::error::Refused;
+use super::key::Key;
+use super::line::{Seq, Why};
+use super::notes::{Base, Head};
+use super::segments;
+use super::walk::{Files, Start, walk};
+
+/// What a walk over the whole journal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The segments that exist.
+    pub segments: usize,
+    /// The first record that is kept.
+    pub first: Seq,
+    /// The last record that the chain reaches.
+    pub last: Seq,
+    /// The first record that is not in order.
+    pub broken: Option<Broken>,
+}
+
+/// A record that is not in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The file, within the journal's directory.
+    pub file: String,
+    /// The line in it, from 1.
+    pub line: u64,
+    /// The record that should stand there.
+    pub seq: Seq,
+    /// What is wrong.
+    pub why: Why,
+    /// It is behind everything that is known to have been synced: what a power cut or a
+    /// kill leaves, and what the next start will cut off.
+    pub tail: bool,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "record {} (`journal/{}`, line {}): {}",
+            self.seq, self.file, self.line, self.why
+        )
+    }
+}
+
+/// Walks the journal below `state`, at most to `until`, the last record that is written
+/// when the journal is in use.
+///
+/// # Errors
+/// When it can't be read at all: no key, a damaged base, a file out of reach.
+pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Report, Refused> {
+    let dir = &*state.join("journal");
+    let key = &Key::load(disk, state, false)?;
+    let slot = Head::open(disk, dir, key)?.and_then(|(_, slot)| slot);
+    let files = Files { disk, dir, key };
+    let base = Base::load(disk, dir, key)?;
+    let mut list = segments::list(disk, dir)?;
+    list.retain(|segment| *segment >= base.segment);
+
+    let mut other = None;
+    let mut line = (0, 0);
+    let walked = walk(
+        files,
+        &list,
+        Start::of_base(&base),
+        until,
+        &mut |record, place| {
+            line = match line {
+                (segment, number) if segment == place.segment => (segment, number + 1),
+                _ => (place.segment, 1),
+            };
+            if slot.is_some_and(|slot| slot.seq == record.seq && slot.hash != record.hash) {
+                other = Some((record.seq, place, line.1));
+            }
+            Ok(())
+        },
+    )?;
+    let synced = slot.map_or(Seq::ZERO, |slot| slot.seq);
+    let name = |segment| segments::name(segment);
+    let broken = match (other, walked.broken) {
+        (Some((seq, place, line)), _) => Some(Broken {
+            file: name(place.segment),
+            line,
+            seq,
+            why: Why::Other,
+            tail: false,
+        }),
+        (None, Some(broken)) => Some(Broken {
+            file: name(broken.place.segment),
+            line: broken.line,
+            seq: broken.seq,
+            why: broken.why,
+            tail: broken.seq > synced,
+        }),
+        (None, None) if walked.end.seq < synced.min(until.unwrap_or(synced)) => Some(Broken {
+            file: name(walked.end.segment),
+            line: walked.lines + 1,
+            seq: walked.end.seq.next(),
+            why: Why::Missing,
+            tail: false,
+        }),
+        (None, None) => None,
+    };
+    Ok(Report {
+        segments: list.len(),
+        first: base.seq,
+        last: walked.end.seq,
+        broken,
+    })
+}
