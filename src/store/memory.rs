@@ -8,20 +8,25 @@ use std::{
 };
 
 use crate::{
-    domain::{Call, Fault, Fingerprint, ServerName, Stop, StopScope, Subject},
+    domain::{Call, CallId, Fault, Fingerprint, ServerName, Stop, StopScope, Subject},
     gate::{self, Decision, Facts, Verdict},
-    ports::{Admission, Context, Intent, Permit, Settlement, Spent, Store},
+    ports::{
+        Admission, Context, InFlight, Intent, Permit, Pin, Query, Settlement, Spent, Store,
+        Verified,
+    },
     wire::Raw,
 };
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<State>);
+pub struct MemoryStore(Mutex<State>, tokio::sync::watch::Sender<u64>);
 
 #[derive(Debug, Default)]
 struct State {
     stops: Vec<Stop>,
     pins: HashMap<(ServerName, String), (Fingerprint, Raw)>,
+    offered: HashMap<(ServerName, String), Raw>,
+    open: HashMap<CallId, InFlight>,
 }
 
 impl State {
@@ -89,6 +94,67 @@ impl Store for MemoryStore {
         let key = (server.clone(), tool.to_owned());
         self.state().pins.get(&key).map(|(_, raw)| raw.clone())
     }
+
+    fn pins(&self) -> Vec<Pin> {
+        let state = self.state();
+        let mut pins: Vec<Pin> = state
+            .pins
+            .iter()
+            .map(|((server, tool), (accepted, definition))| Pin {
+                server: server.clone(),
+                tool: tool.clone(),
+                accepted: *accepted,
+                definition: definition.clone(),
+                since: String::new(),
+                by: None,
+                offered: state.offered.get(&(server.clone(), tool.clone())).cloned(),
+            })
+            .collect();
+        pins.sort_by(|a, b| (&a.server, &a.tool).cmp(&(&b.server, &b.tool)));
+        pins
+    }
+
+    fn accept(&self, server: &ServerName, tool: &str, _: &str) -> Result<bool, Fault> {
+        let key = (server.clone(), tool.to_owned());
+        let mut state = self.state();
+        let Some(offered) = state.offered.remove(&key) else {
+            return Ok(false);
+        };
+        let print = Fingerprint(*blake3::hash(offered.bytes()).as_bytes());
+        state.pins.insert(key, (print, offered));
+        Ok(true)
+    }
+
+    fn query(&self, _: &Query) -> Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn records_of(&self, _: &CallId) -> Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn verify(&self) -> Result<Verified, Fault> {
+        Ok(Verified {
+            records: 0,
+            first: 0,
+            last: 0,
+            broken: None,
+        })
+    }
+
+    fn in_flight(&self) -> Vec<InFlight> {
+        self.state().open.values().cloned().collect()
+    }
+
+    fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.1.subscribe()
+    }
+
+    fn check(&self) -> Result<String, Fault> {
+        Ok("nothing is kept".to_owned())
+    }
+
+    fn close(&self) {}
 
     fn stops(&self) -> Vec<Stop> {
         self.state().stops.clone()
