@@ -3,7 +3,7 @@
 //! The broker knows tool servers, the store and the agent on the line only
 //! through these traits; the edges implement them.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A future behind a pointer, for traits that are used as objects.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Boxed<'a, T> = pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Proof that a cleared call stands in the journal. Running a call consumes it.
 #[derive(Debug)]
