@@ -98,7 +98,14 @@ async fn round(
     let line = wire::request_line(&ticket.id.to_string(), job.subject.method(), &params);
     // A server that does not read its input must not fill our memory.
     let bytes = line.iter().map(Bytes::len).sum();
-    let sent = match instance.out.room(bytes).await {
+    let room = tokio::select! {
+        // First, and nothing is awaited between this look and the sending: what
+        // is cancelled does not leave any more.
+        biased;
+        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
+        room = instance.out.room(bytes) => room,
+    };
+    let sent = match room {
         Some(room) => instance.out.send_with(line, Some(room)),
         None => false,
     };
