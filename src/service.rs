@@ -1,6 +1,8 @@
 //! The broker as the daemon carries it: configuration, store, tool servers and
 //! agent side put together, and the answers to the command line.
 
+mod answers;
+
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
@@ -22,21 +24,17 @@ use crate::{
     broker::{Broker, JoinError, Parts, Policy, Session},
     clock::{Clock, SystemClock},
     config::{self, Agents, EnvValue, Generation, SecretRef},
-    control::{
-        AgentRow, Happening, Question, Refused, RefusedCode, Reply, ServerRow, Status, ToolRow,
-    },
-    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
+    control::{AgentRow, Question, Refused, RefusedCode, Reply, ServerRow, ToolRow},
+    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop, stop_file},
     domain::{AgentName, Era, Offer, Owner, RunId, ServerName},
     ids::Ids,
+    ports::Store,
     store::{FileShelf, MemoryStore},
     tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
 };
 
 /// How long tool servers may take to leave when the daemon stops.
 const LAST_WAIT: Duration = Duration::from_secs(3);
-
-/// Lines of stderr that one look at a server shows.
-const STDERR_LINES: usize = 50;
 
 /// See the module.
 pub struct Tollgate {
@@ -89,6 +87,7 @@ impl Tollgate {
             policy: Policy::new(&generation, user()),
             digest_key: blake3::derive_key("tollgate 2026 call digest", &secret),
         });
+        honour_stop_file(&place, broker.store().as_ref(), clock.as_ref());
         let known: BTreeMap<ServerName, Era> = broker
             .catalog()
             .listings()
@@ -304,45 +303,15 @@ impl Service for Tollgate {
     }
 
     async fn control(&self, question: Question) -> Result<Reply, Refused> {
-        match question {
-            Question::Status => Ok(Reply::Status(Status {
-                version: crate::control::proto::VERSION.to_owned(),
-                pid: std::process::id(),
-                up_since: self.up_since,
-                config: self.place.config.display().to_string(),
-                generation: 1,
-                agents: self.guests().values().cloned().collect(),
-                servers: self.server_rows(),
-                latest: self
-                    .broker
-                    .latest()
-                    .into_iter()
-                    .map(|(at, what)| Happening { at, what })
-                    .collect(),
-            })),
-            Question::Tools => Ok(Reply::Tools(self.tool_rows())),
-            Question::Servers => Ok(Reply::Servers(self.server_rows())),
-            Question::Server { name } => {
-                let health = self.pool.health(STDERR_LINES);
-                let health = health.iter().find(|health| health.server == name.as_str());
-                self.generation
-                    .servers
-                    .iter()
-                    .find(|server| server.name == name)
-                    .map(|server| Reply::Server(self.server_row(server, health)))
-                    .ok_or_else(|| {
-                        Refused::new(
-                            RefusedCode::NotFound,
-                            format!("there is no server `{name}`"),
-                        )
-                        .hint("`tollgate servers` lists them")
-                    })
-            }
-        }
+        self.answer(question).await
     }
 
     fn pending(&self) -> bool {
         false
+    }
+
+    fn idle_exit(&self) -> Option<Duration> {
+        self.generation.idle_exit
     }
 
     async fn drain(&self) {
@@ -355,6 +324,22 @@ impl std::fmt::Debug for Tollgate {
         f.debug_struct("Tollgate")
             .field("place", &self.place)
             .finish_non_exhaustive()
+    }
+}
+
+/// Puts in force what somebody stopped while no daemon could hear of it.
+fn honour_stop_file(place: &Place, store: &dyn Store, clock: &dyn Clock) {
+    for mut stop in stop_file::pulled(place) {
+        if store.stops().iter().any(|known| known.scope == stop.scope) {
+            continue;
+        }
+        if stop.at.is_empty() {
+            stop.at = clock.now().to_string();
+        }
+        tracing::warn!(scope = %stop.scope, by = stop.by, "stopped by the STOP file");
+        if let Err(fault) = store.stop(stop) {
+            tracing::error!("a stop is in force, but not recorded: {fault}");
+        }
     }
 }
 
