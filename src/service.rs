@@ -25,11 +25,11 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Agents, EnvValue, Generation, SecretRef},
     control::{AgentRow, Question, Refused, RefusedCode, Reply, ServerRow, ToolRow},
-    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop, stop_file},
+    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
     domain::{AgentName, Era, Offer, Owner, RunId, ServerName},
     ids::Ids,
     ports::Store,
-    store::{FileShelf, MemoryStore},
+    store::{FileShelf, MemoryStore, stop_file},
     tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
 };
 
@@ -329,7 +329,7 @@ impl std::fmt::Debug for Tollgate {
 
 /// Puts in force what somebody stopped while no daemon could hear of it.
 fn honour_stop_file(place: &Place, store: &dyn Store, clock: &dyn Clock) {
-    for mut stop in stop_file::pulled(place) {
+    for mut stop in stop_file::pulled(&place.stop_file()) {
         if store.stops().iter().any(|known| known.scope == stop.scope) {
             continue;
         }

@@ -312,3 +312,136 @@ impl fmt::Debug for UnderWay {
         write!(f, "{} calls", self.lock().len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+
+    use super::*;
+    use crate::domain::{
+        AgentName, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing, Subject,
+        Tier, ToolFault,
+    };
+
+    /// One look at a future.
+    async fn poll_immediate<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            done = future.as_mut() => Some(done),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    /// An agent that waits for ever and can be asked nothing.
+    struct Patient;
+
+    impl Caller for Patient {
+        fn connection(&self) -> u64 {
+            1
+        }
+        fn era(&self) -> Era {
+            Era::Legacy
+        }
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::default()
+        }
+        fn log_level(&self) -> Option<String> {
+            None
+        }
+        fn wants_progress(&self) -> bool {
+            false
+        }
+        fn progress(&self, _: &Raw) {}
+        fn log(&self, _: &Raw) {}
+        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+            Box::pin(std::future::pending())
+        }
+        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn call(id: &str, agent: &str) -> Call {
+        Call {
+            id: CallId::from_tail(id),
+            run: RunId::from_tail("1"),
+            by: Arc::new(Principal {
+                agent: AgentName::parse(agent).unwrap(),
+                owner: Owner::parse("ana").unwrap(),
+                reach: Reach::Everything,
+            }),
+            server: ServerName::parse("files").unwrap(),
+            admits: None,
+            subject: Subject::Tool("read".into()),
+            offer: Offer::At(Tier::Read),
+            offer_place: None,
+            tier: Tier::Read,
+            standing: Standing::Plain,
+            findings: Findings::default(),
+            digest: Fingerprint([0; 32]),
+        }
+    }
+
+    fn stop(agent: &str) -> Stop {
+        Stop {
+            scope: StopScope::Agent(AgentName::parse(agent).unwrap()),
+            by: "ana".into(),
+            text: None,
+            at: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
+        let under_way = UnderWay::default();
+        let covered = under_way.enter(&call("1", "dev"), Arc::new(Patient));
+        let other = under_way.enter(&call("2", "ops"), Arc::new(Patient));
+        let told = under_way.tell(&stop("dev"));
+        assert_eq!(told.len(), 1);
+        assert!(covered.stopped().is_some() && other.stopped().is_none());
+        let reason = covered.caller().cancelled().await;
+        assert_eq!(reason, "an operator stopped agent `dev`");
+        assert!(
+            poll_immediate(pin!(other.caller().cancelled()))
+                .await
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_already_is_woken() {
+        let under_way = UnderWay::default();
+        let open = under_way.enter(&call("1", "dev"), Arc::new(Patient));
+        let mut waiting = pin!(open.caller().cancelled());
+        assert!(poll_immediate(waiting.as_mut()).await.is_none());
+        under_way.tell(&stop("dev"));
+        waiting.await;
+    }
+
+    #[tokio::test]
+    async fn a_call_says_what_became_of_it() {
+        let under_way = UnderWay::default();
+        let enter = |id| under_way.enter(&call(id, "dev"), Arc::new(Patient));
+        let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
+        let mut told = under_way.tell(&stop("dev"));
+        told.sort_by(|a, b| a.call.call.cmp(&b.call.call));
+        sent.became(&Outcome::Unknown(ToolFault::Cancelled("stop".into())));
+        answered.became(&Outcome::Done {
+            error: false,
+            bytes: 2,
+        });
+        drop((sent, never, answered));
+        let became: Vec<_> = told.iter().map(|one| one.struck().became).collect();
+        assert_eq!(
+            became,
+            [
+                Some(Became::Unknown),
+                Some(Became::NotSent),
+                Some(Became::Answered),
+                None
+            ]
+        );
+        drop(still);
+        assert!(under_way.lock().is_empty());
+    }
+}

@@ -97,7 +97,8 @@ fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result
     }
     let mut found = Vec::new();
     loop {
-        let Records { lines, upto, more } = records(place, Question::Audit(query.clone()))?;
+        let Records { lines, upto, more } =
+            records(place, Question::Audit(Box::new(query.clone())))?;
         match (form.json, form.csv) {
             (true, _) => as_they_stand(&lines, out)?,
             (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
@@ -139,7 +140,7 @@ fn by_day(rows: &[Row], out: &mut Out) -> io::Result<()> {
         if let Some(first) = day.first() {
             out.line(&first.date)?;
         }
-        let cells: Vec<Vec<String>> = day.iter().map(Row::cells).collect();
+        let cells: Vec<Vec<String>> = day.iter().map(Row::clipped).collect();
         out.table(&cells)?;
     }
     Ok(())
@@ -223,7 +224,7 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
     };
     let mut calls = Calls::default();
     loop {
-        let request = Request::Ask(Question::Follow(query.clone()));
+        let request = Request::Ask(Question::Follow(Box::new(query.clone())));
         let reply = client::ask_patiently(&daemon, &place.config_text(), request, SILENCE);
         let Reply::Records(Records { lines, upto, .. }) = reply.map_err(Failure::from)? else {
             return Err(beside_the_point().into());

@@ -7,6 +7,7 @@ use super::Trouble;
 use super::out::Out;
 use crate::config::{self, Agents, ConfigErrors, Generation};
 use crate::daemon::{FailureKind, Place};
+use crate::domain::AgentName;
 
 /// Check the configuration; no daemon is needed
 #[derive(Debug, clap::Args)]
@@ -29,10 +30,8 @@ pub(super) fn run(named: Option<&Path>, args: &Args, out: &mut Out) -> Result<()
         (None, None) => Place::find(None)?.config,
     };
     match config::read(&dir).and_then(|sources| config::load(&sources)) {
-        Ok(generation) if args.json => {
-            let _ = generation;
-            Ok(())
-        }
+        // No error, no line.
+        Ok(_) if args.json => Ok(()),
         Ok(generation) => Ok(out.line(summary(&generation))?),
         Err(errors) => {
             show(&errors, args.json, out)?;
@@ -66,7 +65,7 @@ fn summary(generation: &Generation) -> String {
         Agents::Anyone => "anyone".to_owned(),
         Agents::Listed(listed) if listed.is_empty() => "nobody".to_owned(),
         Agents::Listed(listed) => {
-            let names: Vec<&str> = listed.keys().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = listed.keys().map(AgentName::as_str).collect();
             names.join(", ")
         }
     };

@@ -4,8 +4,9 @@ use super::out::Out;
 use super::scope::{self, Scope};
 use super::{Trouble, ask, ask_if_running, beside_the_point, person};
 use crate::control::{Question, Reply};
-use crate::daemon::{Failure, Place, is_held, stop_file};
+use crate::daemon::{Failure, Place, is_held};
 use crate::domain::Stop;
+use crate::store::stop_file;
 
 /// Lift a stop: of everything, or of one agent, server or run
 #[derive(Debug, clap::Args)]
@@ -60,8 +61,8 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 /// What the STOP file holds can be lifted without a daemon; what the journal
 /// holds cannot.
 fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
-    let scope = args.scope.get();
-    let stops = stop_file::pulled(place);
+    let (scope, path) = (args.scope.get(), place.stop_file());
+    let stops = stop_file::pulled(&path);
     let Some(stop) = stops.iter().find(|stop| stop.scope == scope) else {
         out.line("tollgate is not running, and the STOP file does not hold such a stop")?;
         out.line("a stop in the journal is lifted while a daemon runs: tollgate daemon")?;
@@ -71,10 +72,8 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     if !person::is_sure(args.yes, "lift this stop?")? {
         return Ok(out.line("nothing changed: it stays stopped")?);
     }
-    stop_file::lift(place, &scope).map_err(|cause| {
-        let path = place.stop_file();
-        Failure::io(format_args!("can't change `{}`", path.display()), &cause)
-    })?;
+    stop_file::lift(&path, &scope)
+        .map_err(|cause| Failure::io(format_args!("can't change `{}`", path.display()), &cause))?;
     out.line(format_args!("lifted from the STOP file: {scope}"))?;
     out.line("if the journal holds it too, it stays: look with `tollgate` once a daemon runs")?;
     let rest: Vec<Stop> = stops

@@ -31,7 +31,22 @@ impl Row {
             self.note.clone(),
         ]
     }
+
+    /// The cells of a table, in which nobody reads a long note.
+    pub(super) fn clipped(&self) -> Vec<String> {
+        let mut cells = self.cells();
+        if let Some(note) = cells.last_mut()
+            && let Some((at, _)) = note.char_indices().nth(NOTE)
+        {
+            note.truncate(at);
+            note.push_str("...");
+        }
+        cells
+    }
 }
+
+/// As much of a note as a row has room for; `audit show` shows all of it.
+const NOTE: usize = 40;
 
 /// What a call is called while only its outcome is known.
 #[derive(Debug, Default)]

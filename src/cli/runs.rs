@@ -73,7 +73,7 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
             .hint("`tollgate runs` lists runs")
             .into());
     };
-    out.line(headline(run))?;
+    out.lines(headline(run).lines())?;
     for (step, rows) in steps(merged(&records)) {
         out.line(step)?;
         out.table(&rows)?;
@@ -84,7 +84,8 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
 fn all(place: &Place, mut query: Query) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     loop {
-        let Records { lines, upto, more } = records(place, Question::Audit(query.clone()))?;
+        let Records { lines, upto, more } =
+            records(place, Question::Audit(Box::new(query.clone())))?;
         found.extend(lines);
         if !more {
             return Ok(found);
@@ -195,7 +196,7 @@ fn table(runs: &[Run]) -> Vec<Vec<String>> {
 fn headline(run: &Run) -> String {
     let first = run.first.map(|at| format!("  since {at:.0}"));
     format!(
-        "{}  agent {} of {}{}\n{}, {} from first to last record, {} in calls",
+        "{}  agent {} of {}{}\n{}\n{} from first to last record, {} in calls",
         run.run,
         run.agent,
         run.owner,
@@ -244,7 +245,7 @@ fn steps(rows: Vec<Row>) -> Vec<(String, Vec<Vec<String>>)> {
             Some(step) => format!("step {step} (reported)"),
             None => "no step reported".to_owned(),
         };
-        let mut cells = row.cells();
+        let mut cells = row.clipped();
         // The agent is in the headline.
         if row.call.starts_with("c-") && cells.len() > 2 {
             cells.remove(2);

@@ -26,10 +26,11 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         let Reply::Server(server) = ask(place, Question::Server { name: name.clone() })? else {
             return Err(beside_the_point().into());
         };
-        return Ok(match args.json {
+        match args.json {
             true => out.json(&server)?,
             false => portrait(&server, out)?,
-        });
+        }
+        return Ok(());
     }
     let Reply::Servers(servers) = ask(place, Question::Servers)? else {
         return Err(beside_the_point().into());

@@ -26,7 +26,7 @@ enum What {
 }
 
 /// The database, below the state directory.
-const DATABASE: &str = "sled";
+const DATABASE: &str = "state.sled";
 
 /// Replaying a journal of a million records takes seconds.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -16,8 +16,9 @@ use super::{Trouble, ask_if_running, beside_the_point, person};
 use crate::broker::Became;
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Reply, StopOrder, StopReport, StruckRow};
-use crate::daemon::{Failure, Holder, Place, is_held, stop_file};
+use crate::daemon::{Failure, Holder, Place, is_held};
 use crate::domain::{Stop, StopScope};
+use crate::store::stop_file;
 
 /// Stop everything, or one agent, server or run, at once; never asks
 #[derive(Debug, clap::Args)]
@@ -156,8 +157,8 @@ fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
         text: order.text.clone(),
         at: SystemClock::new().now().to_string(),
     };
-    stop_file::pull(place, &stop).map_err(|cause| {
-        let path = place.stop_file();
+    let path = place.stop_file();
+    stop_file::pull(&path, &stop).map_err(|cause| {
         Failure::io(format_args!("can't write `{}`", path.display()), &cause)
             .hint("the next daemon would not be stopped")
     })

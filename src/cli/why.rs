@@ -132,15 +132,10 @@ fn place(text: &str) -> Option<domain::Place> {
 fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
     match (judged.kind(), outcome) {
         ("call.refused", _) => {
-            let mut line = format!(
+            let mut lines = vec![format!(
                 "Refused: {}. Nothing was sent to the server.",
                 judged.str("code").unwrap_or("?")
-            );
-            line.push_str(&format!(
-                " `tollgate explain {}`",
-                judged.str("code").unwrap_or_default()
-            ));
-            let mut lines = judgement::hang("", "", &line);
+            )];
             if let Some(remedy) = judged.str("remedy") {
                 lines.extend(judgement::hang("The agent was told: ", "  ", remedy));
             }

@@ -78,10 +78,10 @@ pub enum Question {
         id: CallId,
     },
     /// Records.
-    Audit(Query),
+    Audit(Box<Query>),
     /// The next records after `after`; answered when there is one, or after a
     /// while with none.
-    Follow(Query),
+    Follow(Box<Query>),
     /// Walk the chain.
     Verify,
     /// Every tool whose definition was accepted.

@@ -17,7 +17,6 @@ pub(crate) mod own;
 mod place;
 pub(crate) mod ready;
 mod service;
-pub mod stop_file;
 
 use std::sync::Arc;
 use std::time::Duration;

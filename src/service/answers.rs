@@ -11,10 +11,10 @@ use crate::{
         GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
         Reply, Status, StopOrder, StopReport, StruckRow, Trial,
     },
-    daemon::stop_file,
     domain::{Fault, Offer, ServerName, Stop, StopScope},
     gate::{GATES, Verdict},
     ports::{Pin, Query, Store},
+    store::stop_file,
     wire::{Node, Raw},
 };
 
@@ -46,7 +46,7 @@ impl Tollgate {
                 let lines = self.read(move |store| store.query(&query)).await?;
                 Ok(Reply::Records(self.records(lines)))
             }
-            Question::Follow(query) => self.follow(query).await,
+            Question::Follow(query) => self.follow(*query).await,
             Question::Verify => Ok(Reply::Verified(self.read(|store| store.verify()).await?)),
             Question::Pins => Ok(Reply::Pins(
                 self.broker.store().pins().into_iter().map(row).collect(),
@@ -129,7 +129,7 @@ impl Tollgate {
         tracing::warn!(%scope, by, "resumed");
         let stood = self.broker.resume(scope.clone(), by).await;
         let stood = stood.map_err(unavailable)?;
-        let lay = stop_file::lift(&self.place, &scope).map_err(|cause| {
+        let lay = stop_file::lift(&self.place.stop_file(), &scope).map_err(|cause| {
             let path = self.place.stop_file();
             Refused::new(
                 RefusedCode::Unavailable,

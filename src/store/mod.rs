@@ -4,6 +4,7 @@
 pub mod journal;
 mod memory;
 mod shelf;
+pub mod stop_file;
 
 pub use memory::MemoryStore;
 pub use shelf::FileShelf;

@@ -9,31 +9,29 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::place::Place;
 use crate::domain::{Stop, StopScope};
 
 /// Adds a stop. On disk when this returns.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn pull(place: &Place, stop: &Stop) -> io::Result<()> {
-    let path = place.stop_file();
+pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(stop)?;
     line.push(b'\n');
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(&path)?;
+        .open(path)?;
     file.write_all(&line)?;
     file.sync_all()?;
-    sync_directory(&path)
+    sync_directory(path)
 }
 
 /// The stops that stand in it. What cannot be read stops everything.
 #[must_use]
-pub fn pulled(place: &Place) -> Vec<Stop> {
-    let text = match fs::read_to_string(place.stop_file()) {
+pub fn pulled(path: &Path) -> Vec<Stop> {
+    let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Vec::new(),
         Err(_) => String::new(),
@@ -49,16 +47,15 @@ pub fn pulled(place: &Place) -> Vec<Stop> {
 ///
 /// # Errors
 /// When the file cannot be changed: the stop then stays.
-pub fn lift(place: &Place, scope: &StopScope) -> io::Result<bool> {
-    let path = place.stop_file();
-    let before = pulled(place);
+pub fn lift(path: &Path, scope: &StopScope) -> io::Result<bool> {
+    let before = pulled(path);
     let rest: Vec<&Stop> = before.iter().filter(|stop| stop.scope != *scope).collect();
     if rest.len() == before.len() {
         return Ok(false);
     }
     if rest.is_empty() {
-        fs::remove_file(&path)?;
-        return sync_directory(&path).map(|()| true);
+        fs::remove_file(path)?;
+        return sync_directory(path).map(|()| true);
     }
     let draft = path.with_extension("new");
     let mut file = OpenOptions::new()
@@ -72,8 +69,8 @@ pub fn lift(place: &Place, scope: &StopScope) -> io::Result<bool> {
         file.write_all(b"\n")?;
     }
     file.sync_all()?;
-    fs::rename(&draft, &path)?;
-    sync_directory(&path).map(|()| true)
+    fs::rename(&draft, path)?;
+    sync_directory(path).map(|()| true)
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -101,16 +98,6 @@ mod tests {
     use super::*;
     use crate::domain::AgentName;
 
-    fn place(dir: &Path) -> Place {
-        Place {
-            config: dir.to_owned(),
-            state: dir.to_owned(),
-            run: dir.to_owned(),
-            id: "x".into(),
-            joins: None,
-        }
-    }
-
     fn stop(scope: StopScope) -> Stop {
         Stop {
             scope,
@@ -123,35 +110,35 @@ mod tests {
     #[test]
     fn stops_are_kept_until_each_is_lifted() {
         let dir = tempfile::tempdir().unwrap();
-        let place = place(dir.path());
+        let file = dir.path().join("STOP");
         let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
-        assert!(pulled(&place).is_empty());
-        pull(&place, &stop(StopScope::Everything)).unwrap();
-        pull(&place, &stop(agent.clone())).unwrap();
+        assert!(pulled(&file).is_empty());
+        pull(&file, &stop(StopScope::Everything)).unwrap();
+        pull(&file, &stop(agent.clone())).unwrap();
         assert_eq!(
-            pulled(&place),
+            pulled(&file),
             [stop(StopScope::Everything), stop(agent.clone())]
         );
-        assert!(lift(&place, &StopScope::Everything).unwrap());
-        assert!(!lift(&place, &StopScope::Everything).unwrap());
-        assert_eq!(pulled(&place), [stop(agent.clone())]);
-        assert!(lift(&place, &agent).unwrap());
-        assert!(!place.stop_file().exists());
+        assert!(lift(&file, &StopScope::Everything).unwrap());
+        assert!(!lift(&file, &StopScope::Everything).unwrap());
+        assert_eq!(pulled(&file), [stop(agent.clone())]);
+        assert!(lift(&file, &agent).unwrap());
+        assert!(!file.exists());
     }
 
     #[test]
     fn a_file_that_says_nothing_or_nonsense_stops_everything() {
         let dir = tempfile::tempdir().unwrap();
-        let place = place(dir.path());
+        let file = dir.path().join("STOP");
         for text in ["", "\n", "please stop", "{\"scope\":\"some", "\u{0}"] {
-            fs::write(place.stop_file(), text).unwrap();
-            let stops = pulled(&place);
+            fs::write(&file, text).unwrap();
+            let stops = pulled(&file);
             assert_eq!(stops.len(), 1, "{text:?}");
             assert!(stops.iter().all(|stop| stop.scope == StopScope::Everything));
         }
-        fs::write(place.stop_file(), b"\xff\xfe").unwrap();
-        assert_eq!(pulled(&place).len(), 1);
-        assert!(lift(&place, &StopScope::Everything).unwrap());
-        assert!(pulled(&place).is_empty());
+        fs::write(&file, b"\xff\xfe").unwrap();
+        assert_eq!(pulled(&file).len(), 1);
+        assert!(lift(&file, &StopScope::Everything).unwrap());
+        assert!(pulled(&file).is_empty());
     }
 }
