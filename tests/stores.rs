@@ -22,11 +22,13 @@ use tollgate::domain::{AgentName, Outcome, RunId, StopScope, Tier, ToolFault};
 use tollgate::ports::{Context, Query, Settlement, Store};
 use tollgate::store::{LocalStore, MemoryStore, Setup};
 
+type Again = Box<dyn Fn(Box<dyn Store>) -> Box<dyn Store>>;
+
 struct World {
     store: Box<dyn Store>,
     clock: Arc<SetClock>,
     /// Ends and starts again, where that means something.
-    again: Box<dyn Fn(Box<dyn Store>) -> Box<dyn Store>>,
+    again: Again,
 }
 
 fn memory() -> World {
@@ -53,7 +55,9 @@ fn local() -> World {
         again: Box::new(move |store| {
             store.close();
             drop(store);
-            open()
+            let store = open();
+            store.check().unwrap();
+            store
         }),
     }
 }

@@ -164,6 +164,10 @@ pub struct Ledger<L> {
     news: tokio::sync::watch::Sender<u64>,
 }
 
+#[allow(
+    private_bounds,
+    reason = "what a log is stays inside: there are two of them, and both are here"
+)]
 impl<L: Log> Ledger<L> {
     pub(super) fn over(log: L, clock: Arc<dyn Clock>, section: Arc<Mutex<Section>>) -> Self {
         let last = lock(&section).state.last().map_or(0, |last| last.seq.get());

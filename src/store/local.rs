@@ -8,15 +8,18 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use super::{
+    checkpoint::{Keeper, Kept, Loaded, move_aside},
     entry::Entries,
     journal::{
-        Disk, Entry, Journal, Loss, Opened, Options, Pace, Place, Placed, Poisoned, PutError,
+        Disk, Entry, Journal, Loss, Open, Opened, Options, Pace, Place, Placed, Poisoned, PutError,
         RealDisk, Record, Refused, Seq,
     },
     ledger::{Ledger, Log, Section, Seen},
     record,
+    sled::Trouble,
     state::State,
 };
 use crate::{
@@ -50,6 +53,10 @@ pub struct Setup {
     pub pace: Pace,
     /// What to do about damage to the journal.
     pub loss: Loss,
+    /// How often the state is kept beside the journal; none for never.
+    pub keep_every: Option<Duration>,
+    /// Build the state anew, whatever is kept of it.
+    pub rebuild: bool,
 }
 
 impl Setup {
@@ -68,6 +75,8 @@ impl Setup {
             segment_bytes: usual.segment_bytes,
             pace: usual.pace,
             loss: usual.loss,
+            keep_every: Some(Duration::from_secs(1)),
+            rebuild: false,
         }
     }
 }
@@ -78,8 +87,15 @@ impl LocalStore {
     /// # Errors
     /// When the journal is damaged, missing or can't be written.
     pub fn open(setup: Setup) -> Result<Self, Fault> {
-        let mut state = State::default();
-        let (journal, opened) = replay(&setup, &mut state)?;
+        let dir = setup.state.join(KEPT);
+        let (loaded, note) = load(&setup, &dir)?;
+        let Replayed {
+            state,
+            journal,
+            opened,
+            kept,
+            note,
+        } = replay(&setup, &dir, loaded, note)?;
         if let Some(cut) = &opened.tail_cut {
             tracing::warn!(
                 bytes = cut.bytes,
@@ -87,19 +103,56 @@ impl LocalStore {
                 "cut off the end of the journal that was never synced"
             );
         }
-        let pen = Pen {
+        if let Some(note) = &note {
+            tracing::warn!("{note}");
+        }
+        let pen = Arc::new(Pen {
             journal,
             on_fault: setup.on_fault,
             told: OnceLock::new(),
-        };
-        let log = Local { pen: Arc::new(pen) };
+        });
         let section = Arc::new(Mutex::new(Section::new(state)));
-        let store = Self::over(log, setup.clock, section);
-        store.note(record::start(&setup.version, &setup.config, None), true)?;
+        let log = Local {
+            pen,
+            keeper: Keeper::none(None),
+        };
+        let mut store = Self::over(log, setup.clock, section);
+        let started = record::start(&setup.version, &setup.config, note.as_deref());
+        store.note(started, true)?;
         store.close_open_calls()?;
         store.honour(&setup.stop_file)?;
+        // Before anything is kept: what is kept is never ahead of the journal.
         store.log.sync()?;
+        if let Some(every) = setup.keep_every {
+            store.log.keeper = store.keeper(&dir, kept, every);
+        }
         Ok(store)
+    }
+
+    /// Keeps the state beside the journal now, not at the next second.
+    ///
+    /// # Errors
+    /// When the journal can't be written any more.
+    pub fn keep(&self) -> Result<(), Fault> {
+        self.log.keeper.keep()
+    }
+
+    /// Why the state is no longer kept beside the journal, if it is not: the
+    /// next start takes longer, and nothing else suffers.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.log.keeper.trouble()
+    }
+
+    fn keeper(&self, dir: &Path, kept: Option<Kept>, every: Duration) -> Keeper {
+        let whole = kept.is_none();
+        let kept = match kept.map_or_else(|| Kept::fresh(dir), Ok) {
+            Ok(kept) => kept,
+            Err(trouble) => return without(&trouble),
+        };
+        let (section, pen) = (self.section.clone(), self.log.pen.clone());
+        Keeper::start(kept, whole, every, section, pen, self.clock.clone())
+            .unwrap_or_else(|e| without(&Trouble::Bad(e.to_string())))
     }
 
     /// What was under way when an earlier tollgate ended may or may not have
@@ -134,16 +187,119 @@ impl LocalStore {
     }
 }
 
-fn replay(setup: &Setup, state: &mut State) -> Result<(Journal, Opened), Fault> {
+/// The directory in which the state is kept, below the state directory.
+const KEPT: &str = "state.sled";
+
+fn without(trouble: &Trouble) -> Keeper {
+    let why = match trouble {
+        Trouble::InUse => "another process has it",
+        Trouble::Bad(why) => why,
+    };
+    tracing::error!("the state can't be kept beside the journal: {why}");
+    Keeper::none(Some(why.to_owned()))
+}
+
+/// What is kept of the state, if it is whole; else it is put out of the way.
+fn load(setup: &Setup, dir: &Path) -> Result<(Option<Loaded>, Option<String>), Fault> {
+    let there = std::fs::read_dir(dir).is_ok_and(|mut names| names.next().is_some());
+    if setup.keep_every.is_none() || !there {
+        return Ok((None, None));
+    }
+    // The journal's first record is older than anything that is kept.
+    if !has_records(setup) && setup.loss == Loss::Refuse {
+        return Err(Fault::new(format!(
+            "the journal is missing, but the state that followed from it is there (`{KEPT}`)"
+        ))
+        .hint(format!(
+            "restore `journal` from a backup; to begin anew without its records, stops and pins, \
+             move `{}` away",
+            dir.display()
+        )));
+    }
+    if setup.rebuild || setup.loss == Loss::Accept {
+        return aside(dir, "an operator wanted it").map(|note| (None, Some(note)));
+    }
+    match Loaded::read(dir) {
+        Ok(loaded) => Ok((Some(loaded), None)),
+        Err(Trouble::InUse) => Err(Fault::new(format!(
+            "another process has opened `{}`",
+            dir.display()
+        ))
+        .hint("end it; only one tollgate can own a state directory")),
+        Err(Trouble::Bad(why)) => aside(dir, &why).map(|note| (None, Some(note))),
+    }
+}
+
+fn aside(dir: &Path, why: &str) -> Result<String, Fault> {
+    let moved = move_aside(dir).map_err(|e| {
+        Fault::new(format!("can't move `{}` aside: {e}", dir.display()))
+            .hint("remove it; it is built anew from the journal")
+    })?;
+    let name = moved.file_name().unwrap_or_default().display();
+    Ok(format!(
+        "the state is built anew from the journal: {why}; the old one is in `{name}`"
+    ))
+}
+
+fn has_records(setup: &Setup) -> bool {
+    let dir = setup.state.join("journal");
+    let names = setup.disk.list(&dir).unwrap_or_default();
+    names
+        .iter()
+        .filter(|name| name.ends_with(".jsonl"))
+        .any(|name| {
+            let file = setup.disk.open(&dir.join(name), Open::Read);
+            file.and_then(|file| file.length())
+                .is_ok_and(|length| length > 0)
+        })
+}
+
+/// A journal that was read to its end.
+struct Replayed {
+    state: State,
+    journal: Journal,
+    opened: Opened,
+    kept: Option<Kept>,
+    note: Option<String>,
+}
+
+fn replay(
+    setup: &Setup,
+    dir: &Path,
+    loaded: Option<Loaded>,
+    note: Option<String>,
+) -> Result<Replayed, Fault> {
+    let (mut state, anchor, kept) = match loaded.map(Loaded::split) {
+        Some((state, applied, kept)) => (state, Some(applied), Some(kept)),
+        None => (State::default(), None, None),
+    };
+    let known = anchor.map_or(Seq::ZERO, |anchor| anchor.seq);
     let options = Options {
         disk: setup.disk.clone(),
         segment_bytes: setup.segment_bytes,
         pace: setup.pace,
         loss: setup.loss,
+        anchor,
+        known,
+        replay_from: known.next(),
         ..Options::new(setup.clock.now())
     };
-    let mut replay = |record: &Record<'_>, place: Place| seen(record, place).replay(state);
-    Journal::open(&setup.state, options, &mut replay).map_err(|refused| refusal(&refused))
+    let mut visit = |record: &Record<'_>, place: Place| seen(record, place).replay(&mut state);
+    let (journal, opened) =
+        Journal::open(&setup.state, options, &mut visit).map_err(|refused| refusal(&refused))?;
+    if anchor.is_some_and(|anchor| anchor.seq != opened.first) {
+        // The record that it names is not the one in the journal.
+        drop((journal, kept));
+        let note = aside(dir, "it belongs to another journal")?;
+        return replay(setup, dir, None, Some(note));
+    }
+    Ok(Replayed {
+        state,
+        journal,
+        opened,
+        kept,
+        note,
+    })
 }
 
 fn refusal(refused: &Refused) -> Fault {
@@ -160,6 +316,20 @@ fn seen<'a>(record: &Record<'a>, place: Place) -> Seen<'a> {
         at: record.at,
         kind: record.kind,
         line: record.line,
+    }
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local").finish_non_exhaustive()
     }
 }
 
@@ -185,7 +355,8 @@ impl Pen {
 
 /// Records in a journal.
 pub struct Local {
-    pub(super) pen: Arc<Pen>,
+    pen: Arc<Pen>,
+    keeper: Keeper,
 }
 
 impl Log for Pen {
@@ -283,10 +454,11 @@ impl Log for Local {
     }
 
     fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault> {
-        self.pen.kept()
+        self.keeper.read()
     }
 
     fn close(&self) {
+        self.keeper.end();
         self.pen.close();
     }
 }

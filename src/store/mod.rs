@@ -2,6 +2,7 @@
 //! the record of everything.
 
 mod change;
+mod checkpoint;
 mod entry;
 mod index;
 pub mod journal;
@@ -12,6 +13,7 @@ mod record;
 mod redact;
 mod search;
 mod shelf;
+mod sled;
 mod state;
 
 pub use local::{LocalStore, Setup};
