@@ -25,11 +25,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Agents, EnvValue, Generation, SecretRef},
     control::{AgentRow, Question, Refused, RefusedCode, Reply, ServerRow, ToolRow},
-    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
-    domain::{AgentName, Era, Offer, Owner, RunId, ServerName},
+    daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
+    domain::{AgentName, Era, Fault, Offer, Owner, RunId, ServerName},
     ids::Ids,
-    ports::Store,
-    store::{FileShelf, MemoryStore, stop_file},
+    store::{FileShelf, LocalStore, Setup},
     tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
 };
 
@@ -79,15 +78,23 @@ impl Tollgate {
             .map(|server| (server.name.clone(), format!("{:?}", server.launch)))
             .map(|(name, launch)| (name, blake3::hash(launch.as_bytes()).to_hex().to_string()))
             .collect();
+        let stopper = ground.stopper.clone();
+        let store = LocalStore::open(Setup {
+            stop_file: place.stop_file(),
+            version: crate::control::proto::VERSION.to_owned(),
+            config: generation.digest.to_string(),
+            on_fault: Box::new(move |fault| stopper.stop(Cause::Fault(failure(fault)))),
+            ..Setup::new(&place.state, clock.clone())
+        })
+        .map_err(|fault| failure(&fault))?;
         let broker = Broker::new(Parts {
-            store: Arc::new(MemoryStore::default()),
+            store: Arc::new(store),
             shelf: Arc::new(FileShelf::new(&place.state.join("catalogue"), origins)),
             clock: clock.clone(),
             ids,
             policy: Policy::new(&generation, user()),
             digest_key: blake3::derive_key("tollgate 2026 call digest", &secret),
         });
-        honour_stop_file(&place, broker.store().as_ref(), clock.as_ref());
         let known: BTreeMap<ServerName, Era> = broker
             .catalog()
             .listings()
@@ -316,6 +323,7 @@ impl Service for Tollgate {
 
     async fn drain(&self) {
         self.pool.close(LAST_WAIT).await;
+        self.broker.store().close();
     }
 }
 
@@ -327,19 +335,12 @@ impl std::fmt::Debug for Tollgate {
     }
 }
 
-/// Puts in force what somebody stopped while no daemon could hear of it.
-fn honour_stop_file(place: &Place, store: &dyn Store, clock: &dyn Clock) {
-    for mut stop in stop_file::pulled(&place.stop_file()) {
-        if store.stops().iter().any(|known| known.scope == stop.scope) {
-            continue;
-        }
-        if stop.at.is_empty() {
-            stop.at = clock.now().to_string();
-        }
-        tracing::warn!(scope = %stop.scope, by = stop.by, "stopped by the STOP file");
-        if let Err(fault) = store.stop(stop) {
-            tracing::error!("a stop is in force, but not recorded: {fault}");
-        }
+/// A fault of the store, for whoever started the daemon.
+fn failure(fault: &Fault) -> Failure {
+    Failure {
+        kind: FailureKind::Fault,
+        message: fault.says.clone(),
+        hint: fault.hint.clone(),
     }
 }
 
