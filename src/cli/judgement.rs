@@ -1,9 +1,11 @@
 //! A judgement as people read it: gate by gate, with the line that decided.
 //! `try` and `why` show it alike.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
+
+use jiff::Timestamp;
 
 use crate::domain::Place;
 
@@ -47,6 +49,18 @@ impl Rule {
             place: format!("{}:{}", shown.display(), place.line),
             text: line_of(&config.join(file), place.line),
         }
+    }
+
+    /// The same for a judgement of the past: a file that was written since may have
+    /// another line there now.
+    pub(super) fn recall(place: &Place, config: &Path, then: Option<Timestamp>) -> Self {
+        let mut rule = Self::find(place, config);
+        let written = fs::metadata(config.join(&*place.file)).and_then(|file| file.modified());
+        let written = written.ok().and_then(|at| Timestamp::try_from(at).ok());
+        if rule.text.is_some() && written > then {
+            rule.text = Some("(the file has changed since)".to_owned());
+        }
+        rule
     }
 }
 
@@ -127,9 +141,9 @@ mod tests {
     #[test]
     fn a_rule_is_shown_with_its_line_and_without_the_directory() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("tools.d")).unwrap();
+        fs::create_dir(dir.path().join("tools.d")).unwrap();
         let file = dir.path().join("tools.d/files.toml");
-        std::fs::write(&file, "a = 1\n  path = { under = \"/srv\" }\n").unwrap();
+        fs::write(&file, "a = 1\n  path = { under = \"/srv\" }\n").unwrap();
         let rule = |line| {
             let file = file.to_str().unwrap().into();
             Rule::find(&Place { file, line }, dir.path())

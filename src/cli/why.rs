@@ -45,6 +45,13 @@ fn lines(records: &[Record], config: &Path) -> Vec<String> {
     };
     let mut lines = head(judged);
     lines.extend(judgement::lines(&steps(judged, config)));
+    if judged.kind() == "call.intent"
+        && let Some(place) = judged.str("rule").and_then(place)
+    {
+        let Rule { place, text } = Rule::recall(&place, config, judged.at());
+        let text = text.map(|text| format!("   {text}")).unwrap_or_default();
+        lines.push(format!("Its tier by {place}{text}"));
+    }
     let outcome = records
         .iter()
         .find(|record| record.kind() == "call.outcome");
@@ -115,7 +122,7 @@ fn deny(judged: &Record, config: &Path) -> Said {
         rule: judged
             .str("rule")
             .and_then(place)
-            .map(|place| Rule::find(&place, config)),
+            .map(|place| Rule::recall(&place, config, judged.at())),
     }
 }
 
