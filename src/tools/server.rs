@@ -224,6 +224,7 @@ impl Server {
                     | ToolFault::Protocol(why) => why,
                     ToolFault::Oversized { .. } => fault.to_string(),
                 };
+                tracing::warn!(server = %self.registered.name, "cannot be started: {why}");
                 lock(&self.record).failed(&why);
                 Err(ToolFault::NotStarted(why))
             }
