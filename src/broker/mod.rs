@@ -29,8 +29,8 @@ pub use runs::{JoinError, Session};
 use crate::{
     clock::Clock,
     domain::{
-        Call, CallId, Era, Fault, Offer, Outcome, Refusal, ServerName, Standing, Subject, Tier,
-        ToolFault,
+        Call, CallId, Era, Fault, Offer, Outcome, Principal, Refusal, ServerName, Standing,
+        Subject, Tier, ToolFault,
     },
     ids::{IdKind, Ids},
     ports::{Admission, Caller, Event, Job, Reply, Seat, Settlement, Shelf, Store, Tools},
@@ -110,9 +110,19 @@ pub struct Broker {
     events: broadcast::Sender<Event>,
     changed: broadcast::Sender<Changed>,
     runs: runs::Runs,
-    latest: Mutex<VecDeque<(jiff::Timestamp, String)>>,
+    latest: Mutex<VecDeque<Happened>>,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
+}
+
+/// A call that ended, for the one screen.
+struct Happened {
+    at: jiff::Timestamp,
+    call: CallId,
+    by: Arc<Principal>,
+    server: ServerName,
+    subject: Subject,
+    what: &'static str,
 }
 
 /// What a broker is made of.
@@ -203,7 +213,7 @@ impl Broker {
             Ok(Admission::Cleared(intent)) => intent,
             // 4. Refused: the answer says why.
             Ok(Admission::Refused(refusal)) => {
-                self.happened(&call, &format!("REFUSED {}", refusal.code.as_str()));
+                self.happened(&call, refusal.code.as_str());
                 return refused(call, refusal);
             }
             Err(fault) => return Answer::Fault(fault),
@@ -346,16 +356,37 @@ impl Broker {
     #[must_use]
     pub fn latest(&self) -> Vec<(jiff::Timestamp, String)> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.iter().rev().cloned().collect()
+        latest
+            .iter()
+            .rev()
+            .map(|happened| {
+                let Happened {
+                    at,
+                    call,
+                    by,
+                    server,
+                    subject,
+                    what,
+                } = happened;
+                let line = format!("{call}  {}  {server}.{}  {what}", by.agent, subject.name());
+                (*at, line)
+            })
+            .collect()
     }
 
-    fn happened(&self, call: &Call, what: &str) {
-        let line = format!("{}  {}  {}  {what}", call.id, call.by.agent, call.title());
+    fn happened(&self, call: &Call, what: &'static str) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.len() >= LATEST {
             latest.pop_front();
         }
-        latest.push_back((self.clock.now(), line));
+        latest.push_back(Happened {
+            at: self.clock.now(),
+            call: call.id.clone(),
+            by: call.by.clone(),
+            server: call.server.clone(),
+            subject: call.subject.clone(),
+            what,
+        });
     }
 
     fn new_call_id(&self) -> CallId {

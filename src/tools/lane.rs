@@ -53,12 +53,14 @@ impl Default for Lane {
 }
 
 impl Lane {
-    /// Waits for a turn; at once while the server asks nothing.
+    /// Whether calls run one after another.
+    pub(super) fn is_single(&self) -> bool {
+        self.single.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a turn.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        if self.single.load(Ordering::Relaxed) {
-            return self.gate.acquire().await.ok();
-        }
-        None
+        self.gate.acquire().await.ok()
     }
 
     /// Marks a call as running until the guard is dropped.

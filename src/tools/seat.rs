@@ -75,9 +75,13 @@ async fn round(
     job: &Job,
     extra: &[(&'static str, Bytes)],
 ) -> Result<Body, ToolFault> {
-    let _turn = tokio::select! {
-        turn = instance.lane.turn() => turn,
-        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
+    let _turn = if instance.lane.is_single() {
+        tokio::select! {
+            turn = instance.lane.turn() => turn,
+            reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
+        }
+    } else {
+        None
     };
     let ticket = instance.open(Some(job.caller.clone()), Deadline::new(job.idle, job.total))?;
     let _running = instance.lane.enter(
