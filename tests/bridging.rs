@@ -4,6 +4,15 @@
 //!
 //! Most tests run for all four pairs of eras.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test ends where it fails, its helpers too"
+)]
+
 mod support;
 
 use support::agent::{Agent, code, text_of};

@@ -1,6 +1,15 @@
 //! What is refused before it becomes a call: nothing of it reaches a tool
 //! server, and the connection lives on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test ends where it fails, its helpers too"
+)]
+
 mod support;
 
 use support::agent::{Agent, code};

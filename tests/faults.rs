@@ -1,6 +1,15 @@
 //! Whatever a tool server does, its call ends with the reason, and nobody else
 //! notices: every test here has a healthy server beside the broken one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test ends where it fails, its helpers too"
+)]
+
 mod support;
 
 use std::fs;

@@ -3,6 +3,15 @@
 //!
 //! Real processes over real pipes; the tool server is `support/double.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test ends where it fails, its helpers too"
+)]
+
 mod support;
 
 use support::agent::{Agent, without_ours};
