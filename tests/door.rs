@@ -114,7 +114,8 @@ fn lines_that_are_no_messages_are_answered_and_the_connection_lives_on() {
     let (_home, _alpha, mut agent) = connected();
     for (line, expected) in [
         (
-            &b"{\"jsonrpc\":\"2.0\",\"id\":\"u\",\"method\":\"ping\",\"x\":\"\xff\"}"[..],
+            &b"{\"jsonrpc\":\"2.0\",\"id\":\"u\",\"method\":\"ping\",\"params\":{\"x\":\"\xff\"}}"
+                [..],
             -32700,
         ),
         (b"not JSON", -32700),

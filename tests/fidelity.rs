@@ -106,7 +106,7 @@ fn a_server_cannot_speak_in_the_brokers_name() {
 
 #[test]
 fn an_error_of_a_server_passes_with_its_code_its_data_and_what_nobody_knows() {
-    let error = r#"{"data":{"n":1e400,"z":1,"a":2},"code":-32050,"message":"\u0041","vendor":[1]}"#;
+    let error = r#"{"data":{"n":1e400,"z":1,"a":2},"code":4711,"message":"\u0041","vendor":[1]}"#;
     let home = Home::new();
     let alpha = home.server("alpha", &format!("call fail: error {error}"));
     let mut direct = home.direct(&alpha);

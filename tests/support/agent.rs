@@ -144,12 +144,15 @@ impl Agent {
         answer
     }
 
-    /// Waits for the next line, whatever it is.
+    /// Waits for the next line, whatever it is but news of the lists.
     pub fn line(&mut self) -> String {
-        if self.inbox.is_empty() {
-            assert!(self.hear(DEADLINE), "nothing is said");
+        loop {
+            match self.inbox.pop_front() {
+                Some(line) if is_list_news(&line) => {}
+                Some(line) => return line,
+                None => assert!(self.hear(DEADLINE), "nothing is said"),
+            }
         }
-        self.inbox.pop_front().unwrap()
     }
 
     /// Waits for the answer to a request, which must be good: the value of `result`.
@@ -197,9 +200,17 @@ impl Agent {
         })
     }
 
-    /// Everything that came and was not waited for, in order.
+    /// Everything that came and was not waited for, in order, but for news of
+    /// the lists: servers may come up at any time.
     pub fn others(&self) -> Vec<String> {
-        self.inbox.iter().cloned().collect()
+        let mut others: Vec<_> = self.inbox.iter().cloned().collect();
+        others.retain(|line| !is_list_news(line));
+        others
+    }
+
+    /// What it was told of the lists and did not wait for.
+    pub fn list_news(&self) -> usize {
+        self.inbox.iter().filter(|line| is_list_news(line)).count()
     }
 
     /// Sends nothing any more.
@@ -210,7 +221,7 @@ impl Agent {
     /// Reads until the end of the connection: what is left in it.
     pub fn last_words(&mut self) -> Vec<String> {
         while self.hear(DEADLINE) {}
-        self.inbox.drain(..).collect()
+        self.others()
     }
 
     /// Waits for the end of the process behind the pipes.
@@ -341,6 +352,10 @@ pub fn without_ours(result: &str) -> String {
         .map(|(key, value)| format!("{}:{value}", quote(key)))
         .collect();
     format!(r#"{before}"_meta":{{{}}}{after}"#, kept.join(","))
+}
+
+fn is_list_news(line: &str) -> bool {
+    member(line, "method").as_deref() == Some(r#""notifications/tools/list_changed""#)
 }
 
 fn with_meta(params: &str, keys: &str) -> String {

@@ -4,7 +4,8 @@
 //!
 //! `double/script.rs` has the language. To the socket it tells `start PID` and
 //! every line it gets; from it, it takes `say LINE`, `go`, `offer TOOL` and
-//! `exit STATUS`, so that a test decides when something happens.
+//! `exit STATUS`, so that a test decides when something happens, and `mark`,
+//! which it tells back.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,8 +49,12 @@ fn main() {
         let orders = BufReader::new(told.try_clone().unwrap());
         let stage = stage.clone();
         std::thread::spawn(move || {
+            let mut told = orders.get_ref().try_clone().ok();
             for order in orders.lines().map_while(Result::ok) {
-                stage.obey(&order);
+                match order.as_str() {
+                    "mark" => tell(&mut told, "mark"),
+                    order => stage.obey(order),
+                }
             }
         });
     }

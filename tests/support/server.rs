@@ -14,11 +14,17 @@ use super::raw::{member, unquote};
 pub struct Server {
     pub script: PathBuf,
     pub socket: PathBuf,
-    told: Receiver<String>,
-    heard: Vec<String>,
-    /// The first word of everything that was not looked at yet.
+    told: Receiver<Told>,
+    heard: Vec<Told>,
+    /// What was waited for so far.
     seen: usize,
     instances: Arc<Mutex<Vec<UnixStream>>>,
+}
+
+/// A line of one instance.
+struct Told {
+    instance: usize,
+    line: String,
 }
 
 impl Server {
@@ -28,10 +34,10 @@ impl Server {
         let instances = Arc::new(Mutex::new(Vec::new()));
         let known = instances.clone();
         std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            for (instance, stream) in listener.incoming().map_while(Result::ok).enumerate() {
                 known.lock().unwrap().push(stream.try_clone().unwrap());
                 let tell = tell.clone();
-                std::thread::spawn(move || listen_to(stream, &tell));
+                std::thread::spawn(move || listen_to(instance, stream, &tell));
             }
         });
         Server {
@@ -62,27 +68,19 @@ impl Server {
 
     /// How many lines with this method have come by now.
     pub fn count(&mut self, method: &str) -> usize {
-        self.heard.extend(self.told.try_iter());
-        self.heard
-            .iter()
-            .filter(|line| has_method(line, method))
-            .count()
+        self.count_lines(|line| has_method(line, method))
     }
 
     /// How many instances have started by now.
     pub fn count_starts(&mut self) -> usize {
-        self.heard.extend(self.told.try_iter());
-        self.heard
-            .iter()
-            .filter(|line| line.starts_with("start "))
-            .count()
+        self.count_lines(|line| line.starts_with("start "))
     }
 
     /// Waits this long for anything to happen; says whether nothing did.
     pub fn is_quiet(&mut self, limit: Duration) -> bool {
         match self.told.recv_timeout(limit) {
-            Ok(line) => {
-                self.heard.push(line);
+            Ok(told) => {
+                self.heard.push(told);
                 false
             }
             Err(_) => true,
@@ -101,28 +99,58 @@ impl Server {
 
     fn until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
         loop {
-            while let Some(line) = self.heard.get(self.seen) {
+            while let Some(Told { line, .. }) = self.heard.get(self.seen) {
                 self.seen += 1;
                 if is_it(line) {
                     return line.clone();
                 }
             }
             match self.told.recv_timeout(DEADLINE) {
-                Ok(line) => self.heard.push(line),
-                Err(_) => panic!("the server waits for {what} and got {:#?}", self.heard),
+                Ok(told) => self.heard.push(told),
+                Err(_) => {
+                    let heard: Vec<_> = self.heard.iter().map(|told| &told.line).collect();
+                    panic!("the server waits for {what} and got {heard:#?}");
+                }
             }
+        }
+    }
+
+    fn count_lines(&mut self, is_it: impl Fn(&str) -> bool) -> usize {
+        self.settle();
+        self.heard.iter().filter(|told| is_it(&told.line)).count()
+    }
+
+    /// Waits until everything that has reached an instance has been told.
+    fn settle(&mut self) {
+        let before = self.heard.len();
+        let instances = {
+            let instances = self.instances.lock().unwrap();
+            for mut instance in instances.iter() {
+                // One that has ended has told its end, or will.
+                let _ = instance.write_all(b"mark\n");
+            }
+            instances.len()
+        };
+        let settled = |heard: &[Told], instance: usize| {
+            heard.iter().enumerate().any(|(nth, told)| {
+                told.instance == instance
+                    && (told.line == "end" || (told.line == "mark" && nth >= before))
+            })
+        };
+        while !(0..instances).all(|instance| settled(&self.heard, instance)) {
+            self.heard.push(self.told.recv_timeout(DEADLINE).unwrap());
         }
     }
 }
 
-fn listen_to(stream: UnixStream, tell: &Sender<String>) {
-    for line in BufReader::new(stream).lines().map_while(Result::ok) {
-        if tell.send(line).is_err() {
+fn listen_to(instance: usize, stream: UnixStream, tell: &Sender<Told>) {
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    for line in lines.chain(["end".to_owned()]) {
+        // A test that has ended does not listen any more.
+        if tell.send(Told { instance, line }).is_err() {
             return;
         }
     }
-    // A test that has ended does not listen any more.
-    let _ = tell.send("end".to_owned());
 }
 
 fn has_method(line: &str, method: &str) -> bool {
