@@ -360,7 +360,7 @@ fn the_catalogue_outlives_the_broker() {
 #[test]
 fn an_agent_that_does_not_read_its_results_fills_no_memory() {
     let mut pair = Pair::new(&format!("call bad: fill {MIB}"));
-    let calls: Vec<u64> = (0..300)
+    let calls: Vec<u64> = (0..200)
         .map(|_| pair.agent.call("broken__bad", "{}"))
         .collect();
     let mut most = 0;
@@ -371,7 +371,11 @@ fn an_agent_that_does_not_read_its_results_fills_no_memory() {
     for _ in &calls {
         let answer = pair.agent.line();
         assert!(answer.len() > MIB, "{answer}");
-        answered.insert(member(&answer, "id").unwrap());
+        // The id comes first; the rest takes long to parse.
+        let id = answer
+            .split([',', '}'])
+            .find_map(|part| part.strip_prefix("\"id\":"));
+        answered.insert(id.unwrap().to_owned());
         most = most.max(pair.agent.resident());
     }
     assert_eq!(answered, calls.iter().map(u64::to_string).collect());

@@ -25,6 +25,7 @@ use super::{
     deadline::{Clock, Deadline},
     lane::Lane,
     questions,
+    unread::Unread,
 };
 use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
@@ -71,6 +72,7 @@ pub(super) struct Instance {
     questions: Mutex<HashMap<String, tokio::task::AbortHandle>>,
     /// Ended by us, not by itself.
     told_to_end: AtomicBool,
+    unread: Unread,
 }
 
 /// What a server said when we met.
@@ -131,6 +133,7 @@ impl Instance {
             ended: watch::Sender::new(None),
             questions: Mutex::default(),
             told_to_end: AtomicBool::new(false),
+            unread: Unread::default(),
         });
         tokio::spawn(read(instance.clone(), lines));
         Ok(instance)
@@ -366,7 +369,10 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
         tokio::select! {
             biased;
             line = lines.next() => match line {
-                Ok(Some(line)) => take(&instance, line),
+                Ok(Some(line)) => {
+                    let line = counted(&instance, line).await;
+                    take(&instance, line);
+                }
                 // A server without a voice is of no use, even if it lives.
                 Ok(None) => {
                     instance.child.end();
@@ -391,6 +397,21 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
     };
     instance.close(&why);
     instance.child.end();
+}
+
+/// A line that is counted as unread, as soon as that many bytes may be.
+async fn counted(instance: &Instance, line: Line) -> Line {
+    let Line::Whole(line) = line else {
+        return line;
+    };
+    let shared = lock(&instance.run).is_none();
+    let mut ended = instance.watch_end();
+    tokio::select! {
+        biased;
+        line = instance.unread.count(line.clone(), shared) => Line::Whole(line),
+        // Ended by us: there is nobody left to hold up.
+        _ = ended.wait_for(Option::is_some) => Line::Whole(line),
+    }
 }
 
 /// How its process ended, in words.

@@ -21,6 +21,7 @@ mod server;
 pub mod stderr;
 mod subscribe;
 pub mod sweep;
+mod unread;
 
 pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;

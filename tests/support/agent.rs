@@ -287,7 +287,7 @@ impl Agent {
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.rest.extend_from_slice(&bytes[..end]);
             let line = String::from_utf8(std::mem::take(&mut self.rest)).unwrap();
             self.inbox.push_back(line);
@@ -355,7 +355,8 @@ pub fn without_ours(result: &str) -> String {
 }
 
 fn is_list_news(line: &str) -> bool {
-    member(line, "method").as_deref() == Some(r#""notifications/tools/list_changed""#)
+    line.len() < 200
+        && member(line, "method").as_deref() == Some(r#""notifications/tools/list_changed""#)
 }
 
 fn with_meta(params: &str, keys: &str) -> String {

@@ -136,7 +136,11 @@ impl Stage {
                     request.id
                 )),
                 "text" => say_result(request, &text(rest)),
-                "fill" => say_result(request, &text(&"x".repeat(rest.parse().unwrap()))),
+                "fill" => {
+                    let text = "x".repeat(rest.parse().unwrap());
+                    let result = format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#);
+                    say_result(request, &result);
+                }
                 "echo" => say_result(request, &text(&request.params)),
                 "answers" => say_result(request, &text(&format!("[{}]", answers.join(",")))),
                 "line" => say(&self.filled(rest, Some(request))),
