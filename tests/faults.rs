@@ -299,6 +299,18 @@ fn a_server_that_starts_slowly_is_listed_from_memory_and_holds_nobody_up() {
 }
 
 #[test]
+fn a_modern_server_that_starts_slowly_is_not_mistaken_for_an_old_one() {
+    let home = Home::new();
+    // The patience of the probe has run out when a second line comes.
+    let mut slow = home.server("slow", "era modern\nstart lines 2\ncall late: text fine");
+    let mut agent = home.legacy();
+    agent.until_listed(&["slow__late"]);
+    let id = agent.call("slow__late", "{}");
+    assert_eq!(agent.text(id), "fine");
+    assert_eq!(slow.count_starts(), 1);
+}
+
+#[test]
 fn a_server_that_floods_stderr_works() {
     let mut pair = Pair::new("start stderr 3000000\ncall bad: text fine");
     let bad = pair.call();

@@ -67,7 +67,7 @@ impl Agent {
 
     /// Waits until every one of these tools is listed.
     pub fn until_listed(&mut self, tools: &[&str]) {
-        loop {
+        for _ in 0..500 {
             let id = self.request("tools/list", "{}");
             let list = self.result(id);
             let listed = elements(&member(&list, "tools").unwrap());
@@ -83,6 +83,7 @@ impl Agent {
             // for an agent that did not ask for news.
             self.hear(Duration::from_millis(20));
         }
+        panic!("{tools:?} are not listed");
     }
 
     /// Sends one line.

@@ -59,13 +59,15 @@ fn main() {
         });
     }
     stage.begin();
-    let mut input = std::io::stdin().lock();
-    let mut line = String::new();
-    while input.read_line(&mut line).is_ok_and(|read| read > 0) {
-        let said = line.trim_end_matches('\n');
-        tell(&mut told, said);
-        stage.receive(said);
-        line.clear();
+    let mut held = Vec::new();
+    let mut enough = stage.lines();
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        tell(&mut told, &line);
+        held.push(line);
+        if held.len() >= enough {
+            enough = 0;
+            held.drain(..).for_each(|line| stage.receive(&line));
+        }
     }
 }
 

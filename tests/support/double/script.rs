@@ -2,7 +2,8 @@
 //!
 //!     era legacy | modern                  without it: both
 //!     probe silence | exit STATUS | error RAW     to `server/discover` only
-//!     start stderr BYTES | fork | wait     before the first line is read
+//!     start stderr BYTES | fork | wait | exit STATUS     before the first line is read
+//!     start lines COUNT          nothing is answered before so many lines came
 //!     capabilities RAW
 //!     tool RAW, prompt RAW, resource RAW, template RAW     what is listed
 //!     call NAME: STEP                      `on tools/call NAME: STEP`

@@ -62,9 +62,18 @@ impl Stage {
                 }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
+                "lines" => {}
                 _ => panic!("cannot start with `{start}`"),
             }
         }
+    }
+
+    /// How many lines must have come before the first is answered.
+    pub(crate) fn lines(&self) -> usize {
+        let mut starts = self.script.start.iter();
+        starts
+            .find_map(|start| start.strip_prefix("lines "))
+            .map_or(0, |count| count.parse().unwrap())
     }
 
     /// An order of the test.
