@@ -552,6 +552,30 @@ fn an_agent_that_cancels_while_it_is_asked_withdraws_the_question() {
 }
 
 #[test]
+fn a_question_reaches_only_the_agent_whose_call_caused_it() {
+    let home = Home::new();
+    let mut alpha = home.server_with(
+        "alpha",
+        &format!("era legacy\ncall ask: ask elicitation/create {FORM}\nanswers"),
+        "instances = \"shared\"\ntimeout = \"10s\"",
+    );
+    let [mut one, mut two] = ["one", "two"].map(|name| home.beside(name));
+    for agent in [&mut one, &mut two] {
+        agent.until_listed(&["alpha__ask"]);
+    }
+    let first = one.call("alpha__ask", "{}");
+    let question = one.request_from_server();
+    let second = two.call("alpha__ask", "{}");
+    one.respond(&question, r#"{"action":"accept","content":{"name":"one"}}"#);
+    assert!(one.text(first).contains("one"));
+    let question = two.request_from_server();
+    two.respond(&question, r#"{"action":"accept","content":{"name":"two"}}"#);
+    assert!(two.text(second).contains("two"));
+    assert_eq!(one.others(), [""; 0]);
+    assert_eq!(alpha.count("tools/call"), 2);
+}
+
+#[test]
 fn a_ping_of_either_side_is_answered_at_once() {
     let mut pair = Pair::new(
         Era::Legacy,

@@ -1,5 +1,6 @@
 //! The directories of one tollgate, gone when the test ends.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,12 +13,24 @@ use super::server::Server;
 /// Home, configuration, state and sockets, all below one temporary directory.
 pub struct Home {
     dir: TempDir,
+    /// Whether a daemon was started that does not end with its agent.
+    daemon: Cell<bool>,
+}
+
+/// A test that fails leaves nothing behind either.
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.daemon.get() {
+            let _ = self.tollgate().arg("stop-daemon").output();
+        }
+    }
 }
 
 impl Home {
     pub fn new() -> Home {
         let home = Home {
             dir: TempDir::with_prefix("tg").unwrap(),
+            daemon: Cell::new(false),
         };
         fs::create_dir_all(home.at("config/tools.d")).unwrap();
         home
@@ -71,6 +84,16 @@ impl Home {
         let mut command = self.tollgate();
         command.args(["stdio", "--agent", "test", "--embedded"]);
         Agent::start(command)
+    }
+
+    /// An agent of the handshake era beside others, at one daemon.
+    pub fn beside(&self, name: &str) -> Agent {
+        self.daemon.set(true);
+        let mut command = self.tollgate();
+        command.args(["stdio", "--agent", name]);
+        let mut agent = Agent::start(command);
+        agent.initialize(r#"{"elicitation":{}}"#);
+        agent
     }
 
     /// An agent that is connected to the tool server itself.
