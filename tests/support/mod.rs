@@ -15,6 +15,7 @@
 
 pub mod agent;
 pub mod home;
+pub mod pair;
 pub mod raw;
 pub mod server;
 
