@@ -284,7 +284,7 @@ impl Server {
                     | ToolFault::Malformed(why)
                     | ToolFault::Cancelled(why)
                     | ToolFault::Protocol(why) => why,
-                    ToolFault::Oversized { .. } => fault.to_string(),
+                    ToolFault::Busy(_) | ToolFault::Oversized { .. } => fault.to_string(),
                 };
                 tracing::warn!(server = %self.registered.name, "cannot be started: {why}");
                 lock(&self.record).failed(&why);
