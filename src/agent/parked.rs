@@ -118,9 +118,11 @@ pub(super) fn resume(
     *lock(&running.caller.round) = round;
     let answers = params.and_then(|params| params.get("inputResponses"));
     for waiting in waiting {
+        // What is no answer at all counts as none.
         let answer = answers
             .as_ref()
-            .and_then(|answers| answers.get(&waiting.key));
+            .and_then(|answers| answers.get(&waiting.key))
+            .filter(|answer| answer.text().starts_with('{'));
         match answer {
             Some(answer) => {
                 let _ = waiting.answer.send(Answer::Result(answer.detached()));

@@ -293,7 +293,7 @@ impl Broker {
         let Some(tools) = self.tools.get() else {
             return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
         };
-        if let Some(seat) = tools.seated(&call.server, &call.run) {
+        if let Some(seat) = tools.seated(&call.server, &call.run, caller) {
             return Ok(Some(seat));
         }
         let refused = self

@@ -310,6 +310,12 @@ impl Ticket {
         &self.clock
     }
 
+    /// Gives a request up that the server has not heard of.
+    pub(super) fn never_sent(mut self) {
+        self.done = true;
+        self.instance.pending().remove(&self.id);
+    }
+
     /// Waits for the answer, the deadline, or the caller's cancel.
     pub(super) async fn wait(
         mut self,

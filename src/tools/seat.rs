@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     deadline::Deadline,
@@ -75,22 +76,26 @@ async fn round(
     job: &Job,
     extra: &[(&'static str, Bytes)],
 ) -> Result<Body, ToolFault> {
-    let _turn = if instance.lane.is_single() {
-        tokio::select! {
-            turn = instance.lane.turn() => turn,
-            reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
-        }
-    } else {
-        None
-    };
     let ticket = instance.open(Some(job.caller.clone()), Deadline::new(job.idle, job.total))?;
-    let _running = instance.lane.enter(
-        ticket.id,
-        Open {
-            caller: job.caller.clone(),
-            clock: ticket.clock().clone(),
-        },
-    );
+    let open = Open {
+        caller: job.caller.clone(),
+        clock: ticket.clock().clone(),
+    };
+    // The time before its turn is not the server's, but it has an end as well.
+    ticket.clock().pause(Instant::now());
+    let _running = tokio::select! {
+        biased;
+        running = instance.lane.enter(ticket.id, open) => running,
+        reason = job.caller.cancelled() => {
+            ticket.never_sent();
+            return Err(ToolFault::Cancelled(reason));
+        }
+        () = tokio::time::sleep(job.total) => {
+            ticket.never_sent();
+            return Err(ToolFault::Busy(job.total));
+        }
+    };
+    ticket.clock().resume(Instant::now());
     let params = outgoing::params(
         &job.subject,
         job.params.as_ref(),
