@@ -3,6 +3,12 @@
 //! docs/decisions/2026-11-20-raw-wire-on-stdio.md: when rmcp keeps what it loses
 //! here, a test fails and the decision can be looked at again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::{hint::black_box, time::Duration};
 
 use bytes::Bytes;
