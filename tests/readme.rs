@@ -157,6 +157,38 @@ fn every_file_that_the_documents_name_exists() {
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
 }
 
+#[test]
+fn every_test_that_the_page_of_failures_names_exists() {
+    let mut tests = BTreeSet::new();
+    for dir in ["src", "tests"] {
+        collect(&root().join(dir), &mut |text| {
+            for part in text.split("fn ").skip(1) {
+                let name = part.split(['(', '<']).next().unwrap_or_default();
+                tests.insert(name.to_owned());
+            }
+        });
+    }
+    let page = read("docs/failures.md");
+    let named: Vec<&str> = code_spans(&page)
+        .filter(|code| {
+            code.matches('_').count() >= 2
+                && code
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        })
+        .collect();
+    assert!(
+        named.len() > 20,
+        "the page names only {} tests",
+        named.len()
+    );
+    let gone: Vec<_> = named
+        .iter()
+        .filter(|name| !tests.contains(**name))
+        .collect();
+    assert!(gone.is_empty(), "no such tests: {gone:#?}");
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -220,4 +252,15 @@ fn command_lines() -> Vec<String> {
             }
         })
         .collect()
+}
+
+fn collect(dir: &Path, take: &mut dyn FnMut(&str)) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, take);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            take(&fs::read_to_string(&path).unwrap());
+        }
+    }
 }
