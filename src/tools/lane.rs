@@ -72,6 +72,15 @@ impl Default for Lane {
 }
 
 impl Lane {
+    /// Marks a call as running if it need not wait for its turn.
+    pub(super) fn enter_now(&self, id: u64, open: Open) -> Result<Running<'_>, Open> {
+        if self.single.load(Ordering::Relaxed) {
+            return Err(open);
+        }
+        lock(&self.calls).open.insert(id, Entry::new(open));
+        Ok(Running { lane: self, id })
+    }
+
     /// Marks a call as running until the guard is dropped; at once while the
     /// server asks nothing, else when it is its turn.
     pub(super) async fn enter(&self, id: u64, open: Open) -> Running<'_> {

@@ -12,6 +12,7 @@ mod lane;
 pub mod launch;
 mod listing;
 mod outgoing;
+mod overdue;
 mod pool;
 #[cfg(target_os = "linux")]
 mod procs;

@@ -81,21 +81,28 @@ async fn round(
         caller: job.caller.clone(),
         clock: ticket.clock().clone(),
     };
-    // The time before its turn is not the server's, but it has an end as well.
-    ticket.clock().pause(Instant::now());
-    let _running = tokio::select! {
-        biased;
-        running = instance.lane.enter(ticket.id, open) => running,
-        reason = job.caller.cancelled() => {
-            ticket.never_sent();
-            return Err(ToolFault::Cancelled(reason));
-        }
-        () = tokio::time::sleep(job.total) => {
-            ticket.never_sent();
-            return Err(ToolFault::Busy(job.total));
+    let _running = match instance.lane.enter_now(ticket.id, open) {
+        Ok(running) => running,
+        Err(open) => {
+            // The time before its turn is not the server's, but it has an end
+            // as well.
+            ticket.clock().pause(Instant::now());
+            let running = tokio::select! {
+                biased;
+                running = instance.lane.enter(ticket.id, open) => running,
+                reason = job.caller.cancelled() => {
+                    ticket.never_sent();
+                    return Err(ToolFault::Cancelled(reason));
+                }
+                () = tokio::time::sleep(job.total) => {
+                    ticket.never_sent();
+                    return Err(ToolFault::Busy(job.total));
+                }
+            };
+            ticket.clock().resume(Instant::now());
+            running
         }
     };
-    ticket.clock().resume(Instant::now());
     let params = outgoing::params(
         &job.subject,
         job.params.as_ref(),
