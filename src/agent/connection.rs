@@ -284,7 +284,10 @@ impl Responder {
             let bytes = line.iter().map(bytes::Bytes::len).sum();
             // An agent that does not read stops here, with a bounded number of
             // bytes waiting; its next answer then waits for room.
-            let room = self.connection.out.room(bytes).await;
+            let room = match self.connection.out.room_now(bytes) {
+                Some(room) => Some(room),
+                None => Box::pin(self.connection.out.room(bytes)).await,
+            };
             if room.is_some() {
                 self.connection.out.send_with(line, room);
             }

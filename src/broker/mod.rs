@@ -182,7 +182,11 @@ impl Broker {
     /// Runs to its end whoever has gone away meanwhile: what left for a server
     /// is settled.
     pub async fn call(&self, request: Request) -> Answer {
-        self.met(&request.session).await;
+        // What is seldom waited for is boxed here and below: a call's future is
+        // moved when it is spawned, and its size is felt.
+        if !self.all_met() {
+            Box::pin(self.met(&request.session)).await;
+        }
         // 1. Parse at the door, 2. measure: what is asked, of which server, and
         // what is wrong with the arguments.
         let door = match self.parse(&request) {
@@ -205,7 +209,10 @@ impl Broker {
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
-        let seat = self.seat(&call, &request.caller).await;
+        let seat = match self.seated(&call, &request.caller) {
+            Some(seat) => Ok(Some(seat)),
+            None => Box::pin(self.seat(&call, &request.caller)).await,
+        };
         call.standing = standing(&call, &seat);
 
         // 3. Decide on fresh facts and record the judgement, as one.
@@ -283,8 +290,13 @@ impl Broker {
         }
     }
 
-    /// The instance for a call: the one that runs already, or a new one if the
-    /// gates would let the call pass as far as is known without it.
+    /// The instance that runs already.
+    fn seated(&self, call: &Call, caller: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
+        self.tools.get()?.seated(&call.server, &call.run, caller)
+    }
+
+    /// A new instance for a call, if the gates would let it pass as far as is
+    /// known without one.
     async fn seat(
         &self,
         call: &Call,
@@ -293,9 +305,6 @@ impl Broker {
         let Some(tools) = self.tools.get() else {
             return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
         };
-        if let Some(seat) = tools.seated(&call.server, &call.run, caller) {
-            return Ok(Some(seat));
-        }
         let refused = self
             .store
             .judge(call)

@@ -104,6 +104,14 @@ impl LineOut {
         Some(Room { _share: share })
     }
 
+    /// Room that is there without waiting.
+    #[must_use]
+    pub fn room_now(&self, bytes: usize) -> Option<Room> {
+        let share = u32::try_from(bytes.clamp(1, ROOM)).ok()?;
+        let share = self.0.room.clone().try_acquire_many_owned(share).ok()?;
+        Some(Room { _share: share })
+    }
+
     /// Sends one line; says whether it was taken.
     pub fn send(&self, line: Parts) -> bool {
         self.send_with(line, None)

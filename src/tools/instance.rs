@@ -196,7 +196,7 @@ impl Instance {
         let ticket = self.open(None, Deadline::new(limit, limit))?;
         let sent = wire::request_line(&ticket.id.to_string(), method, params);
         if !self.out.send(sent) {
-            return Err(self.gone().await);
+            return Err(Box::pin(self.gone()).await);
         }
         ticket.wait(None).await
     }
@@ -371,7 +371,7 @@ impl Ticket {
                 self.done = true;
                 match answer {
                     Ok(answer) => answer,
-                    Err(_) => Err(self.instance.gone().await),
+                    Err(_) => Err(Box::pin(self.instance.gone()).await),
                 }
             }
             reason = cancelled => {

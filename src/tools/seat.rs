@@ -55,11 +55,13 @@ async fn run(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
     }
     match instance.era() {
         Era::Legacy => {
-            set_log_level(instance, job.caller.as_ref()).await;
+            if let Some(level) = job.caller.log_level() {
+                Box::pin(set_log_level(instance, level)).await;
+            }
             let body = round(instance, job, &[]).await?;
             Ok(plain(body))
         }
-        Era::Modern => rounds(instance, job).await,
+        Era::Modern => Box::pin(rounds(instance, job)).await,
     }
 }
 
@@ -87,20 +89,26 @@ async fn round(
             // The time before its turn is not the server's, but it has an end
             // as well.
             ticket.clock().pause(Instant::now());
-            let running = tokio::select! {
-                biased;
-                running = instance.lane.enter(ticket.id, open) => running,
-                reason = job.caller.cancelled() => {
-                    ticket.never_sent();
-                    return Err(ToolFault::Cancelled(reason));
+            let id = ticket.id;
+            let entered = Box::pin(async move {
+                tokio::select! {
+                    biased;
+                    running = instance.lane.enter(id, open) => Ok(running),
+                    reason = job.caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+                    () = tokio::time::sleep(job.total) => Err(ToolFault::Busy(job.total)),
                 }
-                () = tokio::time::sleep(job.total) => {
-                    ticket.never_sent();
-                    return Err(ToolFault::Busy(job.total));
+            })
+            .await;
+            match entered {
+                Ok(running) => {
+                    ticket.clock().resume(Instant::now());
+                    running
                 }
-            };
-            ticket.clock().resume(Instant::now());
-            running
+                Err(fault) => {
+                    ticket.never_sent();
+                    return Err(fault);
+                }
+            }
         }
     };
     let params = outgoing::params(
@@ -114,12 +122,16 @@ async fn round(
     let line = wire::request_line(&ticket.id.to_string(), job.subject.method(), &params);
     // A server that does not read its input must not fill our memory.
     let bytes = line.iter().map(Bytes::len).sum();
-    let sent = match instance.out.room(bytes).await {
+    let room = match instance.out.room_now(bytes) {
+        Some(room) => Some(room),
+        None => Box::pin(instance.out.room(bytes)).await,
+    };
+    let sent = match room {
         Some(room) => instance.out.send_with(line, Some(room)),
         None => false,
     };
     if !sent {
-        return Err(instance.gone().await);
+        return Err(Box::pin(instance.gone()).await);
     }
     ticket.wait(Some(&job.caller)).await
 }
@@ -230,10 +242,7 @@ fn label_all(instance: &Instance, result: &Raw) -> Raw {
 }
 
 /// A server of the handshake era is told the level that its caller wants.
-async fn set_log_level(instance: &Arc<Instance>, caller: &dyn Caller) {
-    let Some(level) = caller.log_level() else {
-        return;
-    };
+async fn set_log_level(instance: &Arc<Instance>, level: String) {
     let logs = instance
         .greeting
         .get()
