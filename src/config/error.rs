@@ -55,7 +55,7 @@ codes! {
     TwoLaunches "E022" "a tool server has either a `command` or a `url`, not both";
     NotYet "E023" "the setting is planned, but this version of tollgate cannot serve it yet";
     BadPrefix "E024" "a prefix is put before tool names, so it can hold only what a tool name can; `tollgate__` is reserved";
-    UnknownAgent "E025" "the agent is not in the [agents] table of tollgate.toml";
+    UnknownAgent "E025" "the agent is not in the `[agents]` table of tollgate.toml";
     UnknownServer "E026" "there is no file of that name in tools.d/";
     OpenClaim "E027" "agents with different rights need a token each, because any program can claim an agent's name";
     NeverMatches "E028" "the setting can never have an effect, so it would promise something that it does not do";

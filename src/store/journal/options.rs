@@ -33,7 +33,7 @@ pub struct Placed {
 pub enum Pace {
     /// A thread, as soon as somebody waits, else this long after a write.
     Thread(Duration),
-    /// Whoever calls [`Journal::synced`] or [`Journal::sync`], on the spot; no threads.
+    /// Whoever calls [`synced`](super::Journal::synced) or [`sync`](super::Journal::sync), on the spot; no threads.
     /// For simulations, where the order of everything must be given.
     Inline,
 }
