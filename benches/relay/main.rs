@@ -13,9 +13,10 @@
 //!       --json                also one JSON object a row
 //!
 //! Absolute times depend on the machine and its neighbours; ratios within one
-//! run do so far less. Hence the rows of a round follow one another, their
-//! order rotates, all processes share one CPU (waking an idle one costs more
-//! than the work), and a ratio is the median of the rounds' own. A row in which
+//! run do so far less. Hence the rows of a round follow one another (for latency
+//! in slices of some milliseconds), their order rotates, all processes share one
+//! CPU (waking an idle one costs more than the work), and a ratio is the median
+//! of the rounds' own. A row in which
 //! anything went wrong is void and makes the bench fail. A missed target is
 //! printed and doesn't.
 //!
@@ -33,6 +34,7 @@
 
 mod driver;
 mod echo;
+mod latency;
 mod measure;
 mod proc;
 mod relay;
@@ -43,9 +45,8 @@ mod stats;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use measure::Plan;
+use measure::{Plan, Record};
 use proc::{Cpus, Placement};
-use report::Record;
 use rows::{Rig, Row};
 
 fn main() -> ExitCode {
@@ -138,26 +139,18 @@ fn bench(options: &Options) -> Result<bool, String> {
     };
     cpus.place(placement)?;
 
-    let mut records: Vec<Record> = options
-        .rows
-        .iter()
-        .map(|&row| Record {
-            row,
-            rounds: Vec::new(),
-            void: None,
-        })
-        .collect();
+    let mut records: Vec<Record> = options.rows.iter().copied().map(Record::new).collect();
     let count = records.len();
     for round in 0..options.rounds {
+        latency::round(&mut records, &plan, &rig);
         let first = round * count / options.rounds;
         for at in (first..count).chain(0..first) {
             let record = &mut records[at];
             if record.void.is_some() {
                 continue;
             }
-            match measure::round(record.row, &plan, &rig, &cpus, placement) {
-                Ok(figures) => record.rounds.push(figures),
-                Err(error) => record.void = Some(error),
+            if let Err(error) = measure::round(record, &plan, &rig, &cpus, placement) {
+                record.void = Some(error);
             }
         }
         eprintln!("round {} of {} done", round + 1, options.rounds);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::driver::Session;
 use crate::proc::{Cpus, Placement, usage};
 use crate::rows::{Rig, Row, Stage};
-use crate::stats::{median, percentile};
+use crate::stats::median;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Measure {
@@ -54,12 +54,39 @@ impl Measure {
     ];
 }
 
-pub(crate) type Figures = BTreeMap<Measure, f64>;
+/// A row and what was measured of it. One error in any round makes it void.
+pub(crate) struct Record {
+    pub(crate) row: Row,
+    pub(crate) void: Option<String>,
+    /// One value a round, or a slice; those of all rows at one place belong together.
+    values: BTreeMap<Measure, Vec<f64>>,
+}
+
+impl Record {
+    pub(crate) fn new(row: Row) -> Record {
+        Record {
+            row,
+            void: None,
+            values: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn note(&mut self, measure: Measure, value: f64) {
+        self.values.entry(measure).or_default().push(value);
+    }
+
+    pub(crate) fn values(&self, measure: Measure) -> &[f64] {
+        self.values.get(&measure).map_or(&[], Vec::as_slice)
+    }
+}
 
 /// How much is done for each measure.
 pub(crate) struct Plan {
-    calls: usize,
-    warm_up: usize,
+    pub(crate) warm_up: usize,
+    /// Of sequential calls, in a round.
+    pub(crate) slices: usize,
+    /// In a slice.
+    pub(crate) calls: usize,
     span: Duration,
     starts: usize,
     mib1: usize,
@@ -70,8 +97,9 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn full() -> Plan {
         Plan {
-            calls: 3000,
             warm_up: 300,
+            slices: 10,
+            calls: 300,
             span: Duration::from_secs(1),
             starts: 9,
             mib1: 31,
@@ -82,8 +110,9 @@ impl Plan {
 
     pub(crate) fn quick() -> Plan {
         Plan {
-            calls: 500,
             warm_up: 100,
+            slices: 5,
+            calls: 100,
             span: Duration::from_millis(150),
             starts: 3,
             mib1: 5,
@@ -94,32 +123,29 @@ impl Plan {
 }
 
 /// The tools of every stage that isn't about lists.
-const FEW: usize = 10;
-/// The sequential calls of one round end here, however many there were.
-const LONGEST: Duration = Duration::from_secs(6);
+pub(crate) const FEW: usize = 10;
 
-/// All measures of `row`, once. An error says in which part it came up.
+/// All measures of a row but its latency, once. An error says in which part it came up.
 pub(crate) fn round(
-    row: Row,
+    record: &mut Record,
     plan: &Plan,
     rig: &Rig,
     cpus: &Cpus,
     placement: Placement,
-) -> Result<Figures, String> {
-    cpus.place(placement)?;
-    let mut figures = Figures::new();
-    small_and_big(row, plan, rig, &mut figures)?;
+) -> Result<(), String> {
+    let row = record.row;
+    small_and_big(record, plan, rig)?;
     for (measure, tools) in [(Measure::List1k, 1_000), (Measure::List10k, 10_000)] {
         let at = format!("list of {tools}");
         let stage = Stage::open(row, tools, rig).map_err(within(&at))?;
         let mut session = stage.connect().map_err(within(&at))?;
         let took = lists(&mut session, plan, tools).map_err(within(&at))?;
-        figures.insert(measure, took);
+        record.note(measure, took);
         session.close().map_err(within(&at))?;
         stage.close().map_err(within(&at))?;
     }
     let free = match placement {
-        Placement::Free => figures.get(&Measure::Rate64).copied(),
+        Placement::Free => record.values(Measure::Rate64).last().copied(),
         Placement::Pinned(_) => {
             cpus.place(Placement::Free)?;
             let rate = free_rate(row, plan, rig).map_err(within("unpinned"));
@@ -127,21 +153,23 @@ pub(crate) fn round(
             Some(rate?)
         }
     };
-    figures.extend(free.map(|rate| (Measure::FreeRate64, rate)));
-    Ok(figures)
+    if let Some(rate) = free {
+        record.note(Measure::FreeRate64, rate);
+    }
+    Ok(())
 }
 
-fn small_and_big(row: Row, plan: &Plan, rig: &Rig, figures: &mut Figures) -> Result<(), String> {
+fn small_and_big(record: &mut Record, plan: &Plan, rig: &Rig) -> Result<(), String> {
+    let row = record.row;
     let stage = Stage::open(row, FEW, rig).map_err(within("setting up"))?;
     let start = starts(&stage, row, plan).map_err(within("start"))?;
-    figures.insert(Measure::Start, start);
+    record.note(Measure::Start, start);
 
     let mut session = stage.connect().map_err(within("connecting"))?;
     let roots = stage.roots(&session);
-    latency(&mut session, plan, figures, || {
-        usage(&roots, &rig.bench).cpu_us
-    })
-    .map_err(within("latency"))?;
+    for _ in 0..plan.warm_up {
+        session.call().map_err(within("warming up"))?;
+    }
     for (measure, flight) in [
         (Measure::Rate1, 1),
         (Measure::Rate8, 8),
@@ -149,21 +177,21 @@ fn small_and_big(row: Row, plan: &Plan, rig: &Rig, figures: &mut Figures) -> Res
     ] {
         let rate = session.throughput(flight, plan.span);
         let rate = rate.map_err(within(&format!("{flight} in flight")))?;
-        figures.insert(measure, rate);
+        record.note(measure, rate);
     }
     let resident = || usage(&roots, &rig.bench).resident_kib / 1024.0;
-    figures.insert(Measure::Rss, resident());
+    record.note(Measure::Rss, resident());
     let took = lists(&mut session, plan, FEW).map_err(within("list of 10"))?;
-    figures.insert(Measure::List10, took);
+    record.note(Measure::List10, took);
     for (measure, bytes, times) in [
         (Measure::Mib1, 1 << 20, plan.mib1),
         (Measure::Mib8, 8 << 20, plan.mib8),
     ] {
         let took = big(&mut session, bytes, times);
         let took = took.map_err(within(&format!("result of {bytes} bytes")))?;
-        figures.insert(measure, took);
+        record.note(measure, took);
     }
-    figures.insert(Measure::RssBig, resident());
+    record.note(Measure::RssBig, resident());
     session.close().map_err(within("closing"))?;
     stage.close().map_err(within("closing"))
 }
@@ -189,33 +217,6 @@ fn starts(stage: &Stage<'_>, row: Row, plan: &Plan) -> Result<f64, String> {
         session.close()?;
     }
     middle(&samples)
-}
-
-fn latency(
-    session: &mut Session,
-    plan: &Plan,
-    figures: &mut Figures,
-    cpu_us: impl Fn() -> f64,
-) -> Result<(), String> {
-    for _ in 0..plan.warm_up {
-        session.call()?;
-    }
-    let before = cpu_us();
-    let started = Instant::now();
-    let mut samples = Vec::with_capacity(plan.calls);
-    while samples.len() < plan.calls && started.elapsed() < LONGEST {
-        samples.push(session.call()?.as_secs_f64() * 1e6);
-    }
-    figures.insert(Measure::Cpu, (cpu_us() - before) / samples.len() as f64);
-    for (measure, part) in [
-        (Measure::P10, 0.1),
-        (Measure::P50, 0.5),
-        (Measure::P99, 0.99),
-    ] {
-        let value = percentile(&samples, part).ok_or("no call was made")?;
-        figures.insert(measure, value);
-    }
-    Ok(())
 }
 
 fn big(session: &mut Session, bytes: usize, times: usize) -> Result<f64, String> {

@@ -2,16 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::measure::{Figures, Measure};
+use crate::measure::{Measure, Record};
 use crate::rows::Row;
 use crate::stats::median;
-
-/// A row after all rounds. One error in any of them makes it void.
-pub(crate) struct Record {
-    pub(crate) row: Row,
-    pub(crate) rounds: Vec<Figures>,
-    pub(crate) void: Option<String>,
-}
 
 /// A figure of a row against the relay of the same round; above 1 is slower.
 #[derive(Clone, Copy)]
@@ -143,7 +136,6 @@ pub(crate) fn print_json(records: &[Record]) {
         let mut object = Map::new();
         object.insert("row".into(), json!(record.row.name()));
         object.insert("void".into(), json!(record.void));
-        object.insert("rounds".into(), json!(record.rounds.len()));
         for (measure, key, _) in Measure::ALL {
             object.insert(key.into(), json!(figure(record, measure)));
         }
@@ -179,11 +171,7 @@ fn cell(record: &Record, value: Option<f64>) -> String {
 }
 
 fn figure(record: &Record, measure: Measure) -> Option<f64> {
-    let values = record
-        .rounds
-        .iter()
-        .filter_map(|figures| figures.get(&measure));
-    median(&values.copied().collect::<Vec<_>>()).filter(|_| record.void.is_none())
+    median(record.values(measure)).filter(|_| record.void.is_none())
 }
 
 /// Rounds are paired: figures of different rounds are never compared.
@@ -191,8 +179,11 @@ fn against_relay(record: &Record, ratio: Ratio, records: &[Record]) -> Option<f6
     let (direct, relay) = record.row.yardsticks();
     let direct = valid(direct, records)?;
     let relay = valid(relay, records)?;
-    let rounds = record.rounds.iter().zip(&direct.rounds).zip(&relay.rounds);
-    let ratios = rounds.filter_map(|((row, direct), relay)| of_round(ratio, row, direct, relay));
+    let (Ratio::Added(measure) | Ratio::Time(measure) | Ratio::Rate(measure)) = ratio;
+    let rounds = record.values(measure).iter().zip(direct.values(measure));
+    let ratios = rounds
+        .zip(relay.values(measure))
+        .filter_map(|((&row, &direct), &relay)| of_round(ratio, row, direct, relay));
     median(&ratios.collect::<Vec<_>>()).filter(|_| record.void.is_none())
 }
 
@@ -201,16 +192,13 @@ fn valid(row: Row, records: &[Record]) -> Option<&Record> {
     record.void.is_none().then_some(record)
 }
 
-fn of_round(ratio: Ratio, row: &Figures, direct: &Figures, relay: &Figures) -> Option<f64> {
+fn of_round(ratio: Ratio, row: f64, direct: f64, relay: f64) -> Option<f64> {
     let (over, under) = match ratio {
-        Ratio::Added(measure) => {
-            let direct = direct.get(&measure)?;
-            (row.get(&measure)? - direct, relay.get(&measure)? - direct)
-        }
-        Ratio::Time(measure) => (*row.get(&measure)?, *relay.get(&measure)?),
-        Ratio::Rate(measure) => (*relay.get(&measure)?, *row.get(&measure)?),
+        Ratio::Added(_) => (row - direct, relay - direct),
+        Ratio::Time(_) => (row, relay),
+        Ratio::Rate(_) => (relay, row),
     };
-    // A relay that seems to add nothing was placed better than direct: such a round says nothing.
+    // A relay that seems to add nothing: direct was disturbed, and the round says nothing.
     (under > 0.0).then(|| over / under)
 }
 
