@@ -13,12 +13,11 @@
 //!       --json                also one JSON object a row
 //!
 //! Absolute times depend on the machine and its neighbours; ratios within one
-//! run do so far less. Hence the rows of a round follow one another (for latency
-//! in slices of some milliseconds), their order rotates, all processes share one
-//! CPU (waking an idle one costs more than the work), and a ratio is the median
-//! of the rounds' own. A row in which
-//! anything went wrong is void and makes the bench fail. A missed target is
-//! printed and doesn't.
+//! run do so far less. Hence all rows are up at once and take turns of some
+//! milliseconds, the order rotates, all processes share one CPU (waking an idle
+//! one costs more than the work), and a ratio is the median of the turns' own.
+//! A row in which anything went wrong is void and makes the bench fail. A missed
+//! target is printed and doesn't.
 //!
 //! The binary starts itself as `echo`, `relay` and `durable-relay`.
 
@@ -34,20 +33,21 @@
 
 mod driver;
 mod echo;
-mod latency;
 mod measure;
 mod proc;
 mod relay;
 mod report;
 mod rows;
 mod stats;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use measure::{Plan, Record};
+use measure::Plan;
 use proc::{Cpus, Placement};
 use rows::{Rig, Row};
+use table::Record;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -140,20 +140,9 @@ fn bench(options: &Options) -> Result<bool, String> {
     cpus.place(placement)?;
 
     let mut records: Vec<Record> = options.rows.iter().copied().map(Record::new).collect();
-    let count = records.len();
-    for round in 0..options.rounds {
-        latency::round(&mut records, &plan, &rig);
-        let first = round * count / options.rounds;
-        for at in (first..count).chain(0..first) {
-            let record = &mut records[at];
-            if record.void.is_some() {
-                continue;
-            }
-            if let Err(error) = measure::round(record, &plan, &rig, &cpus, placement) {
-                record.void = Some(error);
-            }
-        }
-        eprintln!("round {} of {} done", round + 1, options.rounds);
+    for round in 1..=options.rounds {
+        measure::round(&mut records, &plan, &rig, &cpus, placement)?;
+        eprintln!("round {round} of {} done", options.rounds);
     }
 
     let placed = match placement {

@@ -1,12 +1,11 @@
-//! What is measured of a row in one round.
+//! What is measured in one round.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::driver::Session;
 use crate::proc::{Cpus, Placement, usage};
-use crate::rows::{Rig, Row, Stage};
-use crate::stats::median;
+use crate::rows::Rig;
+use crate::stats::{median, percentile};
+use crate::table::{Record, Seat, Table};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Measure {
@@ -54,43 +53,16 @@ impl Measure {
     ];
 }
 
-/// A row and what was measured of it. One error in any round makes it void.
-pub(crate) struct Record {
-    pub(crate) row: Row,
-    pub(crate) void: Option<String>,
-    /// One value a round, or a slice; those of all rows at one place belong together.
-    values: BTreeMap<Measure, Vec<f64>>,
-}
-
-impl Record {
-    pub(crate) fn new(row: Row) -> Record {
-        Record {
-            row,
-            void: None,
-            values: BTreeMap::new(),
-        }
-    }
-
-    pub(crate) fn note(&mut self, measure: Measure, value: f64) {
-        self.values.entry(measure).or_default().push(value);
-    }
-
-    pub(crate) fn values(&self, measure: Measure) -> &[f64] {
-        self.values.get(&measure).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// How much is done for each measure.
+/// How much is done in one round.
 pub(crate) struct Plan {
-    pub(crate) warm_up: usize,
-    /// Of sequential calls, in a round.
-    pub(crate) slices: usize,
-    /// In a slice.
-    pub(crate) calls: usize,
-    span: Duration,
+    warm_up: usize,
+    /// Turns of sequential calls, and the calls in each.
+    latency: (usize, usize),
+    /// Turns of calls in flight, and the length of each.
+    rates: (usize, Duration),
     starts: usize,
-    mib1: usize,
-    mib8: usize,
+    /// Turns of one result of 8 MiB and several of 1 MiB.
+    big: usize,
     lists: usize,
 }
 
@@ -98,12 +70,10 @@ impl Plan {
     pub(crate) fn full() -> Plan {
         Plan {
             warm_up: 300,
-            slices: 10,
-            calls: 300,
-            span: Duration::from_secs(1),
+            latency: (10, 300),
+            rates: (5, Duration::from_millis(200)),
             starts: 9,
-            mib1: 31,
-            mib8: 9,
+            big: 9,
             lists: 11,
         }
     }
@@ -111,155 +81,169 @@ impl Plan {
     pub(crate) fn quick() -> Plan {
         Plan {
             warm_up: 100,
-            slices: 5,
-            calls: 100,
-            span: Duration::from_millis(150),
+            latency: (5, 100),
+            rates: (2, Duration::from_millis(60)),
             starts: 3,
-            mib1: 5,
-            mib8: 3,
+            big: 3,
             lists: 3,
         }
     }
 }
 
-/// The tools of every stage that isn't about lists.
-pub(crate) const FEW: usize = 10;
+/// The tools of every table that isn't about lists.
+const FEW: usize = 10;
+/// Calls before the measured ones of a turn: the row has only just woken.
+const RUN_UP: usize = 20;
+/// A turn of sequential calls ends here, however many there were.
+const LONGEST: Duration = Duration::from_secs(1);
+const RATES: [(Measure, usize); 3] = [
+    (Measure::Rate1, 1),
+    (Measure::Rate8, 8),
+    (Measure::Rate64, 64),
+];
 
-/// All measures of a row but its latency, once. An error says in which part it came up.
+/// All measures of all rows, once.
 pub(crate) fn round(
-    record: &mut Record,
+    records: &mut [Record],
     plan: &Plan,
     rig: &Rig,
     cpus: &Cpus,
     placement: Placement,
 ) -> Result<(), String> {
-    let row = record.row;
-    small_and_big(record, plan, rig)?;
-    for (measure, tools) in [(Measure::List1k, 1_000), (Measure::List10k, 10_000)] {
-        let at = format!("list of {tools}");
-        let stage = Stage::open(row, tools, rig).map_err(within(&at))?;
-        let mut session = stage.connect().map_err(within(&at))?;
-        let took = lists(&mut session, plan, tools).map_err(within(&at))?;
-        record.note(measure, took);
-        session.close().map_err(within(&at))?;
-        stage.close().map_err(within(&at))?;
+    calls_and_results(records, plan, rig);
+    lists(records, plan, rig);
+    starts(records, plan, rig);
+    cpus.place(Placement::Free)?;
+    unpinned(records, plan, rig);
+    cpus.place(placement)
+}
+
+fn calls_and_results(records: &mut [Record], plan: &Plan, rig: &Rig) {
+    let mut table = Table::set(records, FEW, rig);
+    table.turns("warming up", 1, |seat| warm_up(seat, plan));
+    let (turns, calls) = plan.latency;
+    table.turns("latency", turns, |seat| latency(seat, calls, rig));
+    let (turns, span) = plan.rates;
+    for (measure, flight) in RATES {
+        table.turns(&format!("{flight} in flight"), turns, |seat| {
+            let rate = seat.session()?.throughput(flight, span)?;
+            seat.record.note(measure, rate);
+            Ok(())
+        });
     }
-    let free = match placement {
-        Placement::Free => record.values(Measure::Rate64).last().copied(),
-        Placement::Pinned(_) => {
-            cpus.place(Placement::Free)?;
-            let rate = free_rate(row, plan, rig).map_err(within("unpinned"));
-            cpus.place(placement)?;
-            Some(rate?)
-        }
-    };
-    if let Some(rate) = free {
-        record.note(Measure::FreeRate64, rate);
+    table.turns("list of 10", plan.lists, |seat| {
+        list(seat, Measure::List10, FEW)
+    });
+    table.note_resident(Measure::Rss);
+    // The first ones grow the buffers.
+    table.turns("first 8 MiB", 1, |seat| {
+        seat.session()?.big(8 << 20).map(drop)
+    });
+    table.turns("big results", plan.big, |seat| {
+        big(seat, Measure::Mib1, 1 << 20, 5)?;
+        big(seat, Measure::Mib8, 8 << 20, 1)
+    });
+    table.note_resident(Measure::RssBig);
+    table.clear();
+}
+
+fn lists(records: &mut [Record], plan: &Plan, rig: &Rig) {
+    for (measure, tools) in [(Measure::List1k, 1_000), (Measure::List10k, 10_000)] {
+        let mut table = Table::set(records, tools, rig);
+        let part = format!("list of {tools}");
+        // The first one of an agent may fill a cache.
+        table.turns(&part, 1, |seat| seat.session()?.list().map(drop));
+        table.turns(&part, plan.lists, |seat| list(seat, measure, tools));
+        table.clear();
+    }
+}
+
+/// From the start of the agent's process to the answer to its first call.
+/// With a daemon, another agent stays connected: daemon and server are warm.
+fn starts(records: &mut [Record], plan: &Plan, rig: &Rig) {
+    let mut table = Table::set(records, FEW, rig);
+    table.turns("start", 1, |seat| match seat.record.row.has_daemon() {
+        true => seat.session()?.call().map(drop),
+        false => seat.leave(),
+    });
+    table.turns("start", plan.starts, |seat| {
+        let started = Instant::now();
+        let mut session = seat.stage.connect()?;
+        session.call()?;
+        seat.record
+            .note(Measure::Start, milliseconds(started.elapsed()));
+        session.close()
+    });
+    table.clear();
+}
+
+fn unpinned(records: &mut [Record], plan: &Plan, rig: &Rig) {
+    let mut table = Table::set(records, FEW, rig);
+    table.turns("warming up", 1, |seat| warm_up(seat, plan));
+    let (turns, span) = plan.rates;
+    table.turns("64 in flight, unpinned", turns, |seat| {
+        let rate = seat.session()?.throughput(64, span)?;
+        seat.record.note(Measure::FreeRate64, rate);
+        Ok(())
+    });
+    table.clear();
+}
+
+fn warm_up(seat: &mut Seat<'_, '_>, plan: &Plan) -> Result<(), String> {
+    let session = seat.session()?;
+    (0..plan.warm_up).try_for_each(|_| session.call().map(drop))
+}
+
+fn latency(seat: &mut Seat<'_, '_>, calls: usize, rig: &Rig) -> Result<(), String> {
+    let roots = seat.roots();
+    let before = usage(&roots, &rig.bench).cpu_us;
+    let session = seat.session()?;
+    for _ in 0..RUN_UP {
+        session.call()?;
+    }
+    let started = Instant::now();
+    let mut samples = Vec::with_capacity(calls);
+    while samples.len() < calls && started.elapsed() < LONGEST {
+        samples.push(session.call()?.as_secs_f64() * 1e6);
+    }
+    let cpu = usage(&roots, &rig.bench).cpu_us - before;
+    let made = (samples.len() + RUN_UP) as f64;
+    seat.record.note(Measure::Cpu, cpu / made);
+    for (measure, part) in [
+        (Measure::P10, 0.1),
+        (Measure::P50, 0.5),
+        (Measure::P99, 0.99),
+    ] {
+        let value = percentile(&samples, part).ok_or("no call was made")?;
+        seat.record.note(measure, value);
     }
     Ok(())
 }
 
-fn small_and_big(record: &mut Record, plan: &Plan, rig: &Rig) -> Result<(), String> {
-    let row = record.row;
-    let stage = Stage::open(row, FEW, rig).map_err(within("setting up"))?;
-    let start = starts(&stage, row, plan).map_err(within("start"))?;
-    record.note(Measure::Start, start);
-
-    let mut session = stage.connect().map_err(within("connecting"))?;
-    let roots = stage.roots(&session);
-    for _ in 0..plan.warm_up {
-        session.call().map_err(within("warming up"))?;
-    }
-    for (measure, flight) in [
-        (Measure::Rate1, 1),
-        (Measure::Rate8, 8),
-        (Measure::Rate64, 64),
-    ] {
-        let rate = session.throughput(flight, plan.span);
-        let rate = rate.map_err(within(&format!("{flight} in flight")))?;
-        record.note(measure, rate);
-    }
-    let resident = || usage(&roots, &rig.bench).resident_kib / 1024.0;
-    record.note(Measure::Rss, resident());
-    let took = lists(&mut session, plan, FEW).map_err(within("list of 10"))?;
-    record.note(Measure::List10, took);
-    for (measure, bytes, times) in [
-        (Measure::Mib1, 1 << 20, plan.mib1),
-        (Measure::Mib8, 8 << 20, plan.mib8),
-    ] {
-        let took = big(&mut session, bytes, times);
-        let took = took.map_err(within(&format!("result of {bytes} bytes")))?;
-        record.note(measure, took);
-    }
-    record.note(Measure::RssBig, resident());
-    session.close().map_err(within("closing"))?;
-    stage.close().map_err(within("closing"))
-}
-
-/// From the start of the agent's process to the answer to its first call.
-/// With a daemon, another agent is connected meanwhile: daemon and server are warm.
-fn starts(stage: &Stage<'_>, row: Row, plan: &Plan) -> Result<f64, String> {
-    let mut other = None;
-    if row.has_daemon() {
-        let mut session = stage.connect()?;
-        session.call()?;
-        other = Some(session);
-    }
-    let mut samples = Vec::new();
-    for _ in 0..plan.starts {
-        let started = Instant::now();
-        let mut session = stage.connect()?;
-        session.call()?;
-        samples.push(milliseconds(started.elapsed()));
-        session.close()?;
-    }
-    if let Some(session) = other {
-        session.close()?;
-    }
-    middle(&samples)
-}
-
-fn big(session: &mut Session, bytes: usize, times: usize) -> Result<f64, String> {
-    session.big(bytes)?; // the first one grows the buffers
+fn big(
+    seat: &mut Seat<'_, '_>,
+    measure: Measure,
+    bytes: usize,
+    times: usize,
+) -> Result<(), String> {
+    let session = seat.session()?;
     let samples: Result<Vec<f64>, String> = (0..times)
         .map(|_| session.big(bytes).map(milliseconds))
         .collect();
-    middle(&samples?)
+    let middle = median(&samples?).ok_or("no result was asked for")?;
+    seat.record.note(measure, middle);
+    Ok(())
 }
 
-fn lists(session: &mut Session, plan: &Plan, tools: usize) -> Result<f64, String> {
-    session.list()?; // the first one may fill a cache
-    let mut samples = Vec::new();
-    for _ in 0..plan.lists {
-        let (took, listed) = session.list()?;
-        if listed != tools {
-            return Err(format!("{listed} tools listed instead of {tools}"));
-        }
-        samples.push(milliseconds(took));
+fn list(seat: &mut Seat<'_, '_>, measure: Measure, tools: usize) -> Result<(), String> {
+    let (took, listed) = seat.session()?.list()?;
+    if listed != tools {
+        return Err(format!("{listed} tools listed instead of {tools}"));
     }
-    middle(&samples)
-}
-
-fn free_rate(row: Row, plan: &Plan, rig: &Rig) -> Result<f64, String> {
-    let stage = Stage::open(row, FEW, rig)?;
-    let mut session = stage.connect()?;
-    for _ in 0..plan.warm_up {
-        session.call()?;
-    }
-    let rate = session.throughput(64, plan.span)?;
-    session.close()?;
-    stage.close()?;
-    Ok(rate)
+    seat.record.note(measure, milliseconds(took));
+    Ok(())
 }
 
 fn milliseconds(took: Duration) -> f64 {
     took.as_secs_f64() * 1e3
-}
-
-fn middle(samples: &[f64]) -> Result<f64, String> {
-    median(samples).ok_or_else(|| "no sample was taken".into())
-}
-
-fn within(part: &str) -> impl Fn(String) -> String {
-    move |error| format!("{part}: {error}")
 }

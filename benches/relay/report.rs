@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::measure::{Measure, Record};
+use crate::measure::Measure;
 use crate::rows::Row;
 use crate::stats::median;
+use crate::table::Record;
 
-/// A figure of a row against the relay of the same round; above 1 is slower.
+/// A figure of a row against the relay of the same turn; above 1 is slower.
 #[derive(Clone, Copy)]
 enum Ratio {
     /// What the row adds to direct, over what the relay adds.
@@ -97,7 +98,7 @@ pub(crate) fn print(records: &[Record], heading: &str) {
     }
 
     println!(
-        "\nratios to the relay over the same streams; each the median of the rounds' own; above 1 is slower"
+        "\nratios to the relay over the same streams; each the median of the turns' own; above 1 is slower"
     );
     header(records);
     for (ratio, _, title) in RATIOS {
@@ -174,16 +175,16 @@ fn figure(record: &Record, measure: Measure) -> Option<f64> {
     median(record.values(measure)).filter(|_| record.void.is_none())
 }
 
-/// Rounds are paired: figures of different rounds are never compared.
+/// Turns are paired: figures of different moments are never compared.
 fn against_relay(record: &Record, ratio: Ratio, records: &[Record]) -> Option<f64> {
     let (direct, relay) = record.row.yardsticks();
     let direct = valid(direct, records)?;
     let relay = valid(relay, records)?;
     let (Ratio::Added(measure) | Ratio::Time(measure) | Ratio::Rate(measure)) = ratio;
-    let rounds = record.values(measure).iter().zip(direct.values(measure));
-    let ratios = rounds
+    let turns = record.values(measure).iter().zip(direct.values(measure));
+    let ratios = turns
         .zip(relay.values(measure))
-        .filter_map(|((&row, &direct), &relay)| of_round(ratio, row, direct, relay));
+        .filter_map(|((&row, &direct), &relay)| of_turn(ratio, row, direct, relay));
     median(&ratios.collect::<Vec<_>>()).filter(|_| record.void.is_none())
 }
 
@@ -192,20 +193,22 @@ fn valid(row: Row, records: &[Record]) -> Option<&Record> {
     record.void.is_none().then_some(record)
 }
 
-fn of_round(ratio: Ratio, row: f64, direct: f64, relay: f64) -> Option<f64> {
+fn of_turn(ratio: Ratio, row: f64, direct: f64, relay: f64) -> Option<f64> {
     let (over, under) = match ratio {
         Ratio::Added(_) => (row - direct, relay - direct),
         Ratio::Time(_) => (row, relay),
         Ratio::Rate(_) => (relay, row),
     };
-    // A relay that seems to add nothing: direct was disturbed, and the round says nothing.
+    // A relay that seems to add nothing: direct was disturbed, and the turn says nothing.
     (under > 0.0).then(|| over / under)
 }
 
 fn verdict(record: &Record, target: &Target, records: &[Record]) -> String {
     let (value, met) = match *target {
         Target::RatioUpTo(ratio, limit) => {
+            // As printed: a third decimal is far below the noise.
             let value = against_relay(record, ratio, records);
+            let value = value.map(|value| (value * 100.0).round() / 100.0);
             (value, value.map(|value| value <= limit))
         }
         // An embedded tollgate starts everything: it has no warm daemon.

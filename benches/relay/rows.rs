@@ -1,7 +1,7 @@
 //! The rows: what stands between the agent and the echo server, and how it is set up.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -144,12 +144,15 @@ pub(crate) struct Stage<'a> {
 impl<'a> Stage<'a> {
     pub(crate) fn open(row: Row, tools: usize, rig: &'a Rig) -> Result<Stage<'a>, String> {
         let cannot = |error: std::io::Error| format!("cannot set up the row: {error}");
+        let private = fs::Permissions::from_mode(0o700);
         let home = tempfile::Builder::new()
             .prefix("relay-")
+            .permissions(private.clone())
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .map_err(cannot)?;
         let run = tempfile::Builder::new()
             .prefix("tollgate-bench-")
+            .permissions(private)
             .tempdir()
             .map_err(cannot)?;
         let mut stage = Stage {
@@ -174,10 +177,8 @@ impl<'a> Stage<'a> {
         Session::open(self.command(), self.row.streams(), self.log("agent.log"))
     }
 
-    /// The processes whose trees are the row: the session's and the daemon's.
-    pub(crate) fn roots(&self, session: &Session) -> Vec<u32> {
-        let daemon = self.daemon.as_ref().map(Process::id);
-        daemon.into_iter().chain([session.process_id()]).collect()
+    pub(crate) fn daemon_id(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Process::id)
     }
 
     pub(crate) fn close(mut self) -> Result<(), String> {
