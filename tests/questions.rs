@@ -296,3 +296,18 @@ fn what_an_agent_brings_back_to_us_does_not_reach_a_legacy_server() {
     let got = member(&pair.alpha.gets("tools/call"), "params").unwrap();
     assert_eq!(got, r#"{"name":"ready","other":1}"#);
 }
+
+#[test]
+fn answers_to_what_nobody_asked_are_ignored_and_what_is_no_answer_is_asked_again() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+    let id = pair.agent.request("tools/call", ASK);
+    let question = pair.is_asked(id);
+    let id = pair
+        .agent
+        .request("tools/call", &question.retry(ASK, "12345"));
+    let question = pair.is_asked(id);
+    let retry = question.retry(ASK, r#"{"action":"decline"},"other":{"action":"accept"}"#);
+    let id = pair.agent.request("tools/call", &retry);
+    assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
+}
