@@ -239,6 +239,17 @@ fn a_changed_list_is_told_to_an_agent_of_the_handshake_era() {
 }
 
 #[test]
+fn what_changes_in_the_instance_that_serves_an_agent_is_told_to_it() {
+    // At first the server was told of no capability, so the call starts another instance.
+    let everything = r#"{"elicitation":{},"sampling":{},"roots":{}}"#;
+    let mut pair = Pair::new(Era::Legacy, Era::Legacy, everything, "");
+    pair.is_well();
+    pair.change_the_list();
+    pair.agent.gets("notifications/tools/list_changed");
+    pair.agent.until_listed(&["alpha__late"]);
+}
+
+#[test]
 fn a_changed_list_is_told_on_the_streams_that_asked_for_it() {
     for served in [Era::Legacy, Era::Modern] {
         let mut pair = Pair::new(Era::Modern, served, "{}", "");

@@ -245,3 +245,69 @@ fn a_question_reaches_only_the_agent_whose_call_caused_it() {
     assert_eq!(one.others(), [""; 0]);
     assert_eq!(alpha.count("tools/call"), 2);
 }
+
+#[test]
+fn a_call_that_waits_for_its_user_does_not_hold_up_the_next() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    for speaks in [Era::Legacy, Era::Modern] {
+        let mut pair = Pair::new(speaks, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+        let waiting = pair.agent.request("tools/call", ASK);
+        let first = pair.is_asked(waiting);
+        pair.is_well();
+        // A second question beside the first belongs to the second call.
+        let id = pair.agent.request("tools/call", ASK);
+        let second = pair.is_asked(id);
+        let id = pair.answers(id, &second, ASK, r#"{"action":"decline"}"#);
+        assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
+        let id = pair.answers(waiting, &first, ASK, r#"{"action":"cancel"}"#);
+        assert_eq!(pair.agent.text(id), r#"[{"action":"cancel"}]"#);
+    }
+}
+
+#[test]
+fn a_legacy_server_is_told_what_each_request_declares_by_an_instance_for_each() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", &script);
+    for (capabilities, told) in [
+        ("{}", "{}"),
+        (r#"{"elicitation":{}}"#, r#"{"elicitation":{"form":{}}}"#),
+        (
+            r#"{"sampling":{"tools":{}}}"#,
+            r#"{"sampling":{"tools":{}}}"#,
+        ),
+    ] {
+        pair.agent.speak_modern(capabilities);
+        pair.is_well();
+        let hello = pair.alpha.gets("initialize");
+        assert_eq!(dig(&hello, "params.capabilities").unwrap(), told);
+    }
+    // The instances stay: who declares the same again finds the same one.
+    pair.agent.speak_modern(r#"{"elicitation":{}}"#);
+    pair.is_well();
+    assert_eq!(pair.alpha.count("initialize"), 3);
+}
+
+#[test]
+fn what_an_agent_brings_back_to_us_does_not_reach_a_legacy_server() {
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", "");
+    let call = r#"{"name":"alpha__ready","inputResponses":{"q":{"action":"accept"}},"other":1}"#;
+    let id = pair.agent.request("tools/call", call);
+    assert_eq!(pair.agent.text(id), "ready");
+    let got = member(&pair.alpha.gets("tools/call"), "params").unwrap();
+    assert_eq!(got, r#"{"name":"ready","other":1}"#);
+}
+
+#[test]
+fn answers_to_what_nobody_asked_are_ignored_and_what_is_no_answer_is_asked_again() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+    let id = pair.agent.request("tools/call", ASK);
+    let question = pair.is_asked(id);
+    let id = pair
+        .agent
+        .request("tools/call", &question.retry(ASK, "12345"));
+    let question = pair.is_asked(id);
+    let retry = question.retry(ASK, r#"{"action":"decline"},"other":{"action":"accept"}"#);
+    let id = pair.agent.request("tools/call", &retry);
+    assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
+}

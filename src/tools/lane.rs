@@ -236,19 +236,14 @@ enum State {
 impl Asking<'_> {
     /// The answer is there: waits until the call may run again.
     pub(super) async fn turn(mut self) {
-        self.step(State::Answered);
+        self.step(&mut lock(&self.lane.calls), State::Answered);
         loop {
             let changed = self.lane.changed.notified();
             {
-                let calls = lock(&self.lane.calls);
-                let others = calls
-                    .open
-                    .iter()
-                    .any(|(id, entry)| *id != self.id && entry.runs());
-                if !others {
-                    drop(calls);
-                    // No await lies between the look and the step.
-                    self.step(State::Over);
+                let mut calls = lock(&self.lane.calls);
+                let mut others = calls.open.iter().filter(|(id, _)| **id != self.id);
+                if !others.any(|(_, entry)| entry.runs()) {
+                    self.step(&mut calls, State::Over);
                     return;
                 }
             }
@@ -256,20 +251,17 @@ impl Asking<'_> {
         }
     }
 
-    fn step(&mut self, to: State) {
-        {
-            let mut calls = lock(&self.lane.calls);
-            if let Some(entry) = calls.open.get_mut(&self.id) {
-                match self.state {
-                    State::Asking => entry.asking = entry.asking.saturating_sub(1),
-                    State::Answered => entry.answered = entry.answered.saturating_sub(1),
-                    State::Over => {}
-                }
-                match to {
-                    State::Asking => entry.asking += 1,
-                    State::Answered => entry.answered += 1,
-                    State::Over => {}
-                }
+    fn step(&mut self, calls: &mut Calls, to: State) {
+        if let Some(entry) = calls.open.get_mut(&self.id) {
+            match self.state {
+                State::Asking => entry.asking = entry.asking.saturating_sub(1),
+                State::Answered => entry.answered = entry.answered.saturating_sub(1),
+                State::Over => {}
+            }
+            match to {
+                State::Asking => entry.asking += 1,
+                State::Answered => entry.answered += 1,
+                State::Over => {}
             }
         }
         self.state = to;
@@ -280,7 +272,7 @@ impl Asking<'_> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if self.state != State::Over {
-            self.step(State::Over);
+            self.step(&mut lock(&self.lane.calls), State::Over);
         }
     }
 }

@@ -145,7 +145,7 @@ impl Server {
             return Ok(instance);
         }
         lock(&self.record).declare = declare;
-        let instance = match self.adopt(run, declare).await {
+        let instance = match self.adopt(run, declare, caller).await? {
             Some(instance) => instance,
             None => {
                 let instance = self.listed(declare, Some(caller)).await?;
@@ -205,22 +205,39 @@ impl Server {
         cell
     }
 
-    /// The catalogue's instance, if no run has it and it was told the right
-    /// things.
-    async fn adopt(&self, run: &RunId, declare: Capabilities) -> Option<Arc<Instance>> {
-        let place = self.catalogue.lock().await;
-        let instance = ready(place.clone()?)?;
-        let fits = match instance.era() {
-            Era::Modern => true,
-            Era::Legacy => instance.declared == declare,
+    /// The catalogue's instance, if no run has it. One that was told something
+    /// else than this run's agent declares gives its place to a new one: what a
+    /// server offers may depend on it, and the lists are to be of what is used.
+    async fn adopt(
+        &self,
+        run: &RunId,
+        declare: Capabilities,
+        caller: &Arc<dyn Caller>,
+    ) -> Result<Option<Arc<Instance>>, ToolFault> {
+        let mut place = self.catalogue.lock().await;
+        let Some(instance) = place.clone().and_then(ready) else {
+            return Ok(None);
         };
-        let mut owner = lock(&instance.run);
-        if !fits || owner.is_some() {
-            return None;
+        {
+            let mut owner = lock(&instance.run);
+            if owner.is_some() {
+                return Ok(None);
+            }
+            let fits = match instance.era() {
+                Era::Modern => true,
+                Era::Legacy => instance.declared == declare,
+            };
+            if fits {
+                *owner = Some(run.clone());
+                drop(owner);
+                return Ok(Some(instance));
+            }
         }
-        *owner = Some(run.clone());
-        drop(owner);
-        Some(instance)
+        let other = self.listed(declare, Some(caller)).await?;
+        *lock(&other.run) = Some(run.clone());
+        *place = Some(other.clone());
+        instance.end("another takes its place");
+        Ok(Some(other))
     }
 
     /// Starts a process and asks it for its tools; it takes no call before.

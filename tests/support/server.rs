@@ -93,8 +93,10 @@ impl Server {
             self.starts();
         }
         let instances = self.instances.lock().unwrap();
-        let mut last = instances.last().unwrap();
-        last.write_all(format!("{order}\n").as_bytes()).unwrap();
+        // One that has ended takes no orders, and our own visits never did.
+        let mut latest = instances.iter().rev();
+        let taken = latest.any(|mut one| one.write_all(format!("{order}\n").as_bytes()).is_ok());
+        assert!(taken, "nobody is there to {order}");
     }
 
     fn until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
@@ -122,6 +124,14 @@ impl Server {
 
     /// Waits until everything that has reached an instance has been told.
     fn settle(&mut self) {
+        // An instance may have connected and not been let in yet: a visit of our own comes after it.
+        let visit = format!("visit {}", self.heard.len());
+        let mut visitor = UnixStream::connect(&self.socket).unwrap();
+        visitor.write_all(format!("{visit}\n").as_bytes()).unwrap();
+        drop(visitor);
+        while !self.heard.iter().any(|told| told.line == visit) {
+            self.heard.push(self.told.recv_timeout(DEADLINE).unwrap());
+        }
         let before = self.heard.len();
         let instances = {
             let instances = self.instances.lock().unwrap();
@@ -134,7 +144,9 @@ impl Server {
         let settled = |heard: &[Told], instance: usize| {
             heard.iter().enumerate().any(|(nth, told)| {
                 told.instance == instance
-                    && (told.line == "end" || (told.line == "mark" && nth >= before))
+                    && (told.line == "end"
+                        || told.line.starts_with("visit ")
+                        || (told.line == "mark" && nth >= before))
             })
         };
         while !(0..instances).all(|instance| settled(&self.heard, instance)) {
@@ -147,7 +159,9 @@ fn listen_to(instance: usize, stream: UnixStream, tell: &Sender<Told>) {
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     for line in lines.chain(["end".to_owned()]) {
         // A test that has ended does not listen any more.
-        if tell.send(Told { instance, line }).is_err() {
+        let visit = line.starts_with("visit ");
+        // A visit of our own is no instance that ends.
+        if tell.send(Told { instance, line }).is_err() || visit {
             return;
         }
     }
