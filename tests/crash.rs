@@ -231,7 +231,7 @@ fn judge(dir: &Path, said: &[String], stopped: &mut Option<bool>) {
         && acknowledged != in_force
     {
         let turns = lines(&store.query(&everything).unwrap());
-        let turns = turns
+        let mut turns = turns
             .iter()
             .filter(|record| matches!(record["kind"].as_str(), Some("stop" | "resume")));
         let last = turns.next_back().unwrap();
