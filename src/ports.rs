@@ -3,7 +3,7 @@
 //! The broker knows tool servers, the store and the agent on the line only
 //! through these traits; the edges implement them.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
 
 use crate::{
     domain::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A future behind a pointer, for traits that are used as objects.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Boxed<'a, T> = pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Proof that a cleared call stands in the journal. Running a call consumes it.
 #[derive(Debug)]
@@ -126,6 +126,9 @@ pub struct Settlement {
 }
 
 /// The memory of tollgate: judges on fresh facts and records what it judged.
+///
+/// Every method is one step: it happens wholly or not at all, whatever else
+/// happens at the same time. None of them waits for a tool server or a person.
 pub trait Store: Send + Sync {
     /// Judges a call and records the judgement, as one.
     ///
@@ -159,6 +162,16 @@ pub trait Store: Send + Sync {
     /// another.
     fn pinned(&self, server: &ServerName, tool: &str) -> Option<Raw>;
 
+    /// Every tool whose definition was ever accepted.
+    fn pins(&self) -> Vec<Pin>;
+
+    /// A person accepts what a server offers now; says whether there was
+    /// anything to accept.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: the accepted definition then stays.
+    fn accept(&self, server: &ServerName, tool: &str, by: &str) -> Result<bool, Fault>;
+
     /// The stops in force.
     fn stops(&self) -> Vec<Stop>;
 
@@ -173,6 +186,109 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it cannot be recorded: the stop then stays.
     fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault>;
+
+    /// Records that match, oldest first, as they stand: one JSON line each.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn query(&self, query: &Query) -> Result<Vec<String>, Fault>;
+
+    /// The records of one call, oldest first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn records_of(&self, call: &CallId) -> Result<Vec<String>, Fault>;
+
+    /// Walks the chain of records from its beginning.
+    ///
+    /// # Errors
+    /// When the journal cannot be read at all.
+    fn verify(&self) -> Result<Verified, Fault>;
+
+    /// The calls that have left and are not settled.
+    fn in_flight(&self) -> Vec<InFlight>;
+
+    /// Fires with every new record's number.
+    fn follow(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Compares what is kept beside the journal with what follows from it.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    fn check(&self) -> Result<String, Fault>;
+
+    /// Makes everything durable and closes; nothing is admitted afterwards.
+    fn close(&self);
+}
+
+/// One tool whose definition was accepted.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// Whose it is.
+    pub server: ServerName,
+    /// The server's own name for it.
+    pub tool: String,
+    /// What was accepted.
+    pub accepted: Fingerprint,
+    /// Its text.
+    pub definition: Raw,
+    /// When it was accepted, as RFC 3339.
+    pub since: String,
+    /// Who accepted it; none when it was the first that was seen.
+    pub by: Option<String>,
+    /// What the server offers now, where that is something else.
+    pub offered: Option<Raw>,
+}
+
+/// Which records are wanted. What is not said does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Query {
+    /// Of this run.
+    pub run: Option<String>,
+    /// Of this agent.
+    pub agent: Option<String>,
+    /// Of this tool: `server.tool`, or a server.
+    pub tool: Option<String>,
+    /// Of this tier.
+    pub tier: Option<String>,
+    /// Calls that ended so: `done`, `failed`, `unknown`, `refused`.
+    pub outcome: Option<String>,
+    /// Not before this time.
+    pub since: Option<jiff::Timestamp>,
+    /// Not after this time.
+    pub until: Option<jiff::Timestamp>,
+    /// With this trace id.
+    pub trace: Option<String>,
+    /// After this record.
+    pub after: Option<u64>,
+    /// At most this many, the newest.
+    pub limit: Option<usize>,
+}
+
+/// What walking the chain found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Verified {
+    /// Records that are in order.
+    pub records: u64,
+    /// The first and the last of them.
+    pub first: u64,
+    /// See `first`.
+    pub last: u64,
+    /// The first one that is not, and why.
+    pub broken: Option<String>,
+}
+
+/// A call that has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// Which.
+    pub call: CallId,
+    /// Of whom.
+    pub agent: String,
+    /// In which run.
+    pub run: RunId,
+    /// `server.tool`
+    pub title: String,
 }
 
 /// The tool servers.

@@ -25,10 +25,10 @@ use crate::{
     control::{
         AgentRow, Happening, Question, Refused, RefusedCode, Reply, ServerRow, Status, ToolRow,
     },
-    daemon::{Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
-    domain::{AgentName, Era, Offer, Owner, RunId, ServerName},
+    daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
+    domain::{AgentName, Era, Fault, Offer, Owner, RunId, ServerName},
     ids::Ids,
-    store::{FileShelf, MemoryStore},
+    store::{FileShelf, LocalStore, Setup},
     tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
 };
 
@@ -81,8 +81,17 @@ impl Tollgate {
             .map(|server| (server.name.clone(), format!("{:?}", server.launch)))
             .map(|(name, launch)| (name, blake3::hash(launch.as_bytes()).to_hex().to_string()))
             .collect();
+        let stopper = ground.stopper.clone();
+        let store = LocalStore::open(Setup {
+            stop_file: place.stop_file(),
+            version: crate::control::proto::VERSION.to_owned(),
+            config: generation.digest.to_string(),
+            on_fault: Box::new(move |fault| stopper.stop(Cause::Fault(failure(fault)))),
+            ..Setup::new(&place.state, clock.clone())
+        })
+        .map_err(|fault| failure(&fault))?;
         let broker = Broker::new(Parts {
-            store: Arc::new(MemoryStore::default()),
+            store: Arc::new(store),
             shelf: Arc::new(FileShelf::new(&place.state.join("catalogue"), origins)),
             clock: clock.clone(),
             ids,
@@ -347,6 +356,7 @@ impl Service for Tollgate {
 
     async fn drain(&self) {
         self.pool.close(LAST_WAIT).await;
+        self.broker.store().close();
     }
 }
 
@@ -355,6 +365,15 @@ impl std::fmt::Debug for Tollgate {
         f.debug_struct("Tollgate")
             .field("place", &self.place)
             .finish_non_exhaustive()
+    }
+}
+
+/// A fault of the store, for whoever started the daemon.
+fn failure(fault: &Fault) -> Failure {
+    Failure {
+        kind: FailureKind::Fault,
+        message: fault.says.clone(),
+        hint: fault.hint.clone(),
     }
 }
 

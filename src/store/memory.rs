@@ -1,110 +1,131 @@
 //! A store that forgets: everything in memory, nothing on disk.
 //!
-//! For tests and as the model that other stores are held against.
+//! For tests and as the model that the local store is held against. It decides,
+//! records and finds as that one does; only its records go nowhere.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    entry::Entries,
+    journal::{Digest, Entry, Place, Placed, Seq},
+    ledger::{Ledger, Log, Section, Seen},
 };
-
 use crate::{
-    domain::{Call, Fault, Fingerprint, ServerName, Stop, StopScope, Subject},
-    gate::{self, Decision, Facts, Verdict},
-    ports::{Admission, Context, Intent, Permit, Settlement, Spent, Store},
-    wire::Raw,
+    clock::{Clock, SystemClock},
+    domain::Fault,
+    ports::{Boxed, Verified},
 };
 
 /// See the module.
-#[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<State>);
+pub type MemoryStore = Ledger<MemoryLog>;
 
-#[derive(Debug, Default)]
-struct State {
-    stops: Vec<Stop>,
-    pins: HashMap<(ServerName, String), (Fingerprint, Raw)>,
-}
-
-impl State {
-    fn facts(&self, call: &Call) -> Facts<'_> {
-        let pinned = match &call.subject {
-            Subject::Tool(name) => self
-                .pins
-                .get(&(call.server.clone(), name.to_string()))
-                .map(|(print, _)| *print),
-            Subject::Prompt(_)
-            | Subject::Resource(_)
-            | Subject::Completion(_)
-            | Subject::Subscribe(_)
-            | Subject::Unsubscribe(_) => None,
-        };
-        Facts {
-            stops: &self.stops,
-            pinned,
-        }
+impl MemoryStore {
+    /// An empty store that reads this clock.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::over(
+            MemoryLog::default(),
+            clock,
+            Arc::new(Mutex::new(Section::default())),
+        )
     }
 }
 
-impl MemoryStore {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock::new()))
+    }
+}
+
+/// Records in memory.
+#[derive(Debug, Default)]
+pub struct MemoryLog(Mutex<Vec<Kept>>);
+
+#[derive(Debug, Clone)]
+struct Kept {
+    at: String,
+    kind: String,
+    line: String,
+}
+
+impl MemoryLog {
+    fn records(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Store for MemoryStore {
-    fn admit(&self, call: &Call, _: &Context) -> Result<Admission, Fault> {
-        let state = self.state();
-        Ok(match gate::decide(call, &state.facts(call)) {
-            Decision::Clear(cleared) => {
-                Admission::Cleared(Intent::recorded(Permit::recorded(&cleared)))
+fn placed(seq: u64) -> Placed {
+    Placed {
+        seq: Seq::new(seq),
+        place: Place {
+            segment: 1,
+            offset: seq,
+        },
+        hash: Digest::NONE,
+    }
+}
+
+impl Log for MemoryLog {
+    fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault> {
+        let mut records = self.records();
+        let seq = records.len() as u64 + 1;
+        let (at, kind) = (format!("{:.6}", entry.at), entry.kind.to_owned());
+        let comma = if entry.members.is_empty() { "" } else { "," };
+        let line = format!(
+            r#"{{"v":1,"seq":{seq},"at":"{at}","kind":"{kind}"{comma}{}}}"#,
+            entry.members
+        );
+        let line = line.replace(['\n', '\r'], " ");
+        records.push(Kept { at, kind, line });
+        Ok(placed(seq))
+    }
+
+    fn write(&self, _: Seq) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn synced(&self, _: Seq) -> Option<Boxed<'static, Result<(), Fault>>> {
+        None
+    }
+
+    fn sync(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        from: Place,
+        visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let records = self.records().clone();
+        for (seq, kept) in (1..).zip(&records).filter(|(seq, _)| *seq >= from.offset) {
+            let seen = Seen {
+                placed: placed(seq),
+                at: &kept.at,
+                kind: &kept.kind,
+                line: &kept.line,
+            };
+            if visit(&seen).is_break() {
+                break;
             }
-            Decision::Refuse(refusal) => Admission::Refused(refusal),
+        }
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<Verified, Fault> {
+        let records = self.records().len() as u64;
+        Ok(Verified {
+            records,
+            first: records.min(1),
+            last: records,
+            broken: None,
         })
     }
 
-    fn judge(&self, call: &Call) -> Vec<(&'static str, Verdict)> {
-        let state = self.state();
-        gate::explain(call, &state.facts(call))
+    fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault> {
+        Ok(None)
     }
 
-    fn settle(&self, _: Spent, _: &Settlement) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn pin(
-        &self,
-        server: &ServerName,
-        tool: &str,
-        definition: &Raw,
-        fingerprint: Fingerprint,
-    ) -> Result<Fingerprint, Fault> {
-        let mut state = self.state();
-        let pin = state
-            .pins
-            .entry((server.clone(), tool.to_owned()))
-            .or_insert_with(|| (fingerprint, definition.detached()));
-        Ok(pin.0)
-    }
-
-    fn pinned(&self, server: &ServerName, tool: &str) -> Option<Raw> {
-        let key = (server.clone(), tool.to_owned());
-        self.state().pins.get(&key).map(|(_, raw)| raw.clone())
-    }
-
-    fn stops(&self) -> Vec<Stop> {
-        self.state().stops.clone()
-    }
-
-    fn stop(&self, stop: Stop) -> Result<(), Fault> {
-        let mut state = self.state();
-        state.stops.retain(|known| known.scope != stop.scope);
-        state.stops.push(stop);
-        Ok(())
-    }
-
-    fn resume(&self, scope: &StopScope, _: &str) -> Result<bool, Fault> {
-        let mut state = self.state();
-        let before = state.stops.len();
-        state.stops.retain(|known| known.scope != *scope);
-        Ok(state.stops.len() < before)
-    }
+    fn close(&self) {}
 }

@@ -1,9 +1,21 @@
 //! The memory of tollgate, behind the [`Store`](crate::ports::Store) port, and
 //! the record of everything.
 
+mod change;
+mod checkpoint;
+mod entry;
+mod index;
 pub mod journal;
+mod ledger;
+mod local;
 mod memory;
+mod record;
+mod redact;
+mod search;
 mod shelf;
+mod sled;
+mod state;
 
+pub use local::{LocalStore, Setup};
 pub use memory::MemoryStore;
 pub use shelf::FileShelf;

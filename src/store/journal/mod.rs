@@ -247,11 +247,46 @@ impl Journal {
                 break;
             }
         }
-        for &segment in list.iter().skip(begin) {
+        let list = list.get(begin..).unwrap_or_default();
+        self.read_segments(list, 0, until, &mut |record, place| {
+            if record.seq < from {
+                return ControlFlow::Continue(());
+            }
+            visit(record, place)
+        })
+    }
+
+    /// The same, from the record that stands at a place.
+    ///
+    /// # Errors
+    /// When a file can't be read, or a line is not a record.
+    pub fn read_from(
+        &self,
+        from: Place,
+        visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
+    ) -> Result<(), Refused> {
+        let until = self.written();
+        let mut list = segments::list(&*self.options.disk, &self.dir)?;
+        list.retain(|segment| *segment >= from.segment);
+        let offset = match list.first() {
+            Some(first) if *first == from.segment => from.offset,
+            Some(_) | None => 0,
+        };
+        self.read_segments(&list, offset, until, visit)
+    }
+
+    fn read_segments(
+        &self,
+        list: &[u32],
+        mut offset: u64,
+        until: Seq,
+        visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
+    ) -> Result<(), Refused> {
+        for &segment in list {
             let path = segments::path(&self.dir, segment);
             let io = |e| Refused::io("read", &path, e);
             let file = self.options.disk.open(&path, Open::Read).map_err(io)?;
-            let mut lines = Lines::new(&*file, 0);
+            let mut lines = Lines::new(&*file, std::mem::take(&mut offset));
             while let Some(line) = lines.next().map_err(io)? {
                 // Behind `until` a line may be half written.
                 let Some((record, offset)) = parse(&line) else {
@@ -260,8 +295,7 @@ impl Journal {
                 if record.seq > until {
                     return Ok(());
                 }
-                let place = Place { segment, offset };
-                if record.seq >= from && visit(&record, place).is_break() {
+                if visit(&record, Place { segment, offset }).is_break() {
                     return Ok(());
                 }
             }
@@ -360,6 +394,14 @@ impl Journal {
     /// # Errors
     /// When the journal is, or now becomes, poisoned.
     pub fn close(self) -> Result<(), Poisoned> {
+        self.settle()
+    }
+
+    /// The same for a journal that others still hold.
+    ///
+    /// # Errors
+    /// When the journal is, or now becomes, poisoned.
+    pub fn settle(&self) -> Result<(), Poisoned> {
         self.write(self.last())?;
         self.sync()?;
         self.engine.sync_head()

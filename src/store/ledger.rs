@@ -1,0 +1,579 @@
+//! What every store of this machine does, whatever it writes its records to.
+//!
+//! One critical section decides, puts the record in its place and applies what
+//! follows from it; it is never held across a write or a sync. Who wants to act
+//! on a record has it written first.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    change::{Change, Definition, PinKey},
+    entry::{self, Entries},
+    journal::{Entry, Place, Placed, Seq},
+    record::{self, Draft, Noted},
+    search,
+    state::State,
+};
+use crate::{
+    clock::Clock,
+    domain::{Call, CallId, Fault, Fingerprint, ServerName, Stop, StopScope},
+    gate::{self, Decision, Verdict},
+    ports::{
+        Admission, Boxed, Context, InFlight, Intent, Permit, Pin, Query, Settlement, Spent, Store,
+        Verified,
+    },
+    wire::Raw,
+};
+
+/// What the end of one open call may take on disk, and what a stop may.
+const KEPT: u64 = 4096;
+/// The most bytes of a definition that can be pinned.
+const DEFINITION: usize = 512 << 10;
+/// The most bytes of a tool's name.
+const TOOL_NAME: usize = 512;
+
+/// Where records go.
+pub(super) trait Log: Send + Sync {
+    /// Puts a record behind all others; it is not written yet.
+    fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault>;
+
+    /// Returns once everything up to `up_to` survives a kill.
+    fn write(&self, up_to: Seq) -> Result<(), Fault>;
+
+    /// Resolves once everything up to `seq` survives a power cut; none if
+    /// nothing ever does.
+    fn synced(&self, seq: Seq) -> Option<Boxed<'static, Result<(), Fault>>>;
+
+    /// Makes what is written survive a power cut, at once.
+    fn sync(&self) -> Result<(), Fault>;
+
+    /// Hands the written records from a place on to `visit` until it breaks off.
+    fn read(
+        &self,
+        from: Place,
+        visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Fault>;
+
+    /// Walks the chain.
+    fn verify(&self) -> Result<Verified, Fault>;
+
+    /// The state that is kept beside the records, and up to which one.
+    fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault>;
+
+    /// Ends in order.
+    fn close(&self);
+}
+
+/// A record as it is read back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) placed: Placed,
+    pub(super) at: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) line: &'a str,
+}
+
+impl Seen<'_> {
+    /// Applies the record to a state that has seen everything before it.
+    pub(super) fn replay(&self, state: &mut State) -> Result<(), String> {
+        let at = self.at.parse().map_err(|e| format!("its time: {e}"))?;
+        let change = Change::read(self.kind, self.line)?;
+        state.apply(self.placed, at, change);
+        Ok(())
+    }
+}
+
+/// The state and what is done to it at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    pub(super) state: State,
+    /// Stops that are in force although no record says so: the disk refused.
+    unrecorded: Vec<Stop>,
+    /// Those and the recorded ones.
+    in_force: Vec<Stop>,
+    closed: bool,
+}
+
+impl Section {
+    pub(super) fn new(state: State) -> Self {
+        let mut section = Self {
+            state,
+            ..Self::default()
+        };
+        section.count_stops();
+        section
+    }
+
+    /// Puts a record and applies what follows from it, as one.
+    pub(super) fn commit<L: Log + ?Sized>(
+        &mut self,
+        log: &L,
+        clock: &dyn Clock,
+        draft: Draft,
+        durable: bool,
+        keep: u64,
+    ) -> Result<Placed, Fault> {
+        let at = clock.now();
+        let Draft {
+            kind,
+            members,
+            change,
+        } = draft;
+        debug_assert_eq!(
+            Change::read(kind, &format!("{{{members}}}")).as_ref(),
+            Ok(&change),
+            "a replay reads the change that was made"
+        );
+        let placed = log.put(&Entry {
+            at,
+            kind,
+            members: &members,
+            durable,
+            keep,
+        })?;
+        let stops = matches!(change, Change::Stopped(_) | Change::Resumed(_));
+        self.state.apply(placed, at, change);
+        if stops {
+            self.count_stops();
+        }
+        Ok(placed)
+    }
+
+    /// The room that must remain once a record is put that is not the end of
+    /// something.
+    pub(super) fn keep(&self) -> u64 {
+        (self.state.open().len() as u64 + 2) * KEPT
+    }
+
+    fn count_stops(&mut self) {
+        self.in_force = self.state.stops().to_vec();
+        for stop in &self.unrecorded {
+            if !self.in_force.iter().any(|known| known.scope == stop.scope) {
+                self.in_force.push(stop.clone());
+            }
+        }
+    }
+}
+
+/// See the module.
+pub struct Ledger<L> {
+    pub(super) section: Arc<Mutex<Section>>,
+    pub(super) log: L,
+    pub(super) clock: Arc<dyn Clock>,
+    news: tokio::sync::watch::Sender<u64>,
+}
+
+#[allow(
+    private_bounds,
+    reason = "what a log is stays inside: there are two of them, and both are here"
+)]
+impl<L: Log> Ledger<L> {
+    pub(super) fn over(log: L, clock: Arc<dyn Clock>, section: Arc<Mutex<Section>>) -> Self {
+        let last = lock(&section).state.last().map_or(0, |last| last.seq.get());
+        Self {
+            section,
+            log,
+            clock,
+            news: tokio::sync::watch::Sender::new(last),
+        }
+    }
+
+    fn section(&self) -> MutexGuard<'_, Section> {
+        lock(&self.section)
+    }
+
+    /// Commits within a section that the caller holds.
+    fn commit(&self, section: &mut Section, draft: Draft, durable: bool) -> Result<Placed, Fault> {
+        let keep = match draft.change {
+            // What ends something finds the room that others left.
+            Change::Closed(_) | Change::Stopped(_) | Change::Resumed(_) => 0,
+            Change::Nothing
+            | Change::Opened(..)
+            | Change::Refused(..)
+            | Change::Pinned(..)
+            | Change::Offered(..)
+            | Change::Restored(_)
+            | Change::Accepted(..) => section.keep(),
+        };
+        section.commit(&self.log, &*self.clock, draft, durable, keep)
+    }
+
+    /// Has a record written that was committed, and tells those who follow.
+    fn write(&self, placed: Placed) -> Result<(), Fault> {
+        self.log.write(placed.seq)?;
+        let seq = placed.seq.get();
+        self.news.send_if_modified(|last| {
+            let newer = *last < seq;
+            if newer {
+                *last = seq;
+            }
+            newer
+        });
+        Ok(())
+    }
+
+    /// One record that nothing is decided by, written before this returns.
+    pub(super) fn note(&self, draft: Draft, durable: bool) -> Result<(), Fault> {
+        let placed = {
+            let mut section = self.section();
+            self.commit(&mut section, draft, durable)?
+        };
+        self.write(placed)
+    }
+
+    /// The blocks whose records may matter, newest first.
+    fn blocks(&self, wanted: impl Fn(&super::index::Block) -> bool) -> Vec<search::Stretch> {
+        let section = self.section();
+        let mut behind = None;
+        let mut found = Vec::new();
+        for block in section.state.blocks() {
+            if wanted(block) {
+                found.push(search::Stretch {
+                    from: block.place,
+                    until: behind,
+                });
+            }
+            behind = Some(block.first);
+        }
+        found
+    }
+}
+
+impl<L: Log> Store for Ledger<L> {
+    fn admit(&self, call: &Call, context: &Context) -> Result<Admission, Fault> {
+        // Redaction takes its time: only this caller's.
+        let noted = Noted::new(call, context);
+        let durable = call.tier.is_durable();
+        let (placed, decision) = {
+            let mut section = self.section();
+            if section.closed {
+                return Err(closed());
+            }
+            let facts = section.state.facts(call, &section.in_force);
+            let decision = gate::decide(call, &facts);
+            let (draft, durable) = match &decision {
+                Decision::Clear(_) => (noted.intent(call), durable),
+                Decision::Refuse(refusal) => (noted.refused(refusal), false),
+            };
+            (self.commit(&mut section, draft, durable)?, decision)
+        };
+        self.write(placed)?;
+        Ok(match decision {
+            Decision::Refuse(refusal) => Admission::Refused(refusal),
+            Decision::Clear(cleared) => {
+                let permit = Permit::recorded(&cleared);
+                let waiting = durable.then(|| self.log.synced(placed.seq)).flatten();
+                Admission::Cleared(match waiting {
+                    Some(waiting) => Intent::once(permit, waiting),
+                    None => Intent::recorded(permit),
+                })
+            }
+        })
+    }
+
+    fn judge(&self, call: &Call) -> Vec<(&'static str, Verdict)> {
+        let section = self.section();
+        gate::explain(call, &section.state.facts(call, &section.in_force))
+    }
+
+    fn settle(&self, spent: Spent, settlement: &Settlement) -> Result<(), Fault> {
+        self.note(record::outcome(spent.call(), settlement), false)
+    }
+
+    fn pin(
+        &self,
+        server: &ServerName,
+        tool: &str,
+        definition: &Raw,
+        fingerprint: Fingerprint,
+    ) -> Result<Fingerprint, Fault> {
+        let (placed, accepted) = {
+            let mut section = self.section();
+            let known = section.state.pinned(server, tool);
+            let accepted = known.map(|pinned| pinned.accepted.print);
+            let offered = known.and_then(|pinned| pinned.offered.as_ref());
+            let offered = offered.map(|offered| offered.print);
+            match accepted {
+                Some(accepted) if accepted == fingerprint && offered.is_none() => {
+                    return Ok(accepted);
+                }
+                Some(accepted) if offered == Some(fingerprint) => return Ok(accepted),
+                Some(_) | None => {}
+            }
+            let key = pin_key(server, tool)?;
+            let draft = match accepted {
+                None => record::pin(key, one_line(definition, fingerprint)?),
+                Some(accepted) if accepted == fingerprint => record::pin_restored(key),
+                Some(_) => record::pin_changed(key, one_line(definition, fingerprint)?),
+            };
+            let placed = self.commit(&mut section, draft, false)?;
+            (placed, accepted.unwrap_or(fingerprint))
+        };
+        self.write(placed)?;
+        Ok(accepted)
+    }
+
+    fn pinned(&self, server: &ServerName, tool: &str) -> Option<Raw> {
+        let section = self.section();
+        let pinned = section.state.pinned(server, tool)?;
+        Some(pinned.accepted.text.clone())
+    }
+
+    fn pins(&self) -> Vec<Pin> {
+        let section = self.section();
+        let mut pins: Vec<Pin> = section
+            .state
+            .pins()
+            .map(|(server, tool, pinned)| Pin {
+                server: server.clone(),
+                tool: tool.clone(),
+                accepted: pinned.accepted.print,
+                definition: pinned.accepted.text.clone(),
+                since: pinned.since.clone(),
+                by: pinned.by.clone(),
+                offered: pinned.offered.as_ref().map(|offered| offered.text.clone()),
+            })
+            .collect();
+        pins.sort_by(|a, b| (&a.server, &a.tool).cmp(&(&b.server, &b.tool)));
+        pins
+    }
+
+    fn accept(&self, server: &ServerName, tool: &str, by: &str) -> Result<bool, Fault> {
+        let placed = {
+            let mut section = self.section();
+            let pinned = section.state.pinned(server, tool);
+            let Some(offered) = pinned.and_then(|pinned| pinned.offered.as_ref()) else {
+                return Ok(false);
+            };
+            let draft = record::pin_accept(pin_key(server, tool)?, offered, by);
+            self.commit(&mut section, draft, true)?
+        };
+        self.write(placed)?;
+        self.log.sync()?;
+        Ok(true)
+    }
+
+    fn stops(&self) -> Vec<Stop> {
+        self.section().in_force.clone()
+    }
+
+    fn stop(&self, stop: Stop) -> Result<(), Fault> {
+        let draft = record::stop(&stop);
+        let scope = stop.scope.clone();
+        let committed = {
+            let mut section = self.section();
+            // In force first: nothing passes from here on, whatever the disk says.
+            section.unrecorded.retain(|known| known.scope != scope);
+            section.unrecorded.push(stop);
+            section.count_stops();
+            self.commit(&mut section, draft, true)
+        };
+        let recorded = committed
+            .and_then(|placed| self.write(placed))
+            .and_then(|()| self.log.sync());
+        match recorded {
+            Ok(()) => {
+                let mut section = self.section();
+                section.unrecorded.retain(|known| known.scope != scope);
+                section.count_stops();
+                Ok(())
+            }
+            Err(fault) => Err(Fault::new(format!(
+                "the stop is in force, but it could not be recorded: {fault}"
+            ))
+            .hint("it ends with this process; keep the STOP file until it is recorded")),
+        }
+    }
+
+    fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault> {
+        let (placed, lifted) = {
+            let mut section = self.section();
+            let known = section.in_force.iter().find(|stop| stop.scope == *scope);
+            let Some(lifted) = known.cloned() else {
+                return Ok(false);
+            };
+            // Applied with the record: what comes next is written behind it.
+            let placed = self.commit(&mut section, record::resume(scope, by), true)?;
+            section.unrecorded.retain(|stop| stop.scope != *scope);
+            section.count_stops();
+            (placed, lifted)
+        };
+        let recorded = self.write(placed).and_then(|()| self.log.sync());
+        if let Err(fault) = recorded {
+            let mut section = self.section();
+            section.unrecorded.push(lifted);
+            section.count_stops();
+            return Err(fault);
+        }
+        Ok(true)
+    }
+
+    fn query(&self, query: &Query) -> Result<Vec<String>, Fault> {
+        let since = query.since.map(jiff::Timestamp::as_microsecond);
+        let blocks = self.blocks(|block| {
+            since.is_none_or(|since| block.latest >= since)
+                && query.run.as_ref().is_none_or(|run| block.may_name(run))
+        });
+        let intents = |call: &str| self.blocks(|block| block.may_name(call));
+        search::search(&self.log, query, blocks, &intents)
+    }
+
+    fn records_of(&self, call: &CallId) -> Result<Vec<String>, Fault> {
+        let blocks = self.blocks(|block| block.may_name(call.as_str()));
+        search::of_call(&self.log, call.as_str(), &blocks)
+    }
+
+    fn verify(&self) -> Result<Verified, Fault> {
+        self.log.verify()
+    }
+
+    fn in_flight(&self) -> Vec<InFlight> {
+        let section = self.section();
+        let open = section.state.open().iter();
+        let mut flying: Vec<InFlight> = open
+            .map(|(call, open)| InFlight {
+                call: call.clone(),
+                agent: open.agent.to_string(),
+                run: open.run.clone(),
+                title: format!("{}.{}", open.server, open.name),
+            })
+            .collect();
+        flying.sort_by(|a, b| a.call.cmp(&b.call));
+        flying
+    }
+
+    fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    fn check(&self) -> Result<String, Fault> {
+        let kept = self.log.kept()?;
+        let (now, last, from) = {
+            let section = self.section();
+            let last = section.state.last();
+            let from = section
+                .state
+                .blocks()
+                .last()
+                .map(|block| (block.first, block.place));
+            (section.state.entries(), last, from)
+        };
+        let (Some(last), Some((first, place))) = (last, from) else {
+            return Ok("there are no records yet".to_owned());
+        };
+        self.log.write(last.seq)?;
+        let mut anew = State::default();
+        let mut failed = None;
+        let mut then = None;
+        self.log.read(place, &mut |seen| {
+            if let Err(why) = seen.replay(&mut anew) {
+                failed = Some(format!("record {}: {why}", seen.placed.seq));
+            }
+            if kept
+                .as_ref()
+                .is_some_and(|(_, seq)| *seq == seen.placed.seq)
+            {
+                then = Some(anew.entries());
+            }
+            match seen.placed.seq < last.seq && failed.is_none() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        let hint = "`tollgate state rebuild` builds it anew from the journal";
+        if let Some(failed) = failed {
+            return Err(Fault::new(format!(
+                "the journal can't be replayed: {failed}"
+            )));
+        }
+        if let Some(key) = difference(&now, &anew.entries()) {
+            return Err(Fault::new(format!(
+                "the state in memory is not what follows from the journal: they differ in {key}"
+            ))
+            .hint(hint));
+        }
+        let memory = format!(
+            "records {first} to {}: the state is what follows from them",
+            last.seq
+        );
+        match (kept, then) {
+            (None, _) => Ok(memory),
+            (Some((entries, seq)), Some(then)) => match difference(&entries, &then) {
+                None => Ok(format!("{memory}; so is what is kept up to record {seq}")),
+                Some(key) => Err(Fault::new(format!(
+                    "what is kept up to record {seq} is not what follows from the journal: \
+                     they differ in {key}"
+                ))
+                .hint(hint)),
+            },
+            (Some((_, seq)), None) => Ok(format!(
+                "{memory}; what is kept belongs to record {seq}, which is not there any more"
+            )),
+        }
+    }
+
+    fn close(&self) {
+        self.section().closed = true;
+        self.log.close();
+    }
+}
+
+impl<L> std::fmt::Debug for Ledger<L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").finish_non_exhaustive()
+    }
+}
+
+/// The first key in which two states differ.
+fn difference(one: &Entries, other: &Entries) -> Option<String> {
+    let changed = one
+        .iter()
+        .find(|(key, value)| other.get(*key) != Some(value))
+        .map(|(key, _)| key);
+    let key = changed.or_else(|| other.keys().find(|key| !one.contains_key(*key)))?;
+    Some(format!("`{}`", entry::show(key)))
+}
+
+fn pin_key(server: &ServerName, tool: &str) -> Result<PinKey, Fault> {
+    if tool.len() > TOOL_NAME {
+        return Err(Fault::new(format!(
+            "its name has more than {TOOL_NAME} bytes"
+        )));
+    }
+    Ok(PinKey {
+        server: server.clone(),
+        tool: tool.to_owned(),
+    })
+}
+
+/// A definition as it stands in a record: on one line, in memory of its own.
+fn one_line(definition: &Raw, print: Fingerprint) -> Result<Definition, Fault> {
+    let bytes = definition.bytes();
+    if bytes.len() > DEFINITION {
+        return Err(Fault::new(format!(
+            "its definition has {} bytes, more than the {DEFINITION} allowed",
+            bytes.len()
+        )));
+    }
+    // In valid JSON a raw line break is only ever white space.
+    let line = |byte: &u8| match byte {
+        b'\n' | b'\r' => b' ',
+        other => *other,
+    };
+    let text: Vec<u8> = bytes.iter().map(line).collect();
+    Ok(Definition {
+        print,
+        text: Raw::trusted(text.into()),
+    })
+}
+
+fn closed() -> Fault {
+    Fault::new("tollgate is ending")
+}
+
+/// The state is whole between any two statements, and nothing in the section
+/// panics.
+pub(super) fn lock(section: &Mutex<Section>) -> MutexGuard<'_, Section> {
+    section.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,396 @@
+//! How what happens becomes a record: the keys and their values.
+//!
+//! Every draft carries the change that a replay would read out of it. What
+//! comes from outside is redacted and bounded here, before the record exists.
+//! What is not known is left out, never invented.
+
+use std::fmt::Write as _;
+
+use serde_json::value::RawValue;
+
+use super::{
+    change::{Change, Definition, OpenCall, PinKey},
+    redact,
+};
+use crate::{
+    domain::{Call, CallId, Offer, Outcome, Refusal, Standing, Stop, StopScope, Subject},
+    ports::{Context, Settlement},
+    wire::{self, Raw},
+};
+
+/// The most bytes of a sentence.
+const REASON: usize = 512;
+/// The most bytes of a name or URI.
+const NAME: usize = 512;
+/// The most bytes of what a client reports of itself, one key of it.
+const REPORTED: usize = 256;
+
+/// A record that can be put.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) kind: &'static str,
+    pub(super) members: String,
+    pub(super) change: Change,
+}
+
+/// What a call's record says whatever is decided: prepared outside the critical
+/// section.
+#[derive(Debug)]
+pub(super) struct Noted {
+    members: Members,
+    call: CallId,
+    open: OpenCall,
+}
+
+impl Noted {
+    pub(super) fn new(call: &Call, context: &Context) -> Self {
+        let mut members = Members::with(768);
+        members.text("call", call.id.as_str());
+        members.text("run", call.run.as_str());
+        let meta = context.meta.as_ref();
+        if let Some(trace) = meta.and_then(trace) {
+            members.text("trace", &trace);
+        }
+        members.text("agent", call.by.agent.as_str());
+        members.text("owner", call.by.owner.as_str());
+        if let Some(meta) = meta {
+            members.reported(meta);
+        }
+        members.text("server", call.server.as_str());
+        let name = match &call.subject {
+            // A tool's name is bounded and clean since it was pinned.
+            Subject::Tool(name) if name.len() <= NAME => name.clone(),
+            other => redact::words(other.name(), NAME).into(),
+        };
+        match &call.subject {
+            Subject::Tool(_) => members.text("tool", &name),
+            other @ (Subject::Prompt(_)
+            | Subject::Resource(_)
+            | Subject::Completion(_)
+            | Subject::Subscribe(_)
+            | Subject::Unsubscribe(_)) => {
+                members.text("method", other.method());
+                members.text("name", &name);
+            }
+        }
+        members.text("tier", call.tier.name());
+        match call.offer {
+            Offer::Unclassified => members.raw("unclassified", "true"),
+            Offer::At(_) | Offer::Off => {}
+        }
+        match &call.standing {
+            Standing::Defined(print) => members.display("definition", print),
+            Standing::Plain | Standing::Unreachable(_) | Standing::Missing => {}
+        }
+        if let Some(arguments) = &context.arguments {
+            let bounded = redact::value(arguments.text(), redact::ARGUMENTS);
+            members.raw("arguments", &bounded.json);
+            if let Some(bytes) = bounded.cut_from {
+                members.number("arguments_bytes", bytes);
+            }
+        }
+        members.display("digest", call.digest);
+        Self {
+            members,
+            call: call.id.clone(),
+            open: OpenCall {
+                run: call.run.clone(),
+                agent: call.by.agent.clone(),
+                server: call.server.clone(),
+                name,
+            },
+        }
+    }
+
+    /// The call may leave.
+    pub(super) fn intent(mut self, call: &Call) -> Draft {
+        self.members.text("decision", "pass");
+        if let Some(place) = &call.offer_place {
+            self.members.display("rule", place);
+        }
+        Draft {
+            kind: "call.intent",
+            members: self.members.0,
+            change: Change::Opened(self.call, self.open),
+        }
+    }
+
+    /// The call may not leave.
+    pub(super) fn refused(mut self, refusal: &Refusal) -> Draft {
+        let members = &mut self.members;
+        members.text("decision", "refuse");
+        members.text("code", refusal.code.as_str());
+        members.text("gate", refusal.gate);
+        if let Some(place) = &refusal.rule {
+            members.display("rule", place);
+        }
+        members.text("reason", &redact::words(&refusal.says, REASON));
+        if let Some(remedy) = &refusal.remedy {
+            members.text("remedy", &redact::words(remedy, REASON));
+        }
+        Draft {
+            kind: "call.refused",
+            members: self.members.0,
+            change: Change::Refused(self.call, self.open.run),
+        }
+    }
+}
+
+/// A call has ended.
+pub(super) fn outcome(call: &CallId, settlement: &Settlement) -> Draft {
+    let mut members = Members::with(256);
+    members.text("call", call.as_str());
+    members.text("outcome", settlement.outcome.word());
+    match &settlement.outcome {
+        Outcome::Done { error, bytes } => {
+            if *error {
+                members.text("reason", "the tool answered with an error");
+            }
+            members.number("result_bytes", *bytes);
+        }
+        Outcome::Asked => {}
+        Outcome::Failed(fault) | Outcome::Unknown(fault) => {
+            members.text("reason", &redact::words(&fault.to_string(), REASON));
+        }
+    }
+    if let Some(result) = &settlement.result {
+        members.raw("result", &redact::value(result.text(), redact::RESULT).json);
+    }
+    members.milliseconds("duration_ms", settlement.duration);
+    Draft {
+        kind: "call.outcome",
+        members: members.0,
+        change: Change::Closed(call.clone()),
+    }
+}
+
+/// A call that was open when tollgate ended.
+pub(super) fn unknown(call: &CallId) -> Draft {
+    let mut members = Members::with(128);
+    members.text("call", call.as_str());
+    members.text("outcome", "unknown");
+    members.text("reason", "tollgate ended during the call");
+    Draft {
+        kind: "call.outcome",
+        members: members.0,
+        change: Change::Closed(call.clone()),
+    }
+}
+
+/// The switch was pulled.
+pub(super) fn stop(stop: &Stop) -> Draft {
+    let stop = Stop {
+        scope: stop.scope.clone(),
+        by: redact::words(&stop.by, NAME).into_owned(),
+        text: stop
+            .text
+            .as_deref()
+            .map(|text| redact::words(text, REASON).into_owned()),
+        at: redact::words(&stop.at, NAME).into_owned(),
+    };
+    let mut members = Members::with(256);
+    members.scope(&stop.scope);
+    members.text("by", &stop.by);
+    if let Some(text) = &stop.text {
+        members.text("text", text);
+    }
+    members.text("since", &stop.at);
+    Draft {
+        kind: "stop",
+        members: members.0,
+        change: Change::Stopped(stop),
+    }
+}
+
+/// It was lifted.
+pub(super) fn resume(scope: &StopScope, by: &str) -> Draft {
+    let mut members = Members::with(128);
+    members.scope(scope);
+    members.text("by", &redact::words(by, NAME));
+    Draft {
+        kind: "resume",
+        members: members.0,
+        change: Change::Resumed(scope.clone()),
+    }
+}
+
+/// A definition was accepted at first sight.
+pub(super) fn pin(key: PinKey, definition: Definition) -> Draft {
+    Draft {
+        kind: "pin",
+        members: pin_members(&key, &definition),
+        change: Change::Pinned(key, definition),
+    }
+}
+
+/// A server offers something else than what was accepted.
+pub(super) fn pin_changed(key: PinKey, definition: Definition) -> Draft {
+    Draft {
+        kind: "pin.changed",
+        members: pin_members(&key, &definition),
+        change: Change::Offered(key, definition),
+    }
+}
+
+/// A server offers what was accepted again.
+pub(super) fn pin_restored(key: PinKey) -> Draft {
+    let mut members = Members::with(128);
+    members.pin(&key);
+    Draft {
+        kind: "pin.restored",
+        members: members.0,
+        change: Change::Restored(key),
+    }
+}
+
+/// A person accepted what is offered.
+pub(super) fn pin_accept(key: PinKey, offered: &Definition, by: &str) -> Draft {
+    let by = redact::words(by, NAME).into_owned();
+    let mut members = Members::with(256);
+    members.pin(&key);
+    members.display("fingerprint", offered.print);
+    members.text("by", &by);
+    Draft {
+        kind: "pin.accept",
+        members: members.0,
+        change: Change::Accepted(key, offered.print, by),
+    }
+}
+
+/// tollgate starts.
+pub(super) fn start(version: &str, config: &str, note: Option<&str>) -> Draft {
+    let mut members = Members::with(192);
+    members.text("version", version);
+    members.text("config", config);
+    if let Some(note) = note {
+        members.text("note", &redact::words(note, REASON));
+    }
+    Draft {
+        kind: "start",
+        members: members.0,
+        change: Change::Nothing,
+    }
+}
+
+/// The state up to a record is about to be kept.
+pub(super) fn checkpoint(applied: u64, entries: usize, digest: &str) -> Draft {
+    let mut members = Members::with(160);
+    members.number("applied", applied);
+    members.number("entries", entries);
+    members.text("digest", digest);
+    Draft {
+        kind: "checkpoint",
+        members: members.0,
+        change: Change::Nothing,
+    }
+}
+
+fn pin_members(key: &PinKey, definition: &Definition) -> String {
+    let mut members = Members::with(definition.text.bytes().len() + 256);
+    members.pin(key);
+    members.display("fingerprint", definition.print);
+    members.raw("definition", definition.text.text());
+    members.0
+}
+
+/// The trace id of a W3C `traceparent`.
+fn trace(meta: &Raw) -> Option<String> {
+    let parent = meta.get("traceparent")?;
+    let parent = parent.as_str()?;
+    let mut parts = parent.split('-');
+    let (_, trace) = (parts.next()?, parts.next()?);
+    let sound = trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit());
+    sound.then(|| trace.to_ascii_lowercase())
+}
+
+/// The members of a record, one after another.
+#[derive(Debug)]
+struct Members(String);
+
+impl Members {
+    fn with(capacity: usize) -> Self {
+        Self(String::with_capacity(capacity))
+    }
+
+    fn key(&mut self, key: &str) {
+        self.0
+            .push_str(if self.0.is_empty() { "\"" } else { ",\"" });
+        self.0.push_str(key);
+        self.0.push_str("\":");
+    }
+
+    /// A value that is JSON.
+    fn raw(&mut self, key: &str, json: &str) {
+        self.key(key);
+        self.0.push_str(json);
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        if text.bytes().any(|b| b < 0x20 || matches!(b, b'"' | b'\\')) {
+            self.0.push_str(&wire::quote(text));
+        } else {
+            self.0.push('"');
+            self.0.push_str(text);
+            self.0.push('"');
+        }
+    }
+
+    fn display(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.text(key, &value.to_string());
+    }
+
+    fn number(&mut self, key: &str, number: impl std::fmt::Display) {
+        self.key(key);
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "{number}");
+    }
+
+    fn milliseconds(&mut self, key: &str, time: std::time::Duration) {
+        let micros = time.as_micros();
+        self.number(key, format_args!("{}.{:03}", micros / 1000, micros % 1000));
+    }
+
+    fn scope(&mut self, scope: &StopScope) {
+        match scope {
+            StopScope::Everything => self.text("scope", "everything"),
+            StopScope::Agent(agent) => {
+                self.text("scope", "agent");
+                self.text("agent", agent.as_str());
+            }
+            StopScope::Server(server) => {
+                self.text("scope", "server");
+                self.text("server", server.as_str());
+            }
+            StopScope::Run(run) => {
+                self.text("scope", "run");
+                self.text("run", run.as_str());
+            }
+        }
+    }
+
+    fn pin(&mut self, key: &PinKey) {
+        self.text("server", key.server.as_str());
+        self.text("tool", &key.tool);
+    }
+
+    /// What the client says of itself, marked as its word.
+    fn reported(&mut self, meta: &Raw) {
+        let mut said = Members::with(0);
+        for (key, name) in [
+            ("model", "dev.tollgate/model"),
+            ("tokens", "dev.tollgate/tokens"),
+            ("step", "dev.tollgate/step"),
+        ] {
+            let value = meta.get(name).or_else(|| meta.get(key));
+            if let Some(value) = value
+                && serde_json::from_str::<&RawValue>(value.text()).is_ok()
+            {
+                said.raw(key, &redact::value(value.text(), REPORTED).json);
+            }
+        }
+        if !said.0.is_empty() {
+            self.raw("reported", &format!("{{{}}}", said.0));
+        }
+    }
+}

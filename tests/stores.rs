@@ -1,0 +1,482 @@
+//! What every store promises, asked of each of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking; its helpers serve several programs"
+)]
+
+#[path = "stores/mod.rs"]
+mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stores::{
+    call, context, done, lines, permit, print, raw, refused, server, settlement, stop, tool,
+};
+use tollgate::clock::{Clock, SetClock};
+use tollgate::domain::{AgentName, Outcome, RunId, StopScope, Tier, ToolFault};
+use tollgate::ports::{Context, Query, Settlement, Store};
+use tollgate::store::{LocalStore, MemoryStore, Setup};
+
+type Again = Box<dyn Fn(Box<dyn Store>) -> Box<dyn Store>>;
+
+struct World {
+    store: Box<dyn Store>,
+    clock: Arc<SetClock>,
+    /// Ends and starts again, where that means something.
+    again: Again,
+}
+
+fn memory() -> World {
+    let clock = Arc::new(SetClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
+    World {
+        store: Box::new(MemoryStore::new(clock.clone())),
+        clock,
+        again: Box::new(|store| store),
+    }
+}
+
+fn local() -> World {
+    let clock = Arc::new(SetClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
+    let dir = tempfile::tempdir().unwrap();
+    let open = {
+        let clock = clock.clone();
+        move || -> Box<dyn Store> {
+            let usual = Setup::new(dir.path(), clock.clone());
+            // Kept when it ends: no record comes between those of a test.
+            let keep_every = Some(Duration::from_secs(3600));
+            Box::new(
+                LocalStore::open(Setup {
+                    keep_every,
+                    ..usual
+                })
+                .unwrap(),
+            )
+        }
+    };
+    World {
+        store: open(),
+        clock,
+        again: Box::new(move |store| {
+            store.close();
+            drop(store);
+            let store = open();
+            store.check().unwrap();
+            store
+        }),
+    }
+}
+
+/// One promise, asked of both.
+macro_rules! promise {
+    ($name:ident, $check:expr) => {
+        #[test]
+        fn $name() {
+            let check: fn(World) = $check;
+            check(memory());
+            check(local());
+        }
+    };
+}
+
+fn find(store: &dyn Store, query: &Query) -> Vec<serde_json::Value> {
+    lines(&store.query(query).unwrap())
+}
+
+promise!(a_call_is_an_intent_and_an_outcome_under_one_id, |world| {
+    let store = &*world.store;
+    let one = call("1", "bot", "7");
+    let context = Context {
+        arguments: Some(raw("{\"path\":\"/a\",\n\"password\":\"x\"}")),
+        meta: Some(raw(
+            r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","dev.tollgate/model":"m-1"}"#,
+        )),
+    };
+    let permit = permit(store, &one, &context);
+    assert_eq!(store.in_flight()[0].title, "files.file:///a");
+    store
+        .settle(permit.spend(), &settlement(r#"{"content":[]}"#))
+        .unwrap();
+    assert!(store.in_flight().is_empty());
+    let records = lines(&store.records_of(&one.id).unwrap());
+    assert_eq!(records.len(), 2);
+    let intent = &records[0];
+    assert_eq!(intent["kind"], "call.intent");
+    assert_eq!(intent["at"], "2026-01-01T00:00:00.000000Z");
+    assert_eq!(intent["run"], "r-7");
+    assert_eq!(intent["agent"], "bot");
+    assert_eq!(intent["owner"], "ops");
+    assert_eq!(intent["method"], "resources/read");
+    assert_eq!(intent["tier"], "read");
+    assert_eq!(intent["decision"], "pass");
+    assert_eq!(intent["trace"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(intent["reported"]["model"], "m-1");
+    assert_eq!(intent["arguments"]["path"], "/a");
+    assert_eq!(intent["arguments"]["password"], "[REDACTED]");
+    assert_eq!(intent.get("reviewer"), None, "absent is left out");
+    let outcome = &records[1];
+    assert_eq!(outcome["kind"], "call.outcome");
+    assert_eq!(outcome["call"], intent["call"]);
+    assert_eq!(outcome["outcome"], "done");
+    assert_eq!(outcome["result_bytes"], 14);
+    assert_eq!(outcome["duration_ms"], 1.234);
+});
+
+promise!(a_refused_call_is_one_record_that_says_why, |world| {
+    let store = &*world.store;
+    let one = tool("1", "rm", print("x"));
+    assert_eq!(refused(store, &one), "TOOL_CHANGED");
+    let records = lines(&store.records_of(&one.id).unwrap());
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["kind"], "call.refused");
+    assert_eq!(records[0]["gate"], "tool");
+    assert_eq!(records[0]["code"], "TOOL_CHANGED");
+    assert!(store.in_flight().is_empty());
+    assert!(store.judge(&one).len() > 1, "and judging records nothing");
+    assert_eq!(store.records_of(&one.id).unwrap().len(), 1);
+});
+
+promise!(
+    a_stop_holds_until_it_is_lifted_and_through_a_restart,
+    |world| {
+        let scopes = [
+            StopScope::Everything,
+            StopScope::Agent(AgentName::parse("bot").unwrap()),
+            StopScope::Server(server("files")),
+            StopScope::Run(RunId::from_tail("7")),
+        ];
+        let mut store = world.store;
+        for scope in scopes {
+            store.stop(stop(scope.clone())).unwrap();
+            store.stop(stop(scope.clone())).unwrap();
+            assert_eq!(refused(&*store, &call("1", "bot", "7")), "STOPPED");
+            store = (world.again)(store);
+            assert_eq!(store.stops(), [stop(scope.clone())]);
+            assert_eq!(refused(&*store, &call("2", "bot", "7")), "STOPPED");
+            assert!(store.resume(&scope, "bob").unwrap());
+            assert!(!store.resume(&scope, "bob").unwrap());
+            store = (world.again)(store);
+            assert!(store.stops().is_empty());
+            done(
+                &*store,
+                permit(&*store, &call("3", "bot", "7"), &Context::default()),
+            );
+        }
+        store
+            .stop(stop(StopScope::Agent(AgentName::parse("other").unwrap())))
+            .unwrap();
+        done(
+            &*store,
+            permit(&*store, &call("4", "bot", "7"), &Context::default()),
+        );
+    }
+);
+
+promise!(
+    a_definition_is_accepted_once_and_a_change_only_by_a_person,
+    |world| {
+        let (first, second) = (
+            raw("{\n\"name\":\"rm\",\"v\":1}"),
+            raw(r#"{"name":"rm","v":2}"#),
+        );
+        let files = server("files");
+        let mut store = world.store;
+        let kinds = |store: &dyn Store| -> Vec<String> {
+            let all = find(
+                store,
+                &Query {
+                    tool: Some("files.rm".into()),
+                    ..Query::default()
+                },
+            );
+            all.iter()
+                .map(|record| record["kind"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for _ in 0..2 {
+            assert_eq!(
+                store.pin(&files, "rm", &first, print("1")).unwrap(),
+                print("1")
+            );
+        }
+        for _ in 0..3 {
+            assert_eq!(
+                store.pin(&files, "rm", &second, print("2")).unwrap(),
+                print("1")
+            );
+            store = (world.again)(store);
+        }
+        assert_eq!(kinds(&*store), ["pin", "pin.changed"]);
+        assert_eq!(
+            refused(&*store, &tool("1", "rm", print("2"))),
+            "TOOL_CHANGED"
+        );
+        done(
+            &*store,
+            permit(&*store, &tool("2", "rm", print("1")), &Context::default()),
+        );
+        let pins = store.pins();
+        assert_eq!(pins[0].definition, raw("{ \"name\":\"rm\",\"v\":1}"));
+        assert_eq!(pins[0].offered, Some(second.clone()));
+        assert_eq!(
+            (pins[0].by.as_deref(), pins[0].since.as_str()),
+            (None, "2026-01-01T00:00:00.000000Z")
+        );
+
+        world.clock.advance(Duration::from_secs(60));
+        assert!(store.accept(&files, "rm", "ann").unwrap());
+        assert!(!store.accept(&files, "rm", "ann").unwrap());
+        store = (world.again)(store);
+        let pins = store.pins();
+        assert_eq!(
+            (pins[0].accepted, pins[0].offered.clone()),
+            (print("2"), None)
+        );
+        assert_eq!(
+            (pins[0].by.as_deref(), pins[0].since.as_str()),
+            (Some("ann"), "2026-01-01T00:01:00.000000Z")
+        );
+        assert_eq!(store.pinned(&files, "rm"), Some(second));
+        done(
+            &*store,
+            permit(&*store, &tool("3", "rm", print("2")), &Context::default()),
+        );
+
+        store.pin(&files, "rm", &first, print("1")).unwrap();
+        store
+            .pin(&files, "rm", &raw(r#"{"name":"rm","v":2}"#), print("2"))
+            .unwrap();
+        assert_eq!(store.pins()[0].offered, None, "back to what was accepted");
+        assert!(!store.accept(&files, "rm", "ann").unwrap());
+    }
+);
+
+promise!(what_cannot_be_pinned_is_said, |world| {
+    let long = "x".repeat(600);
+    assert!(
+        world
+            .store
+            .pin(&server("files"), &long, &raw("{}"), print("1"))
+            .is_err()
+    );
+    let huge = raw(&format!("\"{}\"", "x".repeat(600 << 10)));
+    assert!(
+        world
+            .store
+            .pin(&server("files"), "a", &huge, print("1"))
+            .is_err()
+    );
+    let large = raw(&format!("\"{}\"", "é".repeat(100 << 10)));
+    world
+        .store
+        .pin(&server("files"), "a", &large, print("1"))
+        .unwrap();
+    let store = (world.again)(world.store);
+    assert_eq!(store.pinned(&server("files"), "a"), Some(large));
+});
+
+promise!(large_and_secret_things_do_not_reach_the_record, |world| {
+    let store = &*world.store;
+    let big = format!(r#"{{"token":"abc","text":"{}"}}"#, "x".repeat(10 << 20));
+    let permit = permit(store, &call("1", "bot", "7"), &context(&big));
+    store
+        .settle(
+            permit.spend(),
+            &settlement(&format!(
+                r#"["ghp_{}","{}"]"#,
+                "a".repeat(36),
+                "y".repeat(5000)
+            )),
+        )
+        .unwrap();
+    let texts = store.records_of(&call("1", "bot", "7").id).unwrap();
+    assert!(texts.iter().all(|line| line.len() < 6000));
+    assert!(!texts.concat().contains("ghp_") && !texts.concat().contains("abc"));
+    let records = lines(&texts);
+    assert_eq!(records[0]["arguments_bytes"], big.len());
+    assert!(
+        records[0]["arguments"]
+            .as_str()
+            .unwrap()
+            .ends_with("bytes in all]")
+    );
+});
+
+promise!(records_are_found_by_what_they_and_their_call_say, |world| {
+    let store = &*world.store;
+    for n in 0..900 {
+        let (agent, run) = if n % 3 == 0 {
+            ("ann", "A")
+        } else {
+            ("bob", "B")
+        };
+        let permit = permit(
+            store,
+            &call(&format!("{n}"), agent, run),
+            &Context::default(),
+        );
+        world.clock.advance(Duration::from_secs(1));
+        let outcome = if n % 10 == 0 {
+            Outcome::Failed(ToolFault::Exited("code 1".into()))
+        } else {
+            Outcome::Done {
+                error: false,
+                bytes: 0,
+            }
+        };
+        let settlement = Settlement {
+            outcome,
+            duration: Duration::ZERO,
+            result: None,
+        };
+        store.settle(permit.spend(), &settlement).unwrap();
+    }
+    let count = |query: Query| {
+        find(
+            store,
+            &Query {
+                limit: Some(10_000),
+                ..query
+            },
+        )
+        .len()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        count(Query {
+            agent: some("ann"),
+            ..Query::default()
+        }),
+        600
+    );
+    assert_eq!(
+        count(Query {
+            run: some("r-A"),
+            ..Query::default()
+        }),
+        600
+    );
+    assert_eq!(
+        count(Query {
+            outcome: some("failed"),
+            ..Query::default()
+        }),
+        180
+    );
+    assert_eq!(
+        count(Query {
+            run: some("r-A"),
+            outcome: some("failed"),
+            ..Query::default()
+        }),
+        60
+    );
+    assert_eq!(
+        count(Query {
+            tool: some("files"),
+            tier: some("read"),
+            ..Query::default()
+        }),
+        1800
+    );
+    assert_eq!(
+        count(Query {
+            tool: some("files.file:///a"),
+            ..Query::default()
+        }),
+        1800
+    );
+    assert_eq!(
+        count(Query {
+            tool: some("files.x"),
+            ..Query::default()
+        }),
+        0
+    );
+    assert_eq!(
+        count(Query {
+            trace: some("x"),
+            ..Query::default()
+        }),
+        0
+    );
+    let since = world.clock.now() - jiff::SignedDuration::from_secs(9);
+    assert_eq!(
+        count(Query {
+            since: Some(since),
+            agent: some("ann"),
+            ..Query::default()
+        }),
+        6
+    );
+
+    let newest = find(
+        store,
+        &Query {
+            limit: Some(4),
+            ..Query::default()
+        },
+    );
+    let calls: Vec<_> = newest
+        .iter()
+        .map(|record| record["call"].as_str().unwrap())
+        .collect();
+    assert_eq!(calls, ["c-898", "c-898", "c-899", "c-899"]);
+    assert_eq!(
+        find(store, &Query::default()).len(),
+        1000,
+        "unless it is said"
+    );
+    let after = newest[1]["seq"].as_u64();
+    let behind = find(
+        store,
+        &Query {
+            after,
+            ..Query::default()
+        },
+    );
+    assert_eq!(behind, newest[2..]);
+    let half = newest[2]["seq"].as_u64();
+    let outcome = find(
+        store,
+        &Query {
+            after: half,
+            agent: some("bob"),
+            ..Query::default()
+        },
+    );
+    assert_eq!(outcome, newest[3..], "an outcome is found by its intent");
+    assert_eq!(
+        lines(&store.records_of(&call("450", "x", "x").id).unwrap()).len(),
+        2
+    );
+});
+
+promise!(records_are_in_order_and_followed, |world| {
+    let store = &*world.store;
+    let news = store.follow();
+    let before = *news.borrow();
+    done(
+        store,
+        permit(store, &call("1", "bot", "7"), &Context::default()),
+    );
+    assert_eq!(*news.borrow(), before + 2);
+    let verified = store.verify().unwrap();
+    assert_eq!((verified.last, verified.broken), (before + 2, None));
+    assert_eq!(verified.records, before + 2);
+    let check = store.check().unwrap();
+    assert!(check.contains("the state is what follows"), "{check}");
+});
+
+promise!(nothing_is_admitted_once_it_is_closed, |world| {
+    let mut late = call("1", "bot", "7");
+    late.tier = Tier::Read;
+    let open = permit(&*world.store, &call("0", "bot", "7"), &Context::default());
+    world.store.close();
+    assert!(world.store.admit(&late, &Context::default()).is_err());
+    done(&*world.store, open);
+});
