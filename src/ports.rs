@@ -305,7 +305,12 @@ pub trait Tools: Send + Sync {
     ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>>;
 
     /// The same, but only if it runs already.
-    fn seated(&self, server: &ServerName, run: &RunId) -> Option<Arc<dyn Seat>>;
+    fn seated(
+        &self,
+        server: &ServerName,
+        run: &RunId,
+        caller: &Arc<dyn Caller>,
+    ) -> Option<Arc<dyn Seat>>;
 
     /// The folders that a run's agent works in have changed.
     fn roots_changed(&self, run: &RunId);

@@ -262,6 +262,22 @@ fn colour_adds_only_colour() {
 }
 
 #[test]
+fn a_large_or_deep_file_is_answered_in_time() {
+    let keys: String = (0..3_000)
+        .map(|n| format!("unknown_key_{n} = {n}\n"))
+        .collect();
+    let errors = load(&sources(None, &[("x", &keys)])).unwrap_err();
+    assert!(
+        errors
+            .render(false)
+            .ends_with("errors, the first 100 shown")
+    );
+    let deep = format!("args = {}", "[".repeat(100_000));
+    let errors = load(&sources(None, &[("x", &deep)])).unwrap_err();
+    assert_eq!(errors.as_slice()[0].code, Code::Syntax);
+}
+
+#[test]
 fn a_byte_order_mark_and_windows_line_ends_are_read() {
     let text = "\u{feff}command = \"x\"\r\nowner = \"ana\"\r\ntimout = \"1s\"\r\n";
     let errors = load(&sources(None, &[("x", text)])).unwrap_err();
@@ -315,6 +331,8 @@ const PIECES: [&str; 40] = [
 ];
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn no_text_breaks_the_decoder_or_its_messages(
         main in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..40),

@@ -12,6 +12,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -20,6 +21,58 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_demo_plays_in_the_repository_with_nothing_but_the_binary() {
+    let told = demo(Path::new(env!("CARGO_MANIFEST_DIR")));
+    assert!(
+        told.lines().all(|line| line.chars().count() <= 80),
+        "{told}"
+    );
+    insta::assert_snapshot!("demo", told);
+}
+
+#[test]
+fn the_demo_plays_elsewhere_with_its_own_copy_of_the_configuration() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let told = demo(elsewhere.path());
+    assert!(
+        told.contains("through its own tools.d/demo.toml."),
+        "{told}"
+    );
+}
+
+/// What the demo tells in a working directory, with times masked; it must end
+/// well and leave nothing behind.
+fn demo(place: &Path) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .arg("demo")
+        .current_dir(place)
+        .env_clear()
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}{complaint}");
+    assert_eq!(complaint, "");
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    told.lines().map(masked).collect()
+}
+
+fn masked(line: &str) -> String {
+    let time = line
+        .strip_suffix(" ms")
+        .and_then(|line| line.rsplit_once("  "));
+    time.map_or_else(
+        || format!("{line}\n"),
+        |(rest, _)| format!("{rest}  (time)\n"),
+    )
+}
 
 #[test]
 fn the_demo_server_answers_a_client_of_the_handshake_era() {

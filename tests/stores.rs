@@ -46,7 +46,16 @@ fn local() -> World {
     let open = {
         let clock = clock.clone();
         move || -> Box<dyn Store> {
-            Box::new(LocalStore::open(Setup::new(dir.path(), clock.clone())).unwrap())
+            let usual = Setup::new(dir.path(), clock.clone());
+            // Kept when it ends: no record comes between those of a test.
+            let keep_every = Some(Duration::from_secs(3600));
+            Box::new(
+                LocalStore::open(Setup {
+                    keep_every,
+                    ..usual
+                })
+                .unwrap(),
+            )
         }
     };
     World {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use super::{listen::Listen, parked::Parked, shape::Shaped, state::Seal};
 use crate::{
@@ -61,7 +61,8 @@ pub(super) struct Legacy {
 /// A switch to cancel one request, with a reason.
 #[derive(Debug)]
 pub(super) struct Cancel {
-    reason: watch::Sender<Option<String>>,
+    reason: Mutex<Option<String>>,
+    pulled: Notify,
     /// Cancelled by the agent, who then wants no answer.
     silent: AtomicBool,
 }
@@ -69,20 +70,24 @@ pub(super) struct Cancel {
 impl Cancel {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            reason: watch::Sender::new(None),
+            reason: Mutex::new(None),
+            pulled: Notify::new(),
             silent: false.into(),
         })
     }
 
     pub(super) fn pull(&self, reason: &str) {
-        self.reason.send_replace(Some(reason.to_owned()));
+        lock(&self.reason).get_or_insert_with(|| reason.to_owned());
+        self.pulled.notify_waiters();
     }
 
     pub(super) async fn pulled(&self) -> String {
-        let mut watch = self.reason.subscribe();
-        match watch.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the agent has gone".to_owned(),
+        loop {
+            let pulled = self.pulled.notified();
+            if let Some(reason) = lock(&self.reason).clone() {
+                return reason;
+            }
+            pulled.await;
         }
     }
 }
@@ -279,7 +284,10 @@ impl Responder {
             let bytes = line.iter().map(bytes::Bytes::len).sum();
             // An agent that does not read stops here, with a bounded number of
             // bytes waiting; its next answer then waits for room.
-            let room = self.connection.out.room(bytes).await;
+            let room = match self.connection.out.room_now(bytes) {
+                Some(room) => Some(room),
+                None => Box::pin(self.connection.out.room(bytes)).await,
+            };
             if room.is_some() {
                 self.connection.out.send_with(line, room);
             }

@@ -171,16 +171,16 @@ fn list(connection: &Arc<Connection>, era: Era, id: Raw, method: &str, params: O
             "resources" => view.resources.clone(),
             _ => view.templates.clone(),
         };
-        let end = match era {
-            Era::Legacy => "}".to_owned(),
-            Era::Modern => format!(
-                ",\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\",\"_meta\":{}}}",
-                modern::own_meta()
+        let (hints, end) = match era {
+            Era::Legacy => ("", "}".to_owned()),
+            Era::Modern => (
+                r#""resultType":"complete","ttlMs":0,"cacheScope":"private","#,
+                format!(",\"_meta\":{}}}", modern::own_meta()),
             ),
         };
         responder
             .answer(Shaped::Result(vec![
-                format!("{{\"{key}\":").into(),
+                format!("{{{hints}\"{key}\":").into(),
                 entries,
                 end.into(),
             ]))

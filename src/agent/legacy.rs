@@ -77,7 +77,12 @@ pub(super) async fn call(
         cancel: responder.cancel.clone(),
         progress: meta.progress,
     });
-    let uri = params.as_ref().and_then(|params| params.get("uri"));
+    let uri = match asked {
+        Asked::Subscribe | Asked::Unsubscribe => {
+            params.as_ref().and_then(|params| params.get("uri"))
+        }
+        Asked::Tool | Asked::Prompt | Asked::Resource | Asked::Completion => None,
+    };
     let answer = connection
         .broker
         .call(Request {

@@ -227,7 +227,7 @@ fn happened(connection: &Connection, event: &Event) {
             if told {
                 connection
                     .out
-                    .send_if_room(wire::notification_line(method, &[params.bytes().clone()]));
+                    .send_if_room(wire::notification_line(method, &untagged(params)));
             }
             let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
             for listen in listens {
@@ -261,13 +261,7 @@ fn for_us(connection: &Connection, run: Option<&RunId>) -> bool {
 
 /// Parameters with the id of the stream they are for.
 fn tagged(params: &Raw, id: &Raw) -> wire::Parts {
-    let own = params.get("_meta");
-    let mut members: Vec<String> = own
-        .iter()
-        .flat_map(|own| wire::members(own.text()))
-        .filter(|(key, _)| wire::unquote(key).is_none_or(|key| key != keys::SUBSCRIPTION_ID))
-        .map(|(key, value)| format!("{key}:{value}"))
-        .collect();
+    let mut members = own_meta(params);
     members.push(format!(
         "{}:{}",
         wire::quote(keys::SUBSCRIPTION_ID),
@@ -276,4 +270,32 @@ fn tagged(params: &Raw, id: &Raw) -> wire::Parts {
     let mut edit = Edit::new(params);
     edit.set("_meta", format!("{{{}}}", members.join(",")));
     edit.parts()
+}
+
+/// Parameters without the id of the stream between the server and us.
+fn untagged(params: &Raw) -> wire::Parts {
+    let tag = params
+        .get("_meta")
+        .and_then(|meta| meta.get(keys::SUBSCRIPTION_ID));
+    if tag.is_none() {
+        return vec![params.bytes().clone()];
+    }
+    let members = own_meta(params);
+    let mut edit = Edit::new(params);
+    if members.is_empty() {
+        edit.remove("_meta");
+    } else {
+        edit.set("_meta", format!("{{{}}}", members.join(",")));
+    }
+    edit.parts()
+}
+
+/// What a notification carries in its `_meta`, but for the id of a stream.
+fn own_meta(params: &Raw) -> Vec<String> {
+    let own = params.get("_meta");
+    own.iter()
+        .flat_map(|own| wire::members(own.text()))
+        .filter(|(key, _)| wire::unquote(key).is_none_or(|key| key != keys::SUBSCRIPTION_ID))
+        .map(|(key, value)| format!("{key}:{value}"))
+        .collect()
 }

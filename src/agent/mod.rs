@@ -85,10 +85,13 @@ async fn read(
     lines: &mut LineIn,
     mut stop: watch::Receiver<Ending>,
 ) -> Ending {
+    let told = told(&mut stop);
+    tokio::pin!(told);
     loop {
         let line = tokio::select! {
+            biased;
+            ending = &mut told => return ending,
             line = lines.next() => line,
-            ending = told(&mut stop) => return ending,
         };
         match line {
             Ok(Some(Line::Whole(line))) => match wire::parse(&line) {

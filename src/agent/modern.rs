@@ -199,20 +199,16 @@ async fn ask(
         questions.push(next);
     }
     let can = lock(&running.caller.round).capabilities;
-    let missing = questions
-        .iter()
-        .find_map(|(question, _)| parked::missing(can, question));
-    if let Some(missing) = missing {
+    let undeclared = questions.iter().find_map(|(question, _)| {
+        parked::undeclared(can, &question.method, question.params.as_ref())
+    });
+    if let Some(undeclared) = undeclared {
         running
             .caller
             .cancel
             .pull("the agent's client cannot be asked");
         drop(questions);
-        return responder.answer_now(Shaped::Error(Raw::of(&serde_json::json!({
-            "code": -32021,
-            "message": "the tool server asks something that this request did not declare",
-            "data": { "requiredCapabilities": missing },
-        }))));
+        return responder.answer_now(Shaped::Error(undeclared));
     }
     let waiting: Vec<Waiting> = questions
         .into_iter()
@@ -235,24 +231,38 @@ async fn finish(
     running: &Running,
 ) {
     let shaped = match answer {
-        Answer::Asks { call, result } => relay(connection, &call, &result, &running.binding),
+        Answer::Asks { call, result } => relay(connection, &call, &result, running),
         answer => shape::answer(&connection.broker, answer, Era::Modern, running.asked),
     };
     responder.answer(shaped).await;
 }
 
-/// A server's own `input_required`, its state under our seal.
+/// A server's own `input_required`, its state under our seal. It may hold only
+/// questions that this request can be asked.
 fn relay(
     connection: &Arc<Connection>,
     call: &crate::domain::Call,
     result: &Raw,
-    binding: &str,
+    running: &Running,
 ) -> Shaped {
+    let can = lock(&running.caller.round).capabilities;
+    let asked = result.get("inputRequests");
+    let undeclared = asked
+        .iter()
+        .flat_map(|asked| wire::members(asked.text()).map(|(_, request)| asked.part(request)))
+        .find_map(|request| {
+            let method = request.get("method");
+            let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
+            parked::undeclared(can, &method, request.get("params").as_ref())
+        });
+    if let Some(undeclared) = undeclared {
+        return Shaped::Error(undeclared);
+    }
     let mut edit = Edit::new(result);
     if let Some(inner) = result.get("requestState") {
         match connection
             .seal
-            .seal(&State::Relay(inner.text().to_owned()), binding)
+            .seal(&State::Relay(inner.text().to_owned()), &running.binding)
         {
             Some(sealed) => edit.set("requestState", wire::quote(&sealed)),
             None => return Shaped::Error(error(-32603, "the request's state cannot be sealed")),

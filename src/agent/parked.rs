@@ -118,9 +118,11 @@ pub(super) fn resume(
     *lock(&running.caller.round) = round;
     let answers = params.and_then(|params| params.get("inputResponses"));
     for waiting in waiting {
+        // What is no answer at all counts as none.
         let answer = answers
             .as_ref()
-            .and_then(|answers| answers.get(&waiting.key));
+            .and_then(|answers| answers.get(&waiting.key))
+            .filter(|answer| answer.text().starts_with('{'));
         match answer {
             Some(answer) => {
                 let _ = waiting.answer.send(Answer::Result(answer.detached()));
@@ -138,14 +140,22 @@ pub(super) fn resume(
     Some(running)
 }
 
-/// What an agent would have to declare to be asked this; `None` if it did.
-pub(super) fn missing(can: Capabilities, question: &Question) -> Option<serde_json::Value> {
-    let url = question
-        .params
-        .as_ref()
+/// The error for a question that an agent did not declare it can be asked;
+/// `None` if it did.
+pub(super) fn undeclared(can: Capabilities, method: &str, params: Option<&Raw>) -> Option<Raw> {
+    let missing = missing(can, method, params)?;
+    Some(Raw::of(&serde_json::json!({
+        "code": -32021,
+        "message": "the tool server asks something that this request did not declare",
+        "data": { "requiredCapabilities": missing },
+    })))
+}
+
+fn missing(can: Capabilities, method: &str, params: Option<&Raw>) -> Option<serde_json::Value> {
+    let url = params
         .and_then(|params| params.get("mode"))
         .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
-    match &*question.method {
+    match method {
         "elicitation/create" if url => {
             (!can.url).then(|| serde_json::json!({"elicitation":{"url":{}}}))
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Asked, Broker, Door, Session, standing};
+use super::{Answer, Asked, Broker, Door, Session};
 use crate::{
     domain::{AgentName, Call, ServerName, Standing},
     gate::Verdict,
@@ -70,14 +70,8 @@ impl Broker {
         };
         let door = self.parse(&session, Asked::Tool, Some(&params), &view);
         let Door { mut call, .. } = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
-        let seat = self
-            .tools
-            .get()
-            .and_then(|tools| tools.seated(server, session.run()));
-        call.standing = match seat {
-            Some(seat) => standing(&call, &Ok(Some(seat))),
-            None => Standing::Defined(tool.offered),
-        };
+        // No instance is asked: what the server lists now is what it would run.
+        call.standing = Standing::Defined(tool.offered);
         Ok(Judged {
             gates: self.store.judge(&call),
             call,

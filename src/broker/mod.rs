@@ -33,8 +33,8 @@ pub use stop::{Became, Stopped, Struck};
 use crate::{
     clock::Clock,
     domain::{
-        Call, CallId, Era, Fault, Offer, Outcome, Refusal, ServerName, Standing, Subject, Tier,
-        ToolFault,
+        Call, CallId, Era, Fault, Offer, Outcome, Principal, Refusal, ServerName, Standing,
+        Subject, Tier, ToolFault,
     },
     ids::{IdKind, Ids},
     ports::{Admission, Caller, Event, Job, Permit, Reply, Seat, Settlement, Shelf, Store, Tools},
@@ -124,9 +124,19 @@ pub struct Broker {
     changed: broadcast::Sender<Changed>,
     runs: runs::Runs,
     under_way: stop::UnderWay,
-    latest: Mutex<VecDeque<(jiff::Timestamp, String)>>,
+    latest: Mutex<VecDeque<Happened>>,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
+}
+
+/// A call that ended, for the one screen.
+struct Happened {
+    at: jiff::Timestamp,
+    call: CallId,
+    by: Arc<Principal>,
+    server: ServerName,
+    subject: Subject,
+    what: &'static str,
 }
 
 /// What a broker is made of.
@@ -187,7 +197,11 @@ impl Broker {
     /// Runs to its end whoever has gone away meanwhile: what left for a server
     /// is settled.
     pub async fn call(&self, request: Request) -> Answer {
-        self.met(&request.session).await;
+        // What is seldom waited for is boxed here and below: a call's future is
+        // moved when it is spawned, and its size is felt.
+        if !self.all_met() {
+            Box::pin(self.met(&request.session)).await;
+        }
         // 1. Parse at the door, 2. measure: what is asked, of which server, and
         // what is wrong with the arguments.
         let view = self.view(&request.session);
@@ -215,7 +229,10 @@ impl Broker {
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
-        let seat = self.seat(&call, open.caller()).await;
+        let seat = match self.seated(&call, open.caller()) {
+            Some(seat) => Ok(Some(seat)),
+            None => Box::pin(self.seat(&call, open.caller())).await,
+        };
         call.standing = standing(&call, &seat);
 
         // 3. Decide on fresh facts and record the judgement, as one.
@@ -223,7 +240,7 @@ impl Broker {
             Ok(Admission::Cleared(intent)) => intent,
             // 4. Refused: the answer says why.
             Ok(Admission::Refused(refusal)) => {
-                self.happened(&call, &format!("REFUSED {}", refusal.code.as_str()));
+                self.happened(&call, refusal.code.as_str());
                 return refused(call, refusal);
             }
             Err(fault) => return Answer::Fault(fault),
@@ -312,8 +329,13 @@ impl Broker {
         Ok(fault)
     }
 
-    /// The instance for a call: the one that runs already, or a new one if the
-    /// gates would let the call pass as far as is known without it.
+    /// The instance that runs already.
+    fn seated(&self, call: &Call, caller: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
+        self.tools.get()?.seated(&call.server, &call.run, caller)
+    }
+
+    /// A new instance for a call, if the gates would let it pass as far as is
+    /// known without one.
     async fn seat(
         &self,
         call: &Call,
@@ -322,9 +344,6 @@ impl Broker {
         let Some(tools) = self.tools.get() else {
             return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
         };
-        if let Some(seat) = tools.seated(&call.server, &call.run) {
-            return Ok(Some(seat));
-        }
         let refused = self
             .store
             .judge(call)
@@ -385,16 +404,37 @@ impl Broker {
     #[must_use]
     pub fn latest(&self) -> Vec<(jiff::Timestamp, String)> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.iter().rev().cloned().collect()
+        latest
+            .iter()
+            .rev()
+            .map(|happened| {
+                let Happened {
+                    at,
+                    call,
+                    by,
+                    server,
+                    subject,
+                    what,
+                } = happened;
+                let line = format!("{call}  {}  {server}.{}  {what}", by.agent, subject.name());
+                (*at, line)
+            })
+            .collect()
     }
 
-    fn happened(&self, call: &Call, what: &str) {
-        let line = format!("{}  {}  {}  {what}", call.id, call.by.agent, call.title());
+    fn happened(&self, call: &Call, what: &'static str) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.len() >= LATEST {
             latest.pop_front();
         }
-        latest.push_back((self.clock.now(), line));
+        latest.push_back(Happened {
+            at: self.clock.now(),
+            call: call.id.clone(),
+            by: call.by.clone(),
+            server: call.server.clone(),
+            subject: call.subject.clone(),
+            what,
+        });
     }
 
     fn new_call_id(&self) -> CallId {

@@ -105,6 +105,11 @@ impl Broker {
         self.met.send_if_modified(|met| met.insert(server.clone()));
     }
 
+    /// Whether every server there is was listed once or could not be.
+    pub(super) fn all_met(&self) -> bool {
+        self.met.borrow().len() >= self.policy.servers.len()
+    }
+
     /// Waits until every server that a session may see was listed once or could
     /// not be: a first list must not be empty because a server is still coming
     /// up. Bounded, so that one server holds up nobody for long.

@@ -2,10 +2,9 @@
 //! settings, and what must not be shown of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -56,8 +55,9 @@ impl Problem {
 pub(super) struct File<'a> {
     source: &'a Source,
     table: Spanned<DeTable<'a>>,
+    lines: Lines,
     /// Lines that TOML itself could not read: what else is wrong there is noise.
-    broken_lines: Vec<usize>,
+    broken_lines: BTreeSet<usize>,
     problems: RefCell<Vec<Problem>>,
     places: RefCell<BTreeMap<String, Place>>,
     secrets: RefCell<Vec<Range<usize>>>,
@@ -68,26 +68,26 @@ impl<'a> File<'a> {
         let (table, syntax) = DeTable::parse_recoverable(&source.text);
         let mut secrets: Vec<_> = secret::known_tokens(&source.text).collect();
         find_secrets("", table.get_ref(), &mut secrets);
-        let mut broken_lines = Vec::new();
+        let lines = Lines::of(&source.text);
+        let mut broken_lines = BTreeSet::new();
         let mut problems: Vec<Problem> = Vec::new();
         for error in syntax {
             let span = error.span().unwrap_or_default();
-            let line = Position::of(&source.text, span.start).line;
-            let is_known = broken_lines.contains(&line);
-            broken_lines.push(line);
-            let problem = syntax_problem(error.message(), span);
             // One slip makes the parser stumble again and again; the first says it best.
+            let is_first = broken_lines.insert(lines.position(&source.text, span.start).line);
+            let problem = syntax_problem(error.message(), span);
             match problems.last_mut() {
-                Some(last) if last.message == problem.message => {
-                    last.hint = Some("a bracket or a quote may be open in a line above".into());
+                Some(last) if last.message == problem.message && is_about_brackets(last) => {
+                    last.hint = Some("a bracket may be open in a line above".into());
                 }
-                _ if is_known => {}
-                _ => problems.push(problem),
+                None | Some(_) if is_first => problems.push(problem),
+                None | Some(_) => {}
             }
         }
         File {
             source,
             table,
+            lines,
             broken_lines,
             problems: RefCell::new(problems),
             places: RefCell::default(),
@@ -106,7 +106,7 @@ impl<'a> File<'a> {
 
     pub(super) fn report(&self, problem: Problem) {
         let on_broken_line = problem.span.as_ref().is_some_and(|span| {
-            let line = Position::of(&self.source.text, span.start).line;
+            let line = self.lines.position(&self.source.text, span.start).line;
             self.broken_lines.contains(&line)
         });
         let is_absence = match problem.code {
@@ -119,7 +119,7 @@ impl<'a> File<'a> {
     }
 
     pub(super) fn place(&self, offset: usize) -> Place {
-        let Position { line, column } = Position::of(&self.source.text, offset);
+        let Position { line, column } = self.lines.position(&self.source.text, offset);
         Place {
             path: self.source.path.clone(),
             line,
@@ -144,7 +144,8 @@ impl<'a> File<'a> {
     }
 
     pub(super) fn into_errors(self) -> Vec<ConfigError> {
-        let text: Arc<str> = masked(&self.source.text, &self.secrets.into_inner()).into();
+        let text = &self.source.text;
+        let shown = masked(text, &self.secrets.into_inner());
         let path: PathBuf = self.source.path.clone();
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
@@ -156,15 +157,55 @@ impl<'a> File<'a> {
                 label: problem.label,
                 hint: problem.hint,
                 path: path.clone(),
-                excerpt: problem.span.map(|bytes| Excerpt {
-                    start: Position::of(&self.source.text, bytes.start),
-                    end: Position::of(&self.source.text, bytes.end),
-                    bytes,
-                    text: text.clone(),
+                excerpt: problem.span.map(|span| {
+                    let around = self.lines.around(text, &span);
+                    Excerpt {
+                        start: self.lines.position(text, span.start),
+                        end: self.lines.position(text, span.end),
+                        lines: shown.get(around.clone()).unwrap_or_default().to_owned(),
+                        bytes: span.start - around.start..span.end - around.start,
+                    }
                 }),
             })
             .collect()
     }
+}
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Lines(std::iter::once(0).chain(breaks).collect())
+    }
+
+    fn position(&self, text: &str, offset: usize) -> Position {
+        let line = self.0.partition_point(|start| *start <= offset);
+        let start = self.0.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = text.get(start..offset).unwrap_or_default();
+        Position {
+            line,
+            column: before.chars().count() + 1,
+        }
+    }
+
+    /// The span, widened to whole lines without the last break.
+    fn around(&self, text: &str, span: &Range<usize>) -> Range<usize> {
+        let first = self.0.partition_point(|start| *start <= span.start);
+        let start = self.0.get(first.saturating_sub(1)).copied().unwrap_or(0);
+        let rest = text.get(span.end..).unwrap_or_default();
+        let end = rest.find('\n').map_or(text.len(), |at| span.end + at);
+        start..end
+    }
+}
+
+/// An open bracket swallows what follows, line by line.
+fn is_about_brackets(problem: &Problem) -> bool {
+    ["array", "inline table"]
+        .iter()
+        .any(|word| problem.message.contains(word))
 }
 
 /// The parser's words, in two parts: what is wrong, what was expected.
@@ -206,12 +247,55 @@ fn is_hidden(key: &str, text: &str) -> bool {
 
 /// The text with the given parts made unreadable, every byte offset and line kept.
 fn masked(text: &str, secrets: &[Range<usize>]) -> String {
+    let mut hidden = vec![false; text.len()];
+    for range in secrets {
+        hidden.get_mut(range.clone()).unwrap_or_default().fill(true);
+    }
     text.char_indices()
         .flat_map(|(at, c)| {
-            let hidden = secrets.iter().any(|range| range.contains(&at))
-                && !matches!(c, '"' | '\'' | '\n' | '\r');
-            let (shown, times) = if hidden { ('*', c.len_utf8()) } else { (c, 1) };
+            let is_hidden = hidden.get(at) == Some(&true) && !matches!(c, '"' | '\'' | '\n' | '\r');
+            let (shown, times) = if is_hidden {
+                ('*', c.len_utf8())
+            } else {
+                (c, 1)
+            };
             std::iter::repeat_n(shown, times)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_not_bytes() {
+        let text = "é = 1\nänder = 2\n";
+        let offset = text.find("= 2").unwrap();
+        let position = Lines::of(text).position(text, offset);
+        assert_eq!(position, Position { line: 2, column: 7 });
+    }
+
+    #[test]
+    fn an_excerpt_is_the_whole_line() {
+        let text = "a = 1\nb = 2\nc = 3";
+        let lines = Lines::of(text);
+        let around = |part: &str| {
+            let at = text.find(part).unwrap();
+            text.get(lines.around(text, &(at..at + part.len())))
+                .unwrap()
+        };
+        assert_eq!(around("2"), "b = 2");
+        assert_eq!(around("c = 3"), "c = 3");
+        assert_eq!(around("1\nb"), "a = 1\nb = 2");
+    }
+
+    #[test]
+    fn a_mask_keeps_every_offset() {
+        let text = "a = \"päss\"\nb";
+        let secret = 4..11;
+        let masked = masked(text, std::slice::from_ref(&secret));
+        assert_eq!(masked, "a = \"*****\"\nb");
+        assert_eq!(masked.len(), text.len());
+    }
 }

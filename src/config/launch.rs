@@ -92,19 +92,36 @@ fn decode_command(field: &Field<'_>, dir: &Path) -> Option<(String, PathBuf)> {
 }
 
 fn decode_args(field: &Field<'_>) -> Option<Vec<String>> {
-    field.list_of(|one| {
-        let text = one.text()?;
-        if secret::looks_secret("", text) {
-            one.hide();
-            one.file.report(
-                one.problem(Code::LiteralSecret, "this argument looks like a secret")
-                    .label("every program on this machine can read arguments")
-                    .hint("pass it in `env` as `env:NAME` or `file:/path`, and replace it"),
-            );
-            return None;
-        }
-        Some(text.to_owned())
-    })
+    let entries = field.list()?;
+    let options = std::iter::once(None).chain(entries.iter().map(Some));
+    let args: Vec<Option<String>> = entries
+        .iter()
+        .zip(options)
+        .map(|(one, before)| decode_arg(one, before))
+        .collect();
+    args.into_iter().collect()
+}
+
+/// One argument: `--token=…`, or the value after `--token`.
+fn decode_arg(field: &Field<'_>, before: Option<&Field<'_>>) -> Option<String> {
+    let text = field.text()?;
+    let option = before
+        .and_then(|before| before.value().as_str())
+        .filter(|before| before.starts_with('-'));
+    let (key, value) = text
+        .split_once('=')
+        .unwrap_or((option.unwrap_or_default(), text));
+    if secret::looks_secret(key, value) || secret::looks_secret("", text) {
+        field.hide();
+        field.file.report(
+            field
+                .problem(Code::LiteralSecret, "this argument looks like a secret")
+                .label("every program on this machine can read arguments")
+                .hint("pass it in `env` as `env:NAME` or `file:/path`, and replace it"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn decode_env(field: &Field<'_>) -> Option<BTreeMap<String, EnvValue>> {

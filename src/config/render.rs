@@ -6,6 +6,9 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::error::{ConfigError, ConfigErrors};
 
+/// More than one screen after the other helps nobody.
+const MOST: usize = 100;
+
 impl ConfigErrors {
     /// All errors and a closing count, with or without colour.
     #[must_use]
@@ -16,12 +19,13 @@ impl ConfigErrors {
             Renderer::plain()
         };
         let mut out = String::new();
-        for error in &self.0 {
+        for error in self.0.iter().take(MOST) {
             out.push_str(&render_one(&renderer, error));
             out.push_str("\n\n");
         }
         match self.0.len() {
             1 => out.push_str("1 error"),
+            many if many > MOST => out.push_str(&format!("{many} errors, the first {MOST} shown")),
             many => out.push_str(&format!("{many} errors")),
         }
         out
@@ -41,11 +45,14 @@ fn render_one(renderer: &Renderer, error: &ConfigError) -> String {
         .id(error.code.id());
     let mut group = match &error.excerpt {
         Some(excerpt) => title.element(
-            Snippet::source(&*excerpt.text).path(path).annotation(
-                AnnotationKind::Primary
-                    .span(excerpt.bytes.clone())
-                    .label(error.label.as_deref()),
-            ),
+            Snippet::source(excerpt.lines.as_str())
+                .line_start(excerpt.start.line)
+                .path(path)
+                .annotation(
+                    AnnotationKind::Primary
+                        .span(excerpt.bytes.clone())
+                        .label(error.label.as_deref()),
+                ),
         ),
         None => {
             let group = title.element(Origin::path(path));

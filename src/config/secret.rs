@@ -71,7 +71,8 @@ pub(super) fn is_variable(name: &str) -> bool {
 /// says so and it is long and random. Told by mistake, the remedy is cheap (a
 /// reference); missed, the secret ends up in a repository.
 pub(super) fn looks_secret(key: &str, value: &str) -> bool {
-    if value.split(|c| !is_token(c)).any(has_known_form) || has_password(value) {
+    let is_known = value.split(|c| !is_token(c)).any(has_known_form);
+    if is_known || has_password(value) || value.contains("PRIVATE KEY-----") {
         return true;
     }
     names_secret(key) && is_random(value)
@@ -201,6 +202,7 @@ mod tests {
             ("API_KEY", "9f86d081884c7d659a2feaa0c55ad015"),
             ("db_password", "hunter2hunter2XY9z"),
             ("DATABASE_URL", "postgres://app:pw@db/app"),
+            ("X", "-----BEGIN PRIVATE KEY-----\nMIIE"),
         ] {
             assert!(looks_secret(key, value), "{key} {value}");
         }

@@ -73,6 +73,10 @@ pub fn play(named: Option<&Path>, say: Say<'_>) -> Result<(), Trouble> {
     let left = client.leave(PATIENCE);
     let ended = match (worked, left) {
         (Err(End::Untold(cause)), _) => return Err(Trouble::Output(cause)),
+        (Err(End::NoServer), _) => format!(
+            "the demo server did not come up within {} s",
+            PATIENCE.as_secs()
+        ),
         (Err(End::Lost(lost)), _) | (Ok(()), Err(lost)) => format!("the broker: {lost}"),
         (Ok(()), Ok(status)) if !status.success() => format!("the broker ended badly: {status}"),
         (Ok(()), Ok(_)) if surprises.is_empty() => {
@@ -81,7 +85,7 @@ pub fn play(named: Option<&Path>, say: Say<'_>) -> Result<(), Trouble> {
         }
         (Ok(()), Ok(_)) => format!("not as expected: {}", surprises.join("; ")),
     };
-    Err(with_log(Failure::fault(ended), &ground).into())
+    Err(with_log(ended, &ground).into())
 }
 
 fn opening(ground: &Ground) -> String {
@@ -111,14 +115,18 @@ fn broker(ground: &Ground) -> Result<Command, Failure> {
     Ok(command)
 }
 
-fn with_log(failure: Failure, ground: &Ground) -> Failure {
+/// The failure, and what the broker had to say.
+fn with_log(what: String, ground: &Ground) -> Failure {
     let log = std::fs::read_to_string(ground.log()).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
-    let last = lines.split_at(lines.len().saturating_sub(5)).1;
-    if last.is_empty() {
-        return failure;
+    let last = lines.split_at(lines.len().saturating_sub(20)).1;
+    let mut message = what;
+    for line in last {
+        let plain = line.chars().filter(|character| !character.is_control());
+        message.push_str("\n  | ");
+        message.extend(plain);
     }
-    failure.hint(format!("its last words: {}", last.join(" / ")))
+    Failure::fault(message)
 }
 
 /// The scripted agent, and what became of what it tried.
@@ -137,6 +145,8 @@ type Listed = Vec<(String, String)>;
 /// Why the agent stops working.
 enum End {
     Lost(Lost),
+    /// The broker is there, its tool server is not.
+    NoServer,
     Untold(io::Error),
 }
 
@@ -176,19 +186,25 @@ impl Agent<'_> {
     }
 
     /// The list; waits for the demo server to be part of it.
-    fn list_tools(&mut self) -> Result<Listed, Lost> {
+    fn list_tools(&mut self) -> Result<Listed, End> {
         let deadline = self.clock.elapsed().saturating_add(PATIENCE);
         loop {
             let listed = match self.client.request("tools/list", "{}", PATIENCE)? {
                 Reply::Result(result) => tiers(&result),
-                Reply::Error { message, .. } => return Err(Lost::Garbled(message)),
+                Reply::Error { message, .. } => return Err(Lost::Garbled(message).into()),
             };
-            let left = deadline.saturating_sub(self.clock.elapsed());
-            if !listed.is_empty() || left.is_zero() {
+            if !listed.is_empty() {
                 return Ok(listed);
             }
-            self.client
-                .notification("notifications/tools/list_changed", left)?;
+            let left = deadline.saturating_sub(self.clock.elapsed());
+            match self
+                .client
+                .notification("notifications/tools/list_changed", left)
+            {
+                Ok(()) => {}
+                Err(Lost::Silent(_)) => return Err(End::NoServer),
+                Err(lost) => return Err(lost.into()),
+            }
         }
     }
 

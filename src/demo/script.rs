@@ -134,6 +134,15 @@ pub(super) const STEPS: &[Step] = &[
         Try::Call("list_mail", r#"{"folder":"inbox","limit":5000}"#),
         "ARGS_INVALID",
     ),
+    // A gate and a server that read two different values would be a way around the gate.
+    Step {
+        expects: Expect::Error(-32602),
+        ..passes(
+            "gives one argument two values",
+            Try::Call("read_mail", r#"{"id":"m-1","id":"m-2"}"#),
+            "",
+        )
+    },
     Step {
         expects: Expect::Error(-32602),
         ..passes(

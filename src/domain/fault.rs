@@ -43,6 +43,8 @@ impl std::error::Error for Fault {}
 pub enum ToolFault {
     /// It could not be started, or did not finish its handshake.
     NotStarted(String),
+    /// Calls that came before kept it busy this long.
+    Busy(Duration),
     /// It ended while the call was open.
     Exited(String),
     /// Nothing came for this long.
@@ -69,7 +71,7 @@ impl ToolFault {
     #[must_use]
     pub const fn may_have_run(&self) -> bool {
         match self {
-            ToolFault::NotStarted(_) => false,
+            ToolFault::NotStarted(_) | ToolFault::Busy(_) => false,
             ToolFault::Exited(_)
             | ToolFault::Idle(_)
             | ToolFault::Overdue(_)
@@ -85,6 +87,11 @@ impl fmt::Display for ToolFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ToolFault::NotStarted(why) => write!(f, "could not be started: {why}"),
+            ToolFault::Busy(limit) => write!(
+                f,
+                "was busy with earlier calls for {} s",
+                limit.as_secs_f32()
+            ),
             ToolFault::Exited(how) => write!(f, "ended during the call: {how}"),
             ToolFault::Idle(limit) => {
                 write!(f, "gave no sign of life for {} s", limit.as_secs_f32())

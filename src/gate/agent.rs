@@ -1,6 +1,6 @@
 //! May this agent use this server?
 
-use super::{Facts, Gate, Verdict};
+use super::{Facts, Gate, Tell, Verdict};
 use crate::domain::{Call, Code, Place, Reach, Refusal};
 
 pub(super) const GATE: Gate = Gate {
@@ -8,7 +8,7 @@ pub(super) const GATE: Gate = Gate {
     check,
 };
 
-fn check(call: &Call, _: &Facts<'_>) -> Verdict {
+fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
     match &call.by.reach {
         Reach::Only { servers, place } if !servers.contains(&call.server) => {
             return refuse(call, place);
@@ -17,10 +17,12 @@ fn check(call: &Call, _: &Facts<'_>) -> Verdict {
     }
     match &call.admits {
         Some((agents, place)) if !agents.contains(&call.by.agent) => refuse(call, place),
-        Some(_) | None => Verdict::Pass(format!(
-            "`{}`, owned by {}, may use `{}`",
-            call.by.agent, call.by.owner, call.server
-        )),
+        Some(_) | None => tell.pass(|| {
+            format!(
+                "`{}`, owned by {}, may use `{}`",
+                call.by.agent, call.by.owner, call.server
+            )
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Do the arguments fit the tool's schema and the operator's rules?
 
-use super::{Facts, Gate, Verdict};
+use super::{Facts, Gate, Tell, Verdict};
 use crate::domain::{Call, Code, Finding, Refusal};
 
 pub(super) const GATE: Gate = Gate {
@@ -8,7 +8,7 @@ pub(super) const GATE: Gate = Gate {
     check,
 };
 
-fn check(call: &Call, _: &Facts<'_>) -> Verdict {
+fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
     // The operator's rules first: a call that breaks both is an attempt to leave
     // its bounds, not a slip of the pen.
     if let Some(first) = call.findings.rules.first() {
@@ -27,7 +27,7 @@ fn check(call: &Call, _: &Facts<'_>) -> Verdict {
             "Correct the arguments and call again.",
         );
     }
-    Verdict::Pass("fit the schema and the rules".into())
+    tell.pass(|| "fit the schema and the rules".into())
 }
 
 fn refuse(code: Code, first: &Finding, count: usize, remedy: &str) -> Verdict {

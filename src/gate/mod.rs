@@ -20,7 +20,7 @@ pub struct Gate {
     /// Its name in records, refusals and explanations.
     pub name: &'static str,
     /// What it says of a call.
-    pub check: fn(&Call, &Facts<'_>) -> Verdict,
+    pub check: fn(&Call, &Facts<'_>, Tell) -> Verdict,
 }
 
 /// The gates, in the order in which a call meets them.
@@ -48,11 +48,30 @@ pub struct Facts<'a> {
     pub pinned: Option<Fingerprint>,
 }
 
+/// Whether a gate that passes says why: people who ask want to know, a call that
+/// runs does not wait for the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tell {
+    /// In words.
+    Why,
+    /// Only that it passes.
+    Nothing,
+}
+
+impl Tell {
+    fn pass(self, why: impl FnOnce() -> String) -> Verdict {
+        Verdict::Pass(match self {
+            Tell::Why => why(),
+            Tell::Nothing => String::new(),
+        })
+    }
+}
+
 /// What one gate says.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing against it; the text says why, for people who ask.
+    /// Nothing against it; the text says why, where somebody asked.
     Pass(String),
     /// Not this call.
     Refuse(Refusal),
@@ -85,7 +104,7 @@ impl Cleared {
 /// Judges one call.
 pub fn decide(call: &Call, facts: &Facts<'_>) -> Decision {
     for gate in GATES {
-        match (gate.check)(call, facts) {
+        match (gate.check)(call, facts, Tell::Nothing) {
             Verdict::Pass(_) => {}
             Verdict::Refuse(refusal) => return Decision::Refuse(refusal),
         }
@@ -100,7 +119,7 @@ pub fn decide(call: &Call, facts: &Facts<'_>) -> Decision {
 pub fn explain(call: &Call, facts: &Facts<'_>) -> Vec<(&'static str, Verdict)> {
     let mut said = Vec::with_capacity(GATES.len());
     for gate in GATES {
-        let verdict = (gate.check)(call, facts);
+        let verdict = (gate.check)(call, facts, Tell::Why);
         let refused = matches!(verdict, Verdict::Refuse(_));
         said.push((gate.name, verdict));
         if refused {

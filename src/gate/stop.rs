@@ -1,6 +1,6 @@
 //! The stop switch: while it is on, the answer is no and nothing but no.
 
-use super::{Facts, Gate, Verdict};
+use super::{Facts, Gate, Tell, Verdict};
 use crate::domain::{Call, Code, Refusal, Stop};
 
 pub(super) const GATE: Gate = Gate {
@@ -8,9 +8,9 @@ pub(super) const GATE: Gate = Gate {
     check,
 };
 
-fn check(call: &Call, facts: &Facts<'_>) -> Verdict {
+fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     match facts.stops.iter().find(|stop| stop.covers(call)) {
-        None => Verdict::Pass("off".into()),
+        None => tell.pass(|| "off".into()),
         Some(stop) => Verdict::Refuse(refusal(stop)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Until a person can be asked, what needs a person is refused.
 
-use super::{Facts, Gate, Verdict};
+use super::{Facts, Gate, Tell, Verdict};
 use crate::domain::{Call, Code, Offer, Refusal, Tier};
 
 pub(super) const GATE: Gate = Gate {
@@ -10,7 +10,7 @@ pub(super) const GATE: Gate = Gate {
     check,
 };
 
-fn check(call: &Call, _: &Facts<'_>) -> Verdict {
+fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
     let says = match call.offer {
         Offer::Off => "the tool is not offered".to_owned(),
         Offer::Unclassified => {
@@ -19,7 +19,7 @@ fn check(call: &Call, _: &Facts<'_>) -> Verdict {
         }
         Offer::At(_) => match call.tier {
             Tier::Read | Tier::Reversible => {
-                return Verdict::Pass(format!("tier {} needs nobody", call.tier));
+                return tell.pass(|| format!("tier {} needs nobody", call.tier));
             }
             Tier::Consequential | Tier::Irreversible => {
                 format!("tier {} needs a person's yes", call.tier)

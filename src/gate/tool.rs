@@ -1,6 +1,6 @@
 //! Is the tool known, offered, and still what was accepted?
 
-use super::{Facts, Gate, Verdict};
+use super::{Facts, Gate, Tell, Verdict};
 use crate::domain::{Call, Code, Offer, Refusal, Standing};
 
 pub(super) const GATE: Gate = Gate {
@@ -8,7 +8,7 @@ pub(super) const GATE: Gate = Gate {
     check,
 };
 
-fn check(call: &Call, facts: &Facts<'_>) -> Verdict {
+fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     match call.offer {
         Offer::Off => {
             return refuse(
@@ -21,7 +21,7 @@ fn check(call: &Call, facts: &Facts<'_>) -> Verdict {
         Offer::At(_) | Offer::Unclassified => {}
     }
     match &call.standing {
-        Standing::Plain => Verdict::Pass("not a tool: nothing to pin".into()),
+        Standing::Plain => tell.pass(|| "not a tool: nothing to pin".into()),
         Standing::Unreachable(why) => refuse(
             call,
             Code::ServerUnavailable,
@@ -36,7 +36,7 @@ fn check(call: &Call, facts: &Facts<'_>) -> Verdict {
         ),
         Standing::Defined(now) => match facts.pinned {
             Some(pinned) if pinned == *now => {
-                Verdict::Pass(format!("pinned {}, unchanged", now.short()))
+                tell.pass(|| format!("pinned {}, unchanged", now.short()))
             }
             Some(pinned) => refuse(
                 call,

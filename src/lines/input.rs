@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::Interest;
+use tokio::io::AsyncReadExt;
 
 use super::Source;
 use crate::wire::{Oversize, Raw};
@@ -119,24 +119,16 @@ impl LineIn {
         if self.buffer.capacity() - self.buffer.len() < CHUNK / 2 {
             self.buffer.reserve(CHUNK.max(self.buffer.len()));
         }
-        loop {
-            let read = match &self.from {
-                Source::Pipe(pipe) => {
-                    pipe.readable().await?;
-                    pipe.try_read_buf(&mut self.buffer)
-                }
-                Source::Socket(socket) => {
-                    socket.ready(Interest::READABLE).await?;
-                    socket.try_read_buf(&mut self.buffer)
-                }
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A peer that resets its socket is gone like one that closes it.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(0),
-                other => return other,
-            }
+        // Not `try_read`: this way a read that did not fill the buffer counts as
+        // the last for now, which saves a system call that would say so.
+        let read = match &mut self.from {
+            Source::Pipe(pipe) => pipe.read_buf(&mut self.buffer).await,
+            Source::Socket(socket) => socket.read_buf(&mut self.buffer).await,
+        };
+        match read {
+            // A peer that resets its socket is gone like one that closes it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            other => other,
         }
     }
 }

@@ -10,7 +10,6 @@ mod output;
 use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
-    sync::Arc,
 };
 
 use rustix::fs::{FileType, fstat};
@@ -25,7 +24,7 @@ pub enum Source {
     /// The reading end of a pipe.
     Pipe(pipe::Receiver),
     /// One end of a socket pair.
-    Socket(Arc<UnixStream>),
+    Socket(UnixStream),
 }
 
 /// Where lines go.
@@ -34,7 +33,7 @@ pub enum Sink {
     /// The writing end of a pipe.
     Pipe(pipe::Sender),
     /// One end of a socket pair.
-    Socket(Arc<UnixStream>),
+    Socket(UnixStream),
 }
 
 impl Source {
@@ -44,7 +43,7 @@ impl Source {
     /// When it is neither a pipe that can be read nor a socket.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-            FileType::Socket => Ok(Self::Socket(Arc::new(socket(fd)?))),
+            FileType::Socket => socket(fd).map(Self::Socket),
             _ => pipe::Receiver::from_owned_fd(fd).map(Self::Pipe),
         }
     }
@@ -57,7 +56,7 @@ impl Sink {
     /// When it is neither a pipe that can be written nor a socket.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-            FileType::Socket => Ok(Self::Socket(Arc::new(socket(fd)?))),
+            FileType::Socket => socket(fd).map(Self::Socket),
             _ => pipe::Sender::from_owned_fd(fd).map(Self::Pipe),
         }
     }

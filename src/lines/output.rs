@@ -1,9 +1,10 @@
 //! Writing lines.
 //!
-//! Sending never waits and never blocks: a line is written at once when nothing
-//! is queued and the descriptor takes it, and queued otherwise; a pump writes
-//! the queue, many lines in one system call. A line that has begun is always
-//! finished, so no cancelled task leaves half a message behind.
+//! Sending never waits and never blocks: lines are queued, and a pump writes the
+//! queue. The pump runs once the tasks that are ready now have run, so what they
+//! all send goes out in one system call and wakes the other side once. A line
+//! that has begun is always finished, so no cancelled task leaves half a message
+//! behind.
 //!
 //! The queue is bounded by those who send: who has much to send takes [`Room`]
 //! first, and holds it until its bytes are written.
@@ -14,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
     io::Interest,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
@@ -28,6 +29,9 @@ const ROOM: usize = 4 * 1024 * 1024;
 
 /// Queued bytes after which messages that nobody waits for are dropped.
 const NOTICES: usize = 1024 * 1024;
+
+/// Lines up to this size are gathered.
+const SMALL: usize = 8 * 1024;
 
 /// Pieces handed to the kernel in one call.
 const VECTOR: usize = 64;
@@ -52,6 +56,10 @@ struct Queue {
     /// whoever still holds a handle.
     to: Option<Arc<Sink>>,
     pieces: VecDeque<Piece>,
+    /// Small lines behind the pieces, gathered: copying them is cheaper than a
+    /// longer vector for the kernel.
+    small: BytesMut,
+    small_rooms: Vec<Room>,
     bytes: usize,
 }
 
@@ -59,7 +67,7 @@ struct Queue {
 struct Piece {
     bytes: Bytes,
     /// Given back when the piece is written.
-    room: Option<Room>,
+    _rooms: Vec<Room>,
 }
 
 /// A share of the bytes that may wait to be written.
@@ -76,6 +84,8 @@ impl LineOut {
             queue: Mutex::new(Queue {
                 to: Some(Arc::new(to)),
                 pieces: VecDeque::new(),
+                small: BytesMut::new(),
+                small_rooms: Vec::new(),
                 bytes: 0,
             }),
             more: Notify::new(),
@@ -94,6 +104,14 @@ impl LineOut {
         Some(Room { _share: share })
     }
 
+    /// Room that is there without waiting.
+    #[must_use]
+    pub fn room_now(&self, bytes: usize) -> Option<Room> {
+        let share = u32::try_from(bytes.clamp(1, ROOM)).ok()?;
+        let share = self.0.room.clone().try_acquire_many_owned(share).ok()?;
+        Some(Room { _share: share })
+    }
+
     /// Sends one line; says whether it was taken.
     pub fn send(&self, line: Parts) -> bool {
         self.send_with(line, None)
@@ -102,24 +120,15 @@ impl LineOut {
     /// Sends a line for which room was taken.
     pub fn send_with(&self, line: Parts, room: Option<Room>) -> bool {
         let mut queue = self.0.lock();
-        let Some(to) = queue.to.clone() else {
-            return false;
-        };
-        let mut line = VecDeque::from(line);
-        if queue.pieces.is_empty() && write_now(&to, &mut line).is_err() {
-            self.0.close(&mut queue);
+        if queue.to.is_none() {
             return false;
         }
-        if line.is_empty() {
-            return true;
-        }
-        queue.bytes += line.iter().map(Bytes::len).sum::<usize>();
-        queue.pieces.extend(line.into_iter().map(Piece::from));
-        if let Some(last) = queue.pieces.back_mut() {
-            last.room = room;
-        }
+        let idle = queue.is_empty();
+        queue.push(line, room);
         drop(queue);
-        self.0.more.notify_one();
+        if idle {
+            self.0.more.notify_one();
+        }
         true
     }
 
@@ -143,7 +152,7 @@ impl LineOut {
             let waiting = self.0.empty.notified();
             {
                 let queue = self.0.lock();
-                if queue.to.is_none() || queue.pieces.is_empty() {
+                if queue.to.is_none() || queue.is_empty() {
                     return;
                 }
             }
@@ -157,9 +166,42 @@ impl LineOut {
     }
 }
 
-impl From<Bytes> for Piece {
-    fn from(bytes: Bytes) -> Self {
-        Self { bytes, room: None }
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.small.is_empty()
+    }
+
+    fn push(&mut self, line: Parts, room: Option<Room>) {
+        let bytes: usize = line.iter().map(Bytes::len).sum();
+        self.bytes += bytes;
+        if bytes <= SMALL {
+            for part in &line {
+                self.small.extend_from_slice(part);
+            }
+            self.small_rooms.extend(room);
+            return;
+        }
+        self.gather();
+        let mut rooms: Vec<Room> = room.into_iter().collect();
+        let last = line.len().saturating_sub(1);
+        for (nth, bytes) in line.into_iter().enumerate() {
+            let _rooms = if nth == last {
+                std::mem::take(&mut rooms)
+            } else {
+                Vec::new()
+            };
+            self.pieces.push_back(Piece { bytes, _rooms });
+        }
+    }
+
+    /// Makes a piece of the small lines.
+    fn gather(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(Piece {
+                bytes: self.small.split().freeze(),
+                _rooms: std::mem::take(&mut self.small_rooms),
+            });
+        }
     }
 }
 
@@ -172,29 +214,13 @@ impl Shared {
     fn close(&self, queue: &mut Queue) {
         queue.to = None;
         queue.pieces.clear();
+        queue.small.clear();
+        queue.small_rooms.clear();
         queue.bytes = 0;
         self.room.close();
         self.more.notify_one();
         self.empty.notify_waiters();
     }
-}
-
-/// Writes as much of `line` as the descriptor takes without waiting.
-fn write_now(to: &Sink, line: &mut VecDeque<Bytes>) -> io::Result<()> {
-    while !line.is_empty() {
-        let slices: Vec<IoSlice<'_>> = line
-            .iter()
-            .take(VECTOR)
-            .map(|piece| IoSlice::new(piece))
-            .collect();
-        match try_write(to, &slices) {
-            Ok(written) => advance(line, written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 fn try_write(to: &Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -213,25 +239,22 @@ async fn writable(to: &Sink) -> io::Result<()> {
     }
 }
 
-fn advance(line: &mut VecDeque<Bytes>, mut written: usize) {
-    while let Some(piece) = line.front_mut() {
-        if piece.len() > written {
-            piece.advance(written);
-            return;
-        }
-        written -= piece.len();
-        line.pop_front();
-    }
-}
-
 /// Writes the queue until nobody is left to send or to read.
 async fn pump(shared: Arc<Shared>) {
     loop {
         let woken = shared.more.notified();
         let (to, idle) = {
-            let queue = shared.lock();
+            let mut queue = shared.lock();
             let Some(to) = queue.to.clone() else { return };
-            (to, queue.pieces.is_empty())
+            let written = write_queue(&to, &mut queue);
+            if written.is_err() {
+                shared.close(&mut queue);
+                return;
+            }
+            if queue.is_empty() {
+                shared.empty.notify_waiters();
+            }
+            (to, queue.is_empty())
         };
         if idle {
             drop(to);
@@ -247,19 +270,19 @@ async fn pump(shared: Arc<Shared>) {
             ready = writable(&to) => ready,
             () = woken => continue,
         };
-        let mut queue = shared.lock();
-        if ready.is_err() || write_queue(&to, &mut queue).is_err() {
-            shared.close(&mut queue);
+        if ready.is_err() {
+            shared.close(&mut shared.lock());
             return;
-        }
-        if queue.pieces.is_empty() {
-            shared.empty.notify_waiters();
         }
     }
 }
 
 fn write_queue(to: &Sink, queue: &mut Queue) -> io::Result<()> {
-    while !queue.pieces.is_empty() {
+    loop {
+        queue.gather();
+        if queue.pieces.is_empty() {
+            return Ok(());
+        }
         let slices: Vec<IoSlice<'_>> = queue
             .pieces
             .iter()
@@ -282,7 +305,6 @@ fn write_queue(to: &Sink, queue: &mut Queue) -> io::Result<()> {
             queue.pieces.pop_front();
         }
     }
-    Ok(())
 }
 
 impl Drop for LineOut {

@@ -18,7 +18,9 @@ pub struct Rules(Vec<Rule>);
 #[derive(Debug)]
 struct Rule {
     argument: String,
-    schema: Option<Validator>,
+    /// The compiled keywords, or why they cannot be compiled: then nothing
+    /// passes.
+    schema: Result<Validator, String>,
     under: Option<PathBuf>,
     host: Vec<String>,
     absent: bool,
@@ -34,8 +36,9 @@ impl Rules {
                 .iter()
                 .map(|rule| Rule {
                     argument: rule.argument.clone(),
-                    // A schema that does not compile was an error of the file.
-                    schema: jsonschema::options().build(&rule.schema).ok(),
+                    schema: jsonschema::options()
+                        .build(&rule.schema)
+                        .map_err(|error| error.to_string()),
                     under: rule.under.clone(),
                     host: rule.host.clone(),
                     absent: rule.absent,
@@ -97,12 +100,13 @@ impl Rule {
         if self.absent {
             return Some("must not be given".to_owned());
         }
-        if let Some(error) = self
-            .schema
-            .as_ref()
-            .and_then(|schema| schema.iter_errors(value).next())
-        {
-            return Some(format!("breaks a rule: {}", error.masked()));
+        match &self.schema {
+            Ok(schema) => {
+                if let Some(error) = schema.iter_errors(value).next() {
+                    return Some(format!("breaks a rule: {}", error.masked()));
+                }
+            }
+            Err(why) => return Some(format!("cannot be judged: its rule is broken: {why}")),
         }
         if let Some(dir) = &self.under {
             let Some(text) = value.as_str() else {

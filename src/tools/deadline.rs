@@ -71,28 +71,24 @@ impl Deadline {
         Self { idle, total }
     }
 
-    /// Answers when a limit is reached.
-    pub(super) async fn missed(&self, clock: &Clock) -> ToolFault {
-        loop {
-            let now = Instant::now();
-            let next = {
-                let times = lock(&clock.0);
-                if times.asking > 0 {
-                    now + self.idle
-                } else {
-                    let idle = times.last_sign + self.idle;
-                    let total = times.start + self.total;
-                    if now >= total {
-                        return ToolFault::Overdue(self.total);
-                    }
-                    if now >= idle {
-                        return ToolFault::Idle(self.idle);
-                    }
-                    idle.min(total)
-                }
-            };
-            tokio::time::sleep_until(next).await;
+    /// For a request that stays open as long as its instance.
+    pub(super) const FOREVER: Self = Self::new(Duration::MAX, Duration::MAX);
+
+    /// Whether it can never be missed.
+    pub(super) fn is_forever(&self) -> bool {
+        self.total == Duration::MAX
+    }
+
+    /// What was missed, if a limit is reached.
+    pub(super) fn missed(&self, clock: &Clock, now: Instant) -> Option<ToolFault> {
+        let times = lock(&clock.0);
+        if times.asking > 0 || self.is_forever() {
+            return None;
         }
+        if now >= times.start + self.total {
+            return Some(ToolFault::Overdue(self.total));
+        }
+        (now >= times.last_sign + self.idle).then_some(ToolFault::Idle(self.idle))
     }
 }
 
@@ -102,46 +98,40 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_and_length_have_limits_of_their_own() {
+    #[test]
+    fn silence_and_length_have_limits_of_their_own() {
         let deadline = Deadline::new(SECOND, 3 * SECOND);
         let start = Instant::now();
-        assert_eq!(
-            deadline.missed(&Clock::new(start)).await,
-            ToolFault::Idle(SECOND)
-        );
-        assert_eq!(start.elapsed(), SECOND);
-
-        let start = Instant::now();
         let clock = Clock::new(start);
-        let lively = async {
-            loop {
-                tokio::time::sleep(SECOND / 2).await;
-                clock.touch(Instant::now());
-            }
-        };
-        tokio::select! {
-            fault = deadline.missed(&clock) => assert_eq!(fault, ToolFault::Overdue(3 * SECOND)),
-            () = lively => {}
-        }
-        assert_eq!(start.elapsed(), 3 * SECOND);
+        assert_eq!(deadline.missed(&clock, start + SECOND / 2), None);
+        assert_eq!(
+            deadline.missed(&clock, start + SECOND),
+            Some(ToolFault::Idle(SECOND))
+        );
+        clock.touch(start + SECOND);
+        clock.touch(start + 5 * SECOND / 2);
+        assert_eq!(deadline.missed(&clock, start + 5 * SECOND / 2), None);
+        assert_eq!(
+            deadline.missed(&clock, start + 3 * SECOND),
+            Some(ToolFault::Overdue(3 * SECOND))
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_persons_time_is_not_the_tools() {
+    #[test]
+    fn a_persons_time_is_not_the_tools() {
         let deadline = Deadline::new(SECOND, 3 * SECOND);
         let start = Instant::now();
         let clock = Clock::new(start);
-        let asked = async {
-            clock.pause(Instant::now());
-            tokio::time::sleep(60 * SECOND).await;
-            clock.resume(Instant::now());
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            fault = deadline.missed(&clock) => assert_eq!(fault, ToolFault::Idle(SECOND)),
-            () = asked => {}
-        }
-        assert!(start.elapsed() >= 61 * SECOND);
+        clock.pause(start);
+        assert_eq!(deadline.missed(&clock, start + 60 * SECOND), None);
+        clock.resume(start + 60 * SECOND);
+        assert_eq!(
+            deadline.missed(&clock, start + 60 * SECOND + SECOND / 2),
+            None
+        );
+        assert_eq!(
+            deadline.missed(&clock, start + 61 * SECOND),
+            Some(ToolFault::Idle(SECOND))
+        );
     }
 }

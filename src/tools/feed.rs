@@ -1,11 +1,13 @@
 //! Keeping the catalogue of one server fresh: lists again when the server says
-//! so, starts it again when it has ended, never faster than its backoff.
+//! so, starts it again when it has ended, never faster than its backoff. And the
+//! same for what an instance of a run offers.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
 use super::{
+    instance::Instance,
     listing,
     pool::{Listed, Listener},
     server::Server,
@@ -21,6 +23,31 @@ pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watc
     tokio::select! {
         () = keep(&server, &listener) => {}
         () = async { drop(stop.wait_for(|stop| *stop).await) } => {}
+    }
+}
+
+/// Keeps what is known of a run's own instance true: its calls are judged by
+/// what it offers, not by what the catalogue's instance does.
+pub(super) async fn follow(instance: Arc<Instance>, limit: Duration) {
+    let mut changes = instance.watch_changes();
+    if instance.era() == Era::Modern {
+        let _ = subscribe::listen(&instance);
+    }
+    let mut ended = instance.watch_end();
+    loop {
+        tokio::select! {
+            () = async { drop(ended.wait_for(Option::is_some).await) } => return,
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(DEBOUNCE).await;
+        changes.mark_unchanged();
+        if let Err(fault) = listing::tools(&instance, limit).await {
+            instance.remark(&format!("could not be listed: it {fault}"));
+        }
     }
 }
 

@@ -49,10 +49,7 @@ pub(super) async fn greet(
             }
         },
         Hint::Known(Era::Legacy) => initialize(instance, declare, limit).await?,
-        Hint::Unknown => match discover(instance, declare, PROBE.min(limit)).await? {
-            Probe::Modern(greeting) => greeting,
-            Probe::Legacy(_) => initialize(instance, declare, limit).await?,
-        },
+        Hint::Unknown => guess(instance, declare, limit).await?,
     };
     let era = greeting.era;
     let _ = instance.greeting.set(greeting);
@@ -61,6 +58,31 @@ pub(super) async fn greet(
         Era::Modern => {}
     }
     Ok(())
+}
+
+/// Finds out which era a server speaks. One that is silent at the probe may be
+/// an old one that leaves unanswered what it does not know, or one that takes
+/// its time to start: it is spoken to in the old way, and if it refuses that,
+/// its answer to the probe counts after all.
+async fn guess(
+    instance: &Arc<Instance>,
+    declare: Capabilities,
+    limit: Duration,
+) -> Result<Greeting, ToolFault> {
+    let mut probe = std::pin::pin!(discover(instance, declare, limit));
+    if let Ok(answer) = tokio::time::timeout(PROBE.min(limit), &mut probe).await {
+        return match answer? {
+            Probe::Modern(greeting) => Ok(greeting),
+            Probe::Legacy(_) => initialize(instance, declare, limit).await,
+        };
+    }
+    match initialize(instance, declare, limit).await {
+        Ok(greeting) => Ok(greeting),
+        Err(fault) => match probe.await {
+            Ok(Probe::Modern(greeting)) => Ok(greeting),
+            Ok(Probe::Legacy(_)) | Err(_) => Err(fault),
+        },
+    }
 }
 
 enum Probe {

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::{broadcast, oneshot, watch},
+    sync::{Notify, broadcast, oneshot, watch},
     time::Instant,
 };
 
@@ -24,7 +24,8 @@ use super::{
     child::{Child, Started},
     deadline::{Clock, Deadline},
     lane::Lane,
-    questions,
+    overdue, questions,
+    unread::Unread,
 };
 use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
@@ -71,6 +72,10 @@ pub(super) struct Instance {
     questions: Mutex<HashMap<String, tokio::task::AbortHandle>>,
     /// Ended by us, not by itself.
     told_to_end: AtomicBool,
+    unread: Unread,
+    /// Wakes who watches the deadlines; set while somebody does.
+    busy: Arc<Notify>,
+    watched_over: AtomicBool,
 }
 
 /// What a server said when we met.
@@ -93,6 +98,7 @@ struct Pending {
     answer: oneshot::Sender<Result<Body, ToolFault>>,
     caller: Option<Arc<dyn Caller>>,
     clock: Arc<Clock>,
+    deadline: Deadline,
 }
 
 impl Instance {
@@ -111,7 +117,10 @@ impl Instance {
         } = started;
         let out = LineOut::new(Sink::from_fd(stdin).map_err(failed)?);
         let lines = LineIn::new(Source::from_fd(stdout).map_err(failed)?, MAX_LINE);
+        let busy = Arc::new(Notify::new());
         let instance = Arc::new(Self {
+            busy: busy.clone(),
+            watched_over: AtomicBool::new(false),
             server,
             run: Mutex::default(),
             out,
@@ -131,8 +140,10 @@ impl Instance {
             ended: watch::Sender::new(None),
             questions: Mutex::default(),
             told_to_end: AtomicBool::new(false),
+            unread: Unread::default(),
         });
         tokio::spawn(read(instance.clone(), lines));
+        tokio::spawn(overdue::watch(Arc::downgrade(&instance), busy));
         Ok(instance)
     }
 
@@ -185,7 +196,7 @@ impl Instance {
         let ticket = self.open(None, Deadline::new(limit, limit))?;
         let sent = wire::request_line(&ticket.id.to_string(), method, params);
         if !self.out.send(sent) {
-            return Err(self.gone().await);
+            return Err(Box::pin(self.gone()).await);
         }
         ticket.wait(None).await
     }
@@ -202,22 +213,52 @@ impl Instance {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         let clock = Arc::new(Clock::new(Instant::now()));
-        self.pending().insert(
+        let mut pending = self.pending();
+        if !deadline.is_forever() && !self.watched_over.swap(true, Ordering::Relaxed) {
+            self.busy.notify_one();
+        }
+        pending.insert(
             id,
             Pending {
                 answer,
                 caller,
                 clock: clock.clone(),
+                deadline,
             },
         );
+        drop(pending);
         Ok(Ticket {
             id,
             instance: self.clone(),
             waiting,
             clock,
-            deadline,
             done: false,
         })
+    }
+
+    /// Fails the requests that missed their deadline; says whether any is left
+    /// that could.
+    pub(super) fn fail_overdue(&self, now: Instant) -> bool {
+        let mut pending = self.pending();
+        let missed: Vec<(u64, ToolFault)> = pending
+            .iter()
+            .filter_map(|(id, open)| Some((*id, open.deadline.missed(&open.clock, now)?)))
+            .collect();
+        for (id, fault) in missed {
+            self.withdraw(id, &fault.to_string());
+            if let Some(open) = pending.remove(&id) {
+                let _ = open.answer.send(Err(fault));
+            }
+        }
+        let more = pending.values().any(|open| !open.deadline.is_forever());
+        self.watched_over.store(more, Ordering::Relaxed);
+        more
+    }
+
+    /// Tells the server that nobody waits for a request any more.
+    fn withdraw(&self, id: u64, reason: &str) {
+        let params = format!("{{\"requestId\":{id},\"reason\":{}}}", wire::quote(reason));
+        self.notify("notifications/cancelled", &[params.into()]);
     }
 
     /// Why it is not there any more, with its exit status if that comes soon.
@@ -268,6 +309,7 @@ impl Instance {
             task.abort();
         }
         self.lane.changed();
+        self.busy.notify_one();
     }
 
     fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
@@ -297,7 +339,6 @@ pub(super) struct Ticket {
     instance: Arc<Instance>,
     waiting: oneshot::Receiver<Result<Body, ToolFault>>,
     clock: Arc<Clock>,
-    deadline: Deadline,
     done: bool,
 }
 
@@ -305,6 +346,12 @@ impl Ticket {
     /// The request's own clock, which stands still while a person is asked.
     pub(super) fn clock(&self) -> &Arc<Clock> {
         &self.clock
+    }
+
+    /// Gives a request up that the server has not heard of.
+    pub(super) fn never_sent(mut self) {
+        self.done = true;
+        self.instance.pending().remove(&self.id);
     }
 
     /// Waits for the answer, the deadline, or the caller's cancel.
@@ -318,34 +365,26 @@ impl Ticket {
                 None => std::future::pending().await,
             }
         };
-        let (fault, reason) = tokio::select! {
+        tokio::select! {
+            biased;
             answer = &mut self.waiting => {
                 self.done = true;
-                return match answer {
+                match answer {
                     Ok(answer) => answer,
-                    Err(_) => Err(self.instance.gone().await),
-                };
+                    Err(_) => Err(Box::pin(self.instance.gone()).await),
+                }
             }
-            fault = self.deadline.missed(&self.clock) => {
-                let reason = fault.to_string();
-                (fault, reason)
+            reason = cancelled => {
+                self.cancel(&reason);
+                Err(ToolFault::Cancelled(reason))
             }
-            reason = cancelled => (ToolFault::Cancelled(reason.clone()), reason),
-        };
-        self.cancel(&reason);
-        Err(fault)
+        }
     }
 
     fn cancel(&mut self, reason: &str) {
         self.done = true;
         if self.instance.pending().remove(&self.id).is_some() {
-            let params = format!(
-                "{{\"requestId\":{},\"reason\":{}}}",
-                self.id,
-                wire::quote(reason)
-            );
-            self.instance
-                .notify("notifications/cancelled", &[params.into()]);
+            self.instance.withdraw(self.id, reason);
         }
     }
 }
@@ -366,7 +405,10 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
         tokio::select! {
             biased;
             line = lines.next() => match line {
-                Ok(Some(line)) => take(&instance, line),
+                Ok(Some(line)) => {
+                    let line = counted(&instance, line).await;
+                    take(&instance, line);
+                }
                 // A server without a voice is of no use, even if it lives.
                 Ok(None) => {
                     instance.child.end();
@@ -391,6 +433,21 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
     };
     instance.close(&why);
     instance.child.end();
+}
+
+/// A line that is counted as unread, as soon as that many bytes may be.
+async fn counted(instance: &Instance, line: Line) -> Line {
+    let Line::Whole(line) = line else {
+        return line;
+    };
+    let shared = lock(&instance.run).is_none();
+    let mut ended = instance.watch_end();
+    tokio::select! {
+        biased;
+        line = instance.unread.count(line.clone(), shared) => Line::Whole(line),
+        // Ended by us: there is nobody left to hold up.
+        _ = ended.wait_for(Option::is_some) => Line::Whole(line),
+    }
 }
 
 /// How its process ended, in words.

@@ -1,10 +1,11 @@
 //! Which call a server's question belongs to.
 //!
 //! On stdio the wire does not say. While a server asks nothing, its calls run
-//! side by side; from its first question on they run one after another, so that
-//! every later question has one call it can belong to. The first one waits
-//! until the calls beside it have ended, unless they all come from one
-//! connection and so from one user.
+//! side by side; from its first question on only one runs at a time, so that
+//! every later question has one call it can belong to. A call whose question is
+//! with a person does not run: other calls of the same user go on beside it, and
+//! it takes its turn again when the answer is there. Calls of another user wait,
+//! so that nobody is asked what concerns somebody else.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, Semaphore, SemaphorePermit},
+    sync::{Notify, Semaphore},
     time::Instant,
 };
 
@@ -29,9 +30,27 @@ const GRACE: Duration = Duration::from_millis(500);
 /// The calls that one instance is running.
 pub(super) struct Lane {
     single: AtomicBool,
-    gate: Semaphore,
-    open: Mutex<BTreeMap<u64, Open>>,
+    /// Who waits to enter does so in the order of arrival.
+    queue: Semaphore,
+    calls: Mutex<Calls>,
     changed: Notify,
+}
+
+#[derive(Default)]
+struct Calls {
+    open: BTreeMap<u64, Entry>,
+    /// Questions so far.
+    asked: u64,
+}
+
+struct Entry {
+    open: Open,
+    /// Its questions that are with a person.
+    asking: usize,
+    /// Its questions that are answered and wait for its turn.
+    answered: usize,
+    /// Which of all questions was its last.
+    last: u64,
 }
 
 /// One running call.
@@ -45,37 +64,58 @@ impl Default for Lane {
     fn default() -> Self {
         Self {
             single: AtomicBool::new(false),
-            gate: Semaphore::new(1),
-            open: Mutex::default(),
+            queue: Semaphore::new(1),
+            calls: Mutex::default(),
             changed: Notify::new(),
         }
     }
 }
 
 impl Lane {
-    /// Waits for a turn; at once while the server asks nothing.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// Marks a call as running if it need not wait for its turn.
+    pub(super) fn enter_now(&self, id: u64, open: Open) -> Result<Running<'_>, Open> {
         if self.single.load(Ordering::Relaxed) {
-            return self.gate.acquire().await.ok();
+            return Err(open);
         }
-        None
+        lock(&self.calls).open.insert(id, Entry::new(open));
+        Ok(Running { lane: self, id })
     }
 
-    /// Marks a call as running until the guard is dropped.
-    pub(super) fn enter(&self, id: u64, open: Open) -> Running<'_> {
-        lock(&self.open).insert(id, open);
+    /// Marks a call as running until the guard is dropped; at once while the
+    /// server asks nothing, else when it is its turn.
+    pub(super) async fn enter(&self, id: u64, open: Open) -> Running<'_> {
+        let first = self.queue.acquire().await;
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut calls = lock(&self.calls);
+                let free =
+                    !self.single.load(Ordering::Relaxed) || calls.lets_in(open.caller.connection());
+                if free {
+                    calls.open.insert(id, Entry::new(open));
+                    break;
+                }
+            }
+            changed.await;
+        }
+        drop(first);
         Running { lane: self, id }
     }
 
-    /// Everybody who has a call open, each connection once.
+    /// Who hears what the server says to nobody in particular: each connection
+    /// once, through the call of it that wants to hear most.
     pub(super) fn callers(&self) -> Vec<Arc<dyn Caller>> {
+        let calls = lock(&self.calls);
+        let mut entries: Vec<&Entry> = calls.open.values().collect();
+        entries.sort_by_key(|entry| (!entry.runs(), entry.open.caller.log_level().is_none()));
         let mut found: Vec<Arc<dyn Caller>> = Vec::new();
-        for open in lock(&self.open).values() {
+        for entry in entries {
+            let caller = &entry.open.caller;
             let known = found
                 .iter()
-                .any(|caller| caller.connection() == open.caller.connection());
+                .any(|other| other.connection() == caller.connection());
             if !known {
-                found.push(open.caller.clone());
+                found.push(caller.clone());
             }
         }
         found
@@ -86,26 +126,82 @@ impl Lane {
         self.changed.notify_waiters();
     }
 
-    /// The call that a question belongs to. `None` when no call is open;
-    /// waits while it could be the call of more than one user.
-    pub(super) async fn owner(&self) -> Option<Open> {
+    /// The call that a question belongs to, which does not run until the answer
+    /// is there. `None` when no call is open; waits while it could be the call
+    /// of more than one user.
+    pub(super) async fn question(&self) -> Option<Asking<'_>> {
         self.single.store(true, Ordering::Relaxed);
         let since = Instant::now();
         loop {
             let changed = self.changed.notified();
             {
-                let open = lock(&self.open);
-                let mut calls = open.values();
-                let first = calls.next()?;
-                let one_call = open.len() == 1;
-                let one_user =
-                    calls.all(|other| other.caller.connection() == first.caller.connection());
-                if one_call || (one_user && since.elapsed() >= GRACE) {
-                    return Some(first.clone());
+                let mut calls = lock(&self.calls);
+                if calls.open.is_empty() {
+                    return None;
+                }
+                if let Some(id) = calls.owner(since.elapsed() >= GRACE) {
+                    calls.asked += 1;
+                    let nth = calls.asked;
+                    let entry = calls.open.get_mut(&id)?;
+                    entry.asking += 1;
+                    entry.last = nth;
+                    let open = entry.open.clone();
+                    drop(calls);
+                    self.changed();
+                    return Some(Asking {
+                        lane: self,
+                        id,
+                        open,
+                        state: State::Asking,
+                    });
                 }
             }
             let _ = tokio::time::timeout(GRACE, changed).await;
         }
+    }
+}
+
+impl Calls {
+    /// Whether another call of this connection may run now.
+    fn lets_in(&self, connection: u64) -> bool {
+        self.open.values().all(|entry| {
+            !entry.runs() && entry.answered == 0 && entry.open.caller.connection() == connection
+        })
+    }
+
+    fn owner(&self, waited: bool) -> Option<u64> {
+        let mut connections = self.open.values().map(|e| e.open.caller.connection());
+        let first = connections.next()?;
+        if connections.any(|other| other != first) {
+            return None;
+        }
+        let mut running = self.open.iter().filter(|(_, entry)| entry.runs());
+        match (running.next(), running.next()) {
+            (Some((id, _)), None) => Some(*id),
+            (Some((id, _)), Some(_)) => waited.then_some(*id),
+            // Who asked last asks once more.
+            (None, _) => self
+                .open
+                .iter()
+                .max_by_key(|(_, entry)| entry.last)
+                .map(|(id, _)| *id),
+        }
+    }
+}
+
+impl Entry {
+    fn new(open: Open) -> Self {
+        Self {
+            open,
+            asking: 0,
+            answered: 0,
+            last: 0,
+        }
+    }
+
+    /// Whether the server works on it, as far as can be known.
+    fn runs(&self) -> bool {
+        self.asking + self.answered == 0
     }
 }
 
@@ -117,7 +213,179 @@ pub(super) struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        lock(&self.lane.open).remove(&self.id);
+        lock(&self.lane.calls).open.remove(&self.id);
         self.lane.changed();
+    }
+}
+
+/// One question that is with a person. See [`Lane::question`].
+pub(super) struct Asking<'a> {
+    lane: &'a Lane,
+    id: u64,
+    pub(super) open: Open,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Asking,
+    Answered,
+    Over,
+}
+
+impl Asking<'_> {
+    /// The answer is there: waits until the call may run again.
+    pub(super) async fn turn(mut self) {
+        self.step(&mut lock(&self.lane.calls), State::Answered);
+        loop {
+            let changed = self.lane.changed.notified();
+            {
+                let mut calls = lock(&self.lane.calls);
+                let mut others = calls.open.iter().filter(|(id, _)| **id != self.id);
+                if !others.any(|(_, entry)| entry.runs()) {
+                    self.step(&mut calls, State::Over);
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn step(&mut self, calls: &mut Calls, to: State) {
+        if let Some(entry) = calls.open.get_mut(&self.id) {
+            match self.state {
+                State::Asking => entry.asking = entry.asking.saturating_sub(1),
+                State::Answered => entry.answered = entry.answered.saturating_sub(1),
+                State::Over => {}
+            }
+            match to {
+                State::Asking => entry.asking += 1,
+                State::Answered => entry.answered += 1,
+                State::Over => {}
+            }
+        }
+        self.state = to;
+        self.lane.changed();
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.state != State::Over {
+            self.step(&mut lock(&self.lane.calls), State::Over);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::{
+        domain::{Capabilities, Era},
+        ports::{Answer, Boxed, Question},
+        wire::Raw,
+    };
+
+    struct Agent(u64);
+
+    impl Caller for Agent {
+        fn connection(&self) -> u64 {
+            self.0
+        }
+        fn era(&self) -> Era {
+            Era::Legacy
+        }
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::default()
+        }
+        fn log_level(&self) -> Option<String> {
+            None
+        }
+        fn wants_progress(&self) -> bool {
+            false
+        }
+        fn progress(&self, _: &Raw) {}
+        fn log(&self, _: &Raw) {}
+        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+            Box::pin(async { Answer::Gone })
+        }
+        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn call(connection: u64) -> Open {
+        Open {
+            caller: Arc::new(Agent(connection)),
+            clock: Arc::new(Clock::new(Instant::now())),
+        }
+    }
+
+    /// Whether it is ready without anything else happening.
+    async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+        tokio::time::timeout(Duration::ZERO, future).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_run_side_by_side_until_the_server_asks() {
+        let lane = Lane::default();
+        let first = lane.enter(1, call(1)).await;
+        let second = at_once(lane.enter(2, call(2))).await;
+        assert!(second.is_some());
+        drop((first, second));
+        let third = lane.enter(3, call(1)).await;
+        drop(lane.question().await);
+        assert!(at_once(lane.enter(4, call(1))).await.is_none());
+        drop(third);
+        assert!(at_once(lane.enter(4, call(1))).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_waits_for_its_user_lets_the_same_user_go_on_and_nobody_else() {
+        let lane = Lane::default();
+        let _parked = lane.enter(1, call(1)).await;
+        let _question = lane.question().await.unwrap();
+        assert!(at_once(lane.enter(2, call(2))).await.is_none());
+        assert!(at_once(lane.enter(3, call(1))).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_belongs_to_the_call_that_runs() {
+        let lane = Lane::default();
+        let _parked = lane.enter(1, call(1)).await;
+        let first = lane.question().await.unwrap();
+        let again = lane.question().await.unwrap();
+        let _running = lane.enter(2, call(1)).await;
+        let second = lane.question().await.unwrap();
+        assert_eq!((first.id, again.id, second.id), (1, 1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answered_call_waits_for_the_one_that_runs_and_goes_before_new_ones() {
+        let lane = Lane::default();
+        let _parked = lane.enter(1, call(1)).await;
+        let question = lane.question().await.unwrap();
+        let running = lane.enter(2, call(1)).await;
+        let mut turn = pin!(question.turn());
+        assert!(at_once(turn.as_mut()).await.is_none());
+        drop(running);
+        assert!(at_once(lane.enter(3, call(1))).await.is_none());
+        assert!(at_once(turn).await.is_some());
+        // It runs again: its next question is its own.
+        assert_eq!(lane.question().await.unwrap().id, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_waits_while_it_could_concern_two_users() {
+        let lane = Lane::default();
+        let _one = lane.enter(1, call(1)).await;
+        let other = lane.enter(2, call(2)).await;
+        let mut question = pin!(lane.question());
+        let waited = tokio::time::timeout(Duration::from_secs(60), question.as_mut()).await;
+        assert!(waited.is_err());
+        drop(other);
+        assert_eq!(question.await.unwrap().id, 1);
     }
 }

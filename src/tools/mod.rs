@@ -12,6 +12,7 @@ mod lane;
 pub mod launch;
 mod listing;
 mod outgoing;
+mod overdue;
 mod pool;
 #[cfg(target_os = "linux")]
 mod procs;
@@ -21,6 +22,7 @@ mod server;
 pub mod stderr;
 mod subscribe;
 pub mod sweep;
+mod unread;
 
 pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;

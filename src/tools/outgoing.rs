@@ -41,6 +41,11 @@ pub(super) fn params(
         Some(meta) => edit.set("_meta", meta),
         None => edit.remove("_meta"),
     };
+    if (caller.era(), era) == (Era::Modern, Era::Legacy) {
+        // What an agent brings back from one round to the next is for us.
+        edit.remove("inputResponses");
+        edit.remove("requestState");
+    }
     for (key, value) in extra {
         edit.set(key, value.clone());
     }

@@ -2,7 +2,9 @@
 //!
 //! One instance per server feeds the catalogue; the first run that calls the
 //! server takes it over, later runs get one of their own, and when a run ends so
-//! do its instances. A server marked as shared has one for everybody. Starting
+//! do its instances. A server of the handshake era is told once what the agent
+//! can be asked, so an agent that declares something else with a later request
+//! gets another instance. A server marked as shared has one for everybody. Starting
 //! is single-flight and backs off from a server that does not come up; whatever
 //! happens to one server stays with it.
 
@@ -139,32 +141,40 @@ impl Tools for Pool {
         })
     }
 
-    fn seated(&self, server: &ServerName, run: &RunId) -> Option<Arc<dyn Seat>> {
+    fn seated(
+        &self,
+        server: &ServerName,
+        run: &RunId,
+        caller: &Arc<dyn Caller>,
+    ) -> Option<Arc<dyn Seat>> {
         let server = self.servers.get(server)?;
         let instance = if server.registered.shared {
             server.catalogue.try_lock().ok()?.clone()
         } else {
-            server.of_run(run)
+            server.for_call(run, caller.capabilities())
         };
         ready(instance?).map(|instance| Arc::new(instance) as Arc<dyn Seat>)
     }
 
     fn roots_changed(&self, run: &RunId) {
         for server in self.servers.values() {
-            match server.of_run(run) {
-                Some(instance) if instance.era() == Era::Legacy => {
-                    instance.notify("notifications/roots/list_changed", &[]);
+            for instance in server.of_run(run) {
+                match instance.era() {
+                    // Who was not told of folders is not told of their change.
+                    Era::Legacy if instance.declared.roots => {
+                        instance.notify("notifications/roots/list_changed", &[]);
+                    }
+                    Era::Legacy | Era::Modern => {}
                 }
-                Some(_) | None => {}
             }
         }
     }
 
     fn end_run(&self, run: &RunId) {
         for server in self.servers.values() {
-            let instance = server.of_run(run);
+            let instances = server.of_run(run);
             lock(&server.runs).remove(run);
-            if let Some(instance) = instance {
+            for instance in instances {
                 instance.end("its run is over");
             }
         }

@@ -38,9 +38,9 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
 }
 
 async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
-    let owner = instance.lane.owner().await;
+    let owner = instance.lane.question().await;
     let caller = match &owner {
-        Some(open) => Some(open.caller.clone()),
+        Some(asking) => Some(asking.open.caller.clone()),
         None => lock(&instance.host).clone(),
     };
     let answer = match caller {
@@ -53,7 +53,7 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
             Answer::Error(error(-32601, "the agent's client does not offer this"))
         }
         Some(caller) => {
-            let clock = owner.as_ref().map(|open| open.clock.clone());
+            let clock = owner.as_ref().map(|asking| asking.open.clock.clone());
             if let Some(clock) = &clock {
                 clock.pause(Instant::now());
             }
@@ -64,6 +64,9 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
                     method: method.clone(),
                 })
                 .await;
+            if let Some(asking) = owner {
+                asking.turn().await;
+            }
             if let Some(clock) = &clock {
                 clock.resume(Instant::now());
             }

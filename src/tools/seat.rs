@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     deadline::Deadline,
@@ -54,11 +55,13 @@ async fn run(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
     }
     match instance.era() {
         Era::Legacy => {
-            set_log_level(instance, job.caller.as_ref()).await;
+            if let Some(level) = job.caller.log_level() {
+                Box::pin(set_log_level(instance, level)).await;
+            }
             let body = round(instance, job, &[]).await?;
             Ok(plain(body))
         }
-        Era::Modern => rounds(instance, job).await,
+        Era::Modern => Box::pin(rounds(instance, job)).await,
     }
 }
 
@@ -75,18 +78,39 @@ async fn round(
     job: &Job,
     extra: &[(&'static str, Bytes)],
 ) -> Result<Body, ToolFault> {
-    let _turn = tokio::select! {
-        turn = instance.lane.turn() => turn,
-        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
-    };
     let ticket = instance.open(Some(job.caller.clone()), Deadline::new(job.idle, job.total))?;
-    let _running = instance.lane.enter(
-        ticket.id,
-        Open {
-            caller: job.caller.clone(),
-            clock: ticket.clock().clone(),
-        },
-    );
+    let open = Open {
+        caller: job.caller.clone(),
+        clock: ticket.clock().clone(),
+    };
+    let _running = match instance.lane.enter_now(ticket.id, open) {
+        Ok(running) => running,
+        Err(open) => {
+            // The time before its turn is not the server's, but it has an end
+            // as well.
+            ticket.clock().pause(Instant::now());
+            let id = ticket.id;
+            let entered = Box::pin(async move {
+                tokio::select! {
+                    biased;
+                    running = instance.lane.enter(id, open) => Ok(running),
+                    reason = job.caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+                    () = tokio::time::sleep(job.total) => Err(ToolFault::Busy(job.total)),
+                }
+            })
+            .await;
+            match entered {
+                Ok(running) => {
+                    ticket.clock().resume(Instant::now());
+                    running
+                }
+                Err(fault) => {
+                    ticket.never_sent();
+                    return Err(fault);
+                }
+            }
+        }
+    };
     let params = outgoing::params(
         &job.subject,
         job.params.as_ref(),
@@ -98,21 +122,42 @@ async fn round(
     let line = wire::request_line(&ticket.id.to_string(), job.subject.method(), &params);
     // A server that does not read its input must not fill our memory.
     let bytes = line.iter().map(Bytes::len).sum();
-    let room = tokio::select! {
-        // First, and nothing is awaited between this look and the sending: what
-        // is cancelled does not leave any more.
-        biased;
-        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
-        room = instance.out.room(bytes) => room,
+    let room = match instance.out.room_now(bytes) {
+        Some(room) => Some(room),
+        None => {
+            Box::pin(async {
+                tokio::select! {
+                    room = instance.out.room(bytes) => room,
+                    // Looked at once more below.
+                    _ = job.caller.cancelled() => None,
+                }
+            })
+            .await
+        }
     };
+    // Nothing is awaited between this look and the sending: what an operator has
+    // stopped does not leave any more.
+    if let Some(reason) = cancelled(job.caller.as_ref()).await {
+        ticket.never_sent();
+        return Err(ToolFault::Cancelled(reason));
+    }
     let sent = match room {
         Some(room) => instance.out.send_with(line, Some(room)),
         None => false,
     };
     if !sent {
-        return Err(instance.gone().await);
+        return Err(Box::pin(instance.gone()).await);
     }
     ticket.wait(Some(&job.caller)).await
+}
+
+/// Why the call is cancelled, if it is by now.
+async fn cancelled(caller: &dyn Caller) -> Option<String> {
+    tokio::select! {
+        biased;
+        reason = caller.cancelled() => Some(reason),
+        () = std::future::ready(()) => None,
+    }
 }
 
 /// A call to a server of the stateless era, through its questions if the agent
@@ -221,10 +266,7 @@ fn label_all(instance: &Instance, result: &Raw) -> Raw {
 }
 
 /// A server of the handshake era is told the level that its caller wants.
-async fn set_log_level(instance: &Arc<Instance>, caller: &dyn Caller) {
-    let Some(level) = caller.log_level() else {
-        return;
-    };
+async fn set_log_level(instance: &Arc<Instance>, level: String) {
     let logs = instance
         .greeting
         .get()

@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     child::Child,
+    feed,
     handshake::{self, Hint},
     instance::{Instance, lock},
     listing,
@@ -55,7 +56,7 @@ pub(super) struct Server {
     pub(super) registered: Registered,
     /// The instance that feeds the catalogue.
     pub(super) catalogue: AsyncMutex<Option<Arc<Instance>>>,
-    pub(super) runs: Mutex<HashMap<RunId, Cell>>,
+    pub(super) runs: Mutex<HashMap<RunId, Vec<Place>>>,
     /// Wakes who feeds the catalogue.
     pub(super) look: Notify,
     keeper: PathBuf,
@@ -63,8 +64,31 @@ pub(super) struct Server {
     record: Arc<Mutex<Record>>,
 }
 
-/// The instance of one run, started once however many calls want it.
-pub(super) type Cell = Arc<AsyncMutex<Option<Arc<Instance>>>>;
+/// One instance of a run, and what the agent declared for whom it was started.
+#[derive(Default)]
+pub(super) struct Place {
+    declare: Capabilities,
+    cell: Cell,
+}
+
+/// An instance that is started once, however many calls want it.
+type Cell = Arc<AsyncMutex<Option<Arc<Instance>>>>;
+
+impl Place {
+    fn instance(&self) -> Option<Arc<Instance>> {
+        self.cell.try_lock().ok()?.clone()
+    }
+
+    /// Whether a call of an agent that declares this may run here. A server of
+    /// the stateless era is told with every call.
+    fn fits(&self, declare: Capabilities) -> bool {
+        self.declare == declare
+            || self
+                .instance()
+                .and_then(ready)
+                .is_some_and(|instance| instance.era() == Era::Modern)
+    }
+}
 
 #[derive(Default)]
 struct Record {
@@ -115,18 +139,18 @@ impl Server {
         if self.registered.shared {
             return self.catalogue().await;
         }
-        let cell = lock(&self.runs).entry(run.clone()).or_default().clone();
+        let cell = self.cell(run, declare);
         let mut place = cell.lock().await;
         if let Some(instance) = place.clone().and_then(ready) {
             return Ok(instance);
         }
         lock(&self.record).declare = declare;
-        let instance = match self.adopt(run, declare).await {
+        let instance = match self.adopt(run, declare, caller).await? {
             Some(instance) => instance,
             None => {
-                let instance = self.launch(declare, Some(caller)).await?;
-                listing::tools(&instance, self.registered.start).await?;
+                let instance = self.listed(declare, Some(caller)).await?;
                 *lock(&instance.run) = Some(run.clone());
+                tokio::spawn(feed::follow(instance.clone(), self.registered.start));
                 instance
             }
         };
@@ -146,35 +170,90 @@ impl Server {
             return Ok(instance);
         }
         let declare = lock(&self.record).declare;
-        let instance = self.launch(declare, None).await?;
-        listing::tools(&instance, self.registered.start).await?;
+        let instance = self.listed(declare, None).await?;
         *place = Some(instance.clone());
         self.look.notify_one();
         Ok(instance)
     }
 
-    /// The instance of a run, if it has one now.
-    pub(super) fn of_run(&self, run: &RunId) -> Option<Arc<Instance>> {
-        let cell = lock(&self.runs).get(run).cloned()?;
-        cell.try_lock().ok()?.clone()
+    /// The instances that a run has now.
+    pub(super) fn of_run(&self, run: &RunId) -> Vec<Arc<Instance>> {
+        let runs = lock(&self.runs);
+        let places = runs.get(run).into_iter().flatten();
+        places.filter_map(Place::instance).collect()
     }
 
-    /// The catalogue's instance, if no run has it and it was told the right
-    /// things.
-    async fn adopt(&self, run: &RunId, declare: Capabilities) -> Option<Arc<Instance>> {
-        let place = self.catalogue.lock().await;
-        let instance = ready(place.clone()?)?;
-        let fits = match instance.era() {
-            Era::Modern => true,
-            Era::Legacy => instance.declared == declare,
-        };
-        let mut owner = lock(&instance.run);
-        if !fits || owner.is_some() {
-            return None;
+    /// The one of them for a call of an agent that declares this.
+    pub(super) fn for_call(&self, run: &RunId, declare: Capabilities) -> Option<Arc<Instance>> {
+        let runs = lock(&self.runs);
+        let mut places = runs.get(run)?.iter();
+        places.find(|place| place.fits(declare))?.instance()
+    }
+
+    /// Where that one is or will be.
+    fn cell(&self, run: &RunId, declare: Capabilities) -> Cell {
+        let mut runs = lock(&self.runs);
+        let places = runs.entry(run.clone()).or_default();
+        if let Some(place) = places.iter().find(|place| place.fits(declare)) {
+            return place.cell.clone();
         }
-        *owner = Some(run.clone());
-        drop(owner);
-        Some(instance)
+        let cell = Cell::default();
+        places.push(Place {
+            declare,
+            cell: cell.clone(),
+        });
+        cell
+    }
+
+    /// The catalogue's instance, if no run has it. One that was told something
+    /// else than this run's agent declares gives its place to a new one: what a
+    /// server offers may depend on it, and the lists are to be of what is used.
+    async fn adopt(
+        &self,
+        run: &RunId,
+        declare: Capabilities,
+        caller: &Arc<dyn Caller>,
+    ) -> Result<Option<Arc<Instance>>, ToolFault> {
+        let mut place = self.catalogue.lock().await;
+        let Some(instance) = place.clone().and_then(ready) else {
+            return Ok(None);
+        };
+        {
+            let mut owner = lock(&instance.run);
+            if owner.is_some() {
+                return Ok(None);
+            }
+            let fits = match instance.era() {
+                Era::Modern => true,
+                Era::Legacy => instance.declared == declare,
+            };
+            if fits {
+                *owner = Some(run.clone());
+                drop(owner);
+                return Ok(Some(instance));
+            }
+        }
+        let other = self.listed(declare, Some(caller)).await?;
+        *lock(&other.run) = Some(run.clone());
+        *place = Some(other.clone());
+        instance.end("another takes its place");
+        Ok(Some(other))
+    }
+
+    /// Starts a process and asks it for its tools; it takes no call before.
+    async fn listed(
+        &self,
+        declare: Capabilities,
+        host: Option<&Arc<dyn Caller>>,
+    ) -> Result<Arc<Instance>, ToolFault> {
+        let instance = self.launch(declare, host).await?;
+        match listing::tools(&instance, self.registered.start).await {
+            Ok(_) => Ok(instance),
+            Err(fault) => {
+                instance.end("its tools could not be listed");
+                Err(fault)
+            }
+        }
     }
 
     /// Starts a process and meets it.
@@ -222,8 +301,9 @@ impl Server {
                     | ToolFault::Malformed(why)
                     | ToolFault::Cancelled(why)
                     | ToolFault::Protocol(why) => why,
-                    ToolFault::Oversized { .. } => fault.to_string(),
+                    ToolFault::Busy(_) | ToolFault::Oversized { .. } => fault.to_string(),
                 };
+                tracing::warn!(server = %self.registered.name, "cannot be started: {why}");
                 lock(&self.record).failed(&why);
                 Err(ToolFault::NotStarted(why))
             }

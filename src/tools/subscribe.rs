@@ -2,7 +2,7 @@
 //! `subscriptions/listen` request per instance, opened anew when what is
 //! watched changes.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -16,9 +16,6 @@ use crate::{
     ports::Reply,
     wire::{self, Raw},
 };
-
-/// A listen request stays open as long as the instance.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Watches one more resource.
 pub(super) async fn add(instance: &Arc<Instance>, uri: &str) -> Result<Reply, ToolFault> {
@@ -60,7 +57,7 @@ pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
         ",\"_meta\":{}}}",
         outgoing::own_meta(Capabilities::default())
     ));
-    let ticket = instance.open(None, Deadline::new(FOREVER, FOREVER))?;
+    let ticket = instance.open(None, Deadline::FOREVER)?;
     let before = lock(&instance.listening).replace(ticket.id);
     instance.out.send(wire::request_line(
         &ticket.id.to_string(),

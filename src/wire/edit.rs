@@ -47,17 +47,16 @@ impl<'a> Edit<'a> {
     /// original.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let text = self.object.text();
+        let text = self.object.bytes();
         let mut out = Parts::with_capacity(2 + 2 * self.changes.len());
         let mut done = vec![false; self.changes.len()];
         // A stretch of kept members, from its first key to its last value.
         let mut kept: Option<(usize, usize)> = None;
         let mut first = true;
         out.push(Bytes::from_static(b"{"));
-        let start = text.as_ptr() as usize;
-        for (key, value) in json::members(text) {
-            let from = key.as_ptr() as usize - start;
-            let to = value.as_ptr() as usize - start + value.len();
+        for member in self.object.members() {
+            let key = text.get(member.key.clone()).unwrap_or_default();
+            let (from, to) = (member.key.start, member.value.end);
             let change = self
                 .changes
                 .iter()

@@ -5,7 +5,7 @@
 //! differently (repeated keys, lone surrogates), and to write a value in one
 //! canonical order.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 /// Deeper than this nobody means it, and a recursive reader may not survive it.
 const MAX_DEPTH: usize = 128;
@@ -149,60 +149,95 @@ fn repeated<'n>(entries: &'n [(Cow<'_, str>, Node<'_>)]) -> Option<&'n str> {
 /// the text; nothing for what is not an object.
 #[must_use]
 pub fn members(text: &str) -> Members<'_> {
-    let inner = trim(text)
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .unwrap_or_default();
-    Members { rest: inner }
+    Members {
+        text,
+        ranges: MemberRanges::of(text.as_bytes()),
+    }
 }
 
 /// See [`members`].
 #[derive(Debug, Clone)]
 pub struct Members<'a> {
-    rest: &'a str,
+    text: &'a str,
+    ranges: MemberRanges<'a>,
 }
 
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r', ',']);
-        let (key, rest) = value(rest)?;
-        let rest = rest.trim_start().strip_prefix(':')?;
-        let (found, rest) = value(rest.trim_start())?;
-        self.rest = rest;
-        Some((key, found))
+        let (key, value) = self.ranges.next()?;
+        Some((self.text.get(key)?, self.text.get(value)?))
+    }
+}
+
+/// Where the members of an object stand, without reading it as text.
+#[derive(Debug, Clone)]
+pub(super) struct MemberRanges<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> MemberRanges<'a> {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        let at = skip(bytes, 0, b"");
+        let opens = bytes.get(at) == Some(&b'{');
+        Self {
+            bytes,
+            // Not an object: nothing to find from the end.
+            at: if opens { at + 1 } else { bytes.len() },
+        }
+    }
+}
+
+impl Iterator for MemberRanges<'_> {
+    type Item = (Range<usize>, Range<usize>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = value(self.bytes, skip(self.bytes, self.at, b","))?;
+        let value = value(self.bytes, skip(self.bytes, key.end, b":"))?;
+        self.at = value.end;
+        Some((key, value))
     }
 }
 
 /// The elements of an array, in order; nothing for what is not an array.
 pub fn elements(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = trim(text)
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or_default();
+    let bytes = text.as_bytes();
+    let start = skip(bytes, 0, b"");
+    let mut at = if bytes.get(start) == Some(&b'[') {
+        start + 1
+    } else {
+        bytes.len()
+    };
     std::iter::from_fn(move || {
-        let (found, tail) = value(rest.trim_start_matches([' ', '\t', '\n', '\r', ',']))?;
-        rest = tail;
-        Some(found)
+        let found = value(bytes, skip(bytes, at, b","))?;
+        at = found.end;
+        text.get(found)
     })
 }
 
-/// Splits the first value off a text that starts with one.
-fn value(text: &str) -> Option<(&str, &str)> {
-    let bytes = text.as_bytes();
-    let end = match bytes.first()? {
-        b'"' => string_end(bytes, 0)?,
-        b'{' | b'[' => container_end(bytes)?,
-        _ => bytes
+/// The next index that holds neither white space nor one of `also`.
+fn skip(bytes: &[u8], from: usize, also: &[u8]) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let skipped = rest
+        .iter()
+        .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') && !also.contains(byte));
+    skipped.map_or(bytes.len(), |count| from + count)
+}
+
+/// Where the value that starts at `from` stands.
+fn value(bytes: &[u8], from: usize) -> Option<Range<usize>> {
+    let rest = bytes.get(from..)?;
+    let length = match rest.first()? {
+        b'"' => string_end(rest, 0)?,
+        b'{' | b'[' => container_end(rest)?,
+        _ => rest
             .iter()
             .position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' | b':'))
-            .unwrap_or(bytes.len()),
+            .unwrap_or(rest.len()),
     };
-    if end == 0 {
-        return None;
-    }
-    text.split_at_checked(end)
+    (length > 0).then(|| from..from + length)
 }
 
 /// The index after the closing quote of the string that opens at `at`.
@@ -252,8 +287,20 @@ pub fn unquote(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a quoted key is `key`.
-pub(super) fn key_is(quoted: &str, key: &str) -> bool {
-    unquote(quoted).is_some_and(|name| name == key)
+pub(super) fn key_is(quoted: &[u8], key: &str) -> bool {
+    let Some(inner) = quoted
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+    else {
+        return false;
+    };
+    if memchr::memchr(b'\\', inner).is_none() {
+        return inner == key.as_bytes();
+    }
+    std::str::from_utf8(quoted)
+        .ok()
+        .and_then(unquote)
+        .is_some_and(|name| name == key)
 }
 
 fn trim(text: &str) -> &str {

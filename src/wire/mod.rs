@@ -18,11 +18,39 @@ pub use message::{
 };
 pub use oversize::Oversize;
 
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
+
 use bytes::Bytes;
 
 /// A valid JSON value: a slice of the line it came in.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Raw(Bytes);
+///
+/// Where the members of an object stand is found once, when it is first asked:
+/// a large result is looked at several times on its way.
+#[derive(Clone)]
+pub struct Raw {
+    text: Bytes,
+    members: OnceLock<Arc<[Member]>>,
+}
+
+/// Where a member of an object stands in its text.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// The key, with its quotes.
+    pub(crate) key: Range<usize>,
+    /// The value.
+    pub(crate) value: Range<usize>,
+}
+
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Raw {}
 
 impl Raw {
     /// Takes `text` as JSON after checking that it is.
@@ -30,7 +58,7 @@ impl Raw {
     pub fn parse(text: Bytes) -> Option<Self> {
         serde_json::from_slice::<&serde_json::value::RawValue>(&text)
             .is_ok()
-            .then_some(Self(text))
+            .then(|| Self::trusted(text))
     }
 
     /// The value of something that serialises.
@@ -41,41 +69,55 @@ impl Raw {
     #[must_use]
     pub fn of<T: serde::Serialize>(value: &T) -> Self {
         match serde_json::to_vec(value) {
-            Ok(text) => Self(text.into()),
-            Err(_) => Self(Bytes::from_static(b"null")),
+            Ok(text) => Self::trusted(text.into()),
+            Err(_) => Self::trusted(Bytes::from_static(b"null")),
         }
     }
 
     /// A slice that the caller knows to be a complete JSON value.
     pub(crate) fn trusted(text: Bytes) -> Self {
-        Self(text)
+        Self {
+            text,
+            members: OnceLock::new(),
+        }
     }
 
     /// The text, as it came.
     #[must_use]
     pub fn text(&self) -> &str {
         // Every constructor has seen valid JSON, which is valid UTF-8.
-        std::str::from_utf8(&self.0).unwrap_or("null")
+        std::str::from_utf8(&self.text).unwrap_or("null")
     }
 
     /// The bytes, as they came.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.text
     }
 
     /// The same bytes in an allocation of their own, for what outlives its line.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        Self::trusted(Bytes::copy_from_slice(&self.text))
     }
 
     /// The member `key` of this object, if it is an object that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Raw> {
-        members(self.text())
-            .find(|(name, _)| json::key_is(name, key))
-            .map(|(_, value)| self.part(value))
+        let found = self.members().iter().find(|member| {
+            let name = self.text.get(member.key.clone()).unwrap_or_default();
+            json::key_is(name, key)
+        })?;
+        Some(Self::trusted(self.text.slice(found.value.clone())))
+    }
+
+    /// Where the members of this object stand; nothing for what is no object.
+    pub(crate) fn members(&self) -> &[Member] {
+        self.members.get_or_init(|| {
+            json::MemberRanges::of(&self.text)
+                .map(|(key, value)| Member { key, value })
+                .collect()
+        })
     }
 
     /// The string that this value is.
@@ -87,7 +129,7 @@ impl Raw {
     /// A sub-slice of this value, sharing its allocation.
     #[must_use]
     pub fn part(&self, text: &str) -> Raw {
-        Raw(self.0.slice_ref(text.as_bytes()))
+        Self::trusted(self.text.slice_ref(text.as_bytes()))
     }
 
     /// Deserialises the value.
@@ -95,7 +137,7 @@ impl Raw {
     /// # Errors
     /// As serde says.
     pub fn to<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.0)
+        serde_json::from_slice(&self.text)
     }
 }
 

@@ -147,6 +147,8 @@ async function everyRequest() {
   const requests = lists.map((method) => ({ method, params: {} }));
   const texts = { prompt: "Say something", message: "Please answer" };
   for (const { name, inputSchema } of await listed("tools/list", "tools")) {
+    // A schema that says more than `required` has a call of its own below: the broker refuses what it forbids.
+    if (inputSchema.allOf) continue;
     const args = Object.fromEntries((inputSchema.required ?? []).map((key) => [key, texts[key] ?? "text"]));
     requests.push({ method: "tools/call", params: { name, arguments: args } });
   }

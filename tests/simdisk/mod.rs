@@ -1,6 +1,8 @@
 //! A disk in memory that forgets what was not synced, fails when told to, and can be cut
 //! off from its power between any two steps.
 
+pub mod journal;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

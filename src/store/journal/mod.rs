@@ -22,6 +22,7 @@ mod key;
 mod line;
 mod lines;
 mod notes;
+mod options;
 mod recover;
 mod segments;
 mod synced;
@@ -32,14 +33,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-use jiff::Timestamp;
 
 pub use bodies::{BODY_LIMIT, Bodies, BodyError};
 pub use disk::{Disk, Handle, Open, RealDisk};
 pub use error::{MarkedBy, Poisoned, PutError, Refused};
 pub use line::{Digest, Entry, MEMBERS_LIMIT, Record, Seq, Why};
+pub use options::{Loss, Opened, Options, Pace, Place, Placed, TailCut};
 pub use synced::Synced;
 pub use verify::{Broken, Report, verify};
 
@@ -49,113 +48,6 @@ use lines::{Line, Lines};
 use notes::Base;
 use recover::{Recovered, recover};
 use walk::{Files, Start, walk};
-
-/// Where a record starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The number of the segment.
-    pub segment: u32,
-    /// The byte in it.
-    pub offset: u64,
-}
-
-/// A record, where it stands, and what it hashes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
-    /// Its number.
-    pub seq: Seq,
-    /// Where it stands.
-    pub place: Place,
-    /// Its hash.
-    pub hash: Digest,
-}
-
-/// Who syncs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// A thread, as soon as somebody waits, else this long after a write.
-    Thread(Duration),
-    /// Whoever calls [`Journal::synced`] or [`Journal::sync`], on the spot; no threads.
-    /// For simulations, where the order of everything must be given.
-    Inline,
-}
-
-/// What to do about damage to records that were safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// Don't open.
-    Refuse,
-    /// An operator accepts it: go on behind the last good record. What is cut off is kept
-    /// in files named `NNNNNN.lost-N`. State that was built from it must be built anew.
-    Accept,
-}
-
-/// How a journal is opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where.
-    pub disk: Arc<dyn Disk>,
-    /// The size at which a new segment is begun.
-    pub segment_bytes: u64,
-    /// Who syncs.
-    pub pace: Pace,
-    /// For the record of a cut tail.
-    pub now: Timestamp,
-    /// A record known to be on disk, from which on the chain is verified.
-    pub anchor: Option<Placed>,
-    /// The last record that the state behind the journal has seen. The anchor counts too.
-    pub known: Seq,
-    /// The first record to be replayed.
-    pub replay_from: Seq,
-    /// What to do about damage.
-    pub loss: Loss,
-}
-
-impl Options {
-    /// A whole replay of the real disk's journal, with segments of 64 MiB.
-    #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        Self {
-            disk: Arc::new(RealDisk),
-            segment_bytes: 64 << 20,
-            // The sync itself is part of the 50 ms that a record may be at risk.
-            pace: Pace::Thread(Duration::from_millis(40)),
-            now,
-            anchor: None,
-            known: Seq::ZERO,
-            replay_from: Seq::ZERO,
-            loss: Loss::Refuse,
-        }
-    }
-}
-
-/// What opening found.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    /// The first record that was read: the anchor's, or the first that is kept.
-    pub first: Seq,
-    /// The last record, which is the record of the cut if there was one.
-    pub last: Seq,
-    /// How many were read.
-    pub records: u64,
-    /// What was cut off.
-    pub tail_cut: Option<TailCut>,
-}
-
-/// What a power cut or a kill left behind the last sync, and was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TailCut {
-    /// Where it began.
-    pub place: Place,
-    /// The first record that is lost.
-    pub seq: Seq,
-    /// How much was removed.
-    pub bytes: u64,
-    /// How many lines of it were true records.
-    pub records: u64,
-    /// Records up to this one had been safe, and an operator accepted their loss.
-    pub accepted: Option<Seq>,
-}
 
 /// The open journal. All methods take `&self`; it is shared by reference or in an `Arc`.
 #[derive(Debug)]

@@ -1,0 +1,181 @@
+//! What a recorded call costs, and how fast a store opens.
+//!
+//! `cargo bench --bench store -- [CALLS] [DIR]`; without CALLS a short run that only shows
+//! that it works. The figures to hold are beside the measured ones.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a measurement reads the clock and may fail by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tollgate::clock::SystemClock;
+use tollgate::domain::{
+    AgentName, Call, CallId, Findings, Fingerprint, Offer, Outcome, Owner, Principal, Reach, RunId,
+    ServerName, Standing, Subject, Tier,
+};
+use tollgate::ids::{IdKind, Ids};
+use tollgate::ports::{Admission, Context, Query, Settlement, Store};
+use tollgate::store::{LocalStore, Setup};
+use tollgate::wire::Raw;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let calls: usize = arguments.next().map_or(2_000, |n| n.parse().unwrap());
+    let parent = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let home = tempfile::tempdir_in(parent).unwrap();
+    let state = home.path();
+
+    let store = open(state, false);
+    let ids = Ids::seeded(1);
+    let print = Fingerprint([3; 32]);
+    let files = ServerName::parse("files").unwrap();
+    store
+        .pin(&files, "read_file", &raw(r#"{"name":"read_file"}"#), print)
+        .unwrap();
+    let principal = Arc::new(Principal {
+        agent: AgentName::parse("bench").unwrap(),
+        owner: Owner::parse("ops").unwrap(),
+        reach: Reach::Everything,
+    });
+    let name: Arc<str> = "read_file".into();
+    let make = || Call {
+        id: CallId::parse(&ids.next(IdKind::Call)).unwrap(),
+        run: RunId::from_tail("0123456789"),
+        by: principal.clone(),
+        server: files.clone(),
+        admits: None,
+        subject: Subject::Tool(name.clone()),
+        offer: Offer::At(Tier::Read),
+        offer_place: None,
+        tier: Tier::Read,
+        standing: Standing::Defined(print),
+        findings: Findings::default(),
+        digest: Fingerprint([7; 32]),
+    };
+    let context = Context {
+        arguments: Some(raw(
+            r#"{"path":"/home/ann/projects/tollgate/README.md","limit":200}"#,
+        )),
+        meta: Some(raw(
+            r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","progressToken":17}"#,
+        )),
+    };
+    let settlement = Settlement {
+        outcome: Outcome::Done {
+            error: false,
+            bytes: 120,
+        },
+        duration: Duration::from_micros(812),
+        result: Some(raw(&format!(
+            r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#,
+            "the quick brown fox ".repeat(4)
+        ))),
+    };
+
+    let mut times = Vec::with_capacity(calls);
+    let began = Instant::now();
+    let mut last = None;
+    for _ in 0..calls {
+        let call = make();
+        let one = Instant::now();
+        let Ok(Admission::Cleared(intent)) = store.admit(&call, &context) else {
+            panic!("not admitted");
+        };
+        // A tier 0 intent waits for nothing: one poll.
+        let permit = poll(intent.permit());
+        store.settle(permit.spend(), &settlement).unwrap();
+        times.push(one.elapsed());
+        last = Some(call.id);
+    }
+    let all = began.elapsed();
+    times.sort_unstable();
+    let at = |q: usize| {
+        times
+            .get(times.len() * q / 1000)
+            .copied()
+            .unwrap_or_default()
+    };
+    println!(
+        "admit + settle, tier 0: {:.0} calls a second, p50 {:?}, p99 {:?}, p99.9 {:?} (to hold: p50 of a few us)",
+        calls as f64 / all.as_secs_f64(),
+        at(500),
+        at(990),
+        at(999)
+    );
+    timed("records of one call", "", || {
+        assert_eq!(store.records_of(&last.clone().unwrap()).unwrap().len(), 2);
+    });
+    timed("the newest 100 of an agent", "", || {
+        let query = Query {
+            agent: Some("bench".into()),
+            limit: Some(100),
+            ..Query::default()
+        };
+        assert_eq!(store.query(&query).unwrap().len(), 100);
+    });
+    timed("keep", "", || store.keep().unwrap());
+    println!("memory: {} MiB", resident());
+    store.close();
+    drop(store);
+
+    let records = 2 * calls;
+    timed(
+        &format!("open, {records} records, sled intact"),
+        "< 0.5 s a million",
+        || {
+            drop(open(state, false));
+        },
+    );
+    timed(
+        &format!("open, {records} records, rebuilt"),
+        "< 5 s a million",
+        || {
+            drop(open(state, true));
+        },
+    );
+    timed("open and check", "", || {
+        println!("{}", open(state, false).check().unwrap());
+    });
+    println!("memory: {} MiB", resident());
+}
+
+fn open(state: &Path, rebuild: bool) -> LocalStore {
+    LocalStore::open(Setup {
+        rebuild,
+        ..Setup::new(state, Arc::new(SystemClock::new()))
+    })
+    .unwrap()
+}
+
+fn timed(what: &str, hold: &str, work: impl FnOnce()) {
+    let began = Instant::now();
+    work();
+    println!("{what}: {:?} {hold}", began.elapsed());
+}
+
+fn raw(text: &str) -> Raw {
+    Raw::parse(text.to_owned().into()).unwrap()
+}
+
+fn poll<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(done) => done.unwrap(),
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
+}

@@ -1,0 +1,136 @@
+//! The directories of one tollgate, gone when the test ends.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::agent::Agent;
+use super::server::Server;
+
+/// Home, configuration, state and sockets, all below one temporary directory.
+pub struct Home {
+    dir: TempDir,
+    /// Whether a daemon was started that does not end with its agent.
+    daemon: Cell<bool>,
+}
+
+/// A test that fails leaves nothing behind either.
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.daemon.get() {
+            let _ = self.tollgate().arg("stop-daemon").output();
+        }
+    }
+}
+
+impl Home {
+    pub fn new() -> Home {
+        let home = Home {
+            dir: TempDir::with_prefix("tg").unwrap(),
+            daemon: Cell::new(false),
+        };
+        fs::create_dir_all(home.at("config/tools.d")).unwrap();
+        home
+    }
+
+    /// A tool server that plays `script`; all its tools are of the lowest tier.
+    pub fn server(&self, name: &str, script: &str) -> Server {
+        self.server_with(name, script, "")
+    }
+
+    /// The same, with more settings in its file.
+    pub fn server_with(&self, name: &str, script: &str, settings: &str) -> Server {
+        let path = self.at(&format!("{name}.script"));
+        let socket = self.at(&format!("{name}.sock"));
+        fs::write(&path, script).unwrap();
+        let server = Server::listen(&path, &socket);
+        let file = format!(
+            "command = {:?}\nargs = [{path:?}, {socket:?}]\nowner = \"test\"\nunlisted = \"read\"\n{settings}\n",
+            double()
+        );
+        fs::write(self.at(&format!("config/tools.d/{name}.toml")), file).unwrap();
+        server
+    }
+
+    /// An agent of the handshake era that can be asked everything.
+    pub fn legacy(&self) -> Agent {
+        self.legacy_with(r#"{"elicitation":{},"sampling":{},"roots":{"listChanged":true}}"#)
+    }
+
+    /// An agent of the handshake era with these capabilities.
+    pub fn legacy_with(&self, capabilities: &str) -> Agent {
+        let mut agent = self.stranger();
+        agent.initialize(capabilities);
+        agent
+    }
+
+    /// An agent of the stateless era that can be asked everything.
+    pub fn modern(&self) -> Agent {
+        self.modern_with(r#"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#)
+    }
+
+    /// An agent of the stateless era with these capabilities.
+    pub fn modern_with(&self, capabilities: &str) -> Agent {
+        let mut agent = self.stranger();
+        agent.speak_modern(capabilities);
+        agent
+    }
+
+    /// An agent that has said nothing yet.
+    pub fn stranger(&self) -> Agent {
+        let mut command = self.tollgate();
+        command.args(["stdio", "--agent", "test", "--embedded"]);
+        Agent::start(command)
+    }
+
+    /// An agent of the handshake era beside others, at one daemon.
+    pub fn beside(&self, name: &str) -> Agent {
+        self.daemon.set(true);
+        let mut command = self.tollgate();
+        command.args(["stdio", "--agent", name]);
+        let mut agent = Agent::start(command);
+        agent.initialize(r#"{"elicitation":{}}"#);
+        agent
+    }
+
+    /// An agent that is connected to the tool server itself.
+    pub fn direct(&self, server: &Server) -> Agent {
+        let mut command = Command::new(double());
+        command.arg(&server.script).arg(&server.socket);
+        Agent::start(command)
+    }
+
+    /// The program under test, at home here.
+    pub fn tollgate(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("TOLLGATE_STATE", self.at("state"))
+            .env("TOLLGATE_RUN", self.at("run"))
+            .arg("--config")
+            .arg(self.at("config"))
+            .stderr(Stdio::inherit());
+        command
+    }
+
+    /// A path below this home.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+}
+
+/// The tool server that plays scripts.
+fn double() -> PathBuf {
+    let tollgate = Path::new(env!("CARGO_BIN_EXE_tollgate"));
+    let double = tollgate.with_file_name("examples").join("double");
+    assert!(
+        double.exists(),
+        "`cargo test` builds it; with `--test` run `cargo build --example double` first"
+    );
+    double
+}
