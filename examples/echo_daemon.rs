@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -58,6 +59,10 @@ impl Service for Echo {
 
     fn pending(&self) -> bool {
         false
+    }
+
+    fn idle_exit(&self) -> Option<Duration> {
+        Some(Duration::from_secs(600))
     }
 
     async fn drain(&self) {}

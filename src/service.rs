@@ -1,6 +1,8 @@
 //! The broker as the daemon carries it: configuration, store, tool servers and
 //! agent side put together, and the answers to the command line.
 
+mod answers;
+
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
@@ -22,9 +24,7 @@ use crate::{
     broker::{Broker, JoinError, Parts, Policy, Session},
     clock::{Clock, SystemClock},
     config::{self, Agents, EnvValue, Generation, SecretRef},
-    control::{
-        AgentRow, Happening, Question, Refused, RefusedCode, Reply, ServerRow, Status, ToolRow,
-    },
+    control::{AgentRow, Question, Refused, RefusedCode, Reply, ServerRow, ToolRow},
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
     domain::{AgentName, Era, Fault, Offer, Owner, RunId, ServerName},
     ids::Ids,
@@ -34,9 +34,6 @@ use crate::{
 
 /// How long tool servers may take to leave when the daemon stops.
 const LAST_WAIT: Duration = Duration::from_secs(3);
-
-/// Lines of stderr that one look at a server shows.
-const STDERR_LINES: usize = 50;
 
 /// See the module.
 pub struct Tollgate {
@@ -313,45 +310,15 @@ impl Service for Tollgate {
     }
 
     async fn control(&self, question: Question) -> Result<Reply, Refused> {
-        match question {
-            Question::Status => Ok(Reply::Status(Status {
-                version: crate::control::proto::VERSION.to_owned(),
-                pid: std::process::id(),
-                up_since: self.up_since,
-                config: self.place.config.display().to_string(),
-                generation: 1,
-                agents: self.guests().values().cloned().collect(),
-                servers: self.server_rows(),
-                latest: self
-                    .broker
-                    .latest()
-                    .into_iter()
-                    .map(|(at, what)| Happening { at, what })
-                    .collect(),
-            })),
-            Question::Tools => Ok(Reply::Tools(self.tool_rows())),
-            Question::Servers => Ok(Reply::Servers(self.server_rows())),
-            Question::Server { name } => {
-                let health = self.pool.health(STDERR_LINES);
-                let health = health.iter().find(|health| health.server == name.as_str());
-                self.generation
-                    .servers
-                    .iter()
-                    .find(|server| server.name == name)
-                    .map(|server| Reply::Server(self.server_row(server, health)))
-                    .ok_or_else(|| {
-                        Refused::new(
-                            RefusedCode::NotFound,
-                            format!("there is no server `{name}`"),
-                        )
-                        .hint("`tollgate servers` lists them")
-                    })
-            }
-        }
+        self.answer(question).await
     }
 
     fn pending(&self) -> bool {
         false
+    }
+
+    fn idle_exit(&self) -> Option<Duration> {
+        self.generation.idle_exit
     }
 
     async fn drain(&self) {

@@ -39,7 +39,18 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             call,
             refusal,
             has_output_schema,
-        } => refused(&call, &refusal, has_output_schema, era, asked),
+        } => {
+            let sentence = refusal.sentence(&call.title().to_string());
+            refused(&call, &refusal, &sentence, has_output_schema, era, asked)
+        }
+        Answer::CutShort {
+            call,
+            refusal,
+            has_output_schema,
+        } => {
+            let sentence = refusal.cut_short(&call.title().to_string());
+            refused(&call, &refusal, &sentence, has_output_schema, era, asked)
+        }
         Answer::Fault(fault) => faulty(&fault, era, asked),
         Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
         Answer::Done {
@@ -121,11 +132,11 @@ pub(super) fn meta(result: &Raw, call: &Call, era: Era) -> String {
 fn refused(
     call: &Call,
     refusal: &Refusal,
+    sentence: &str,
     has_output_schema: bool,
     era: Era,
     asked: Asked,
 ) -> Shaped {
-    let sentence = refusal.sentence(&call.title().to_string());
     let told = serde_json::json!({
         "code": refusal.code.as_str(),
         "gate": refusal.gate,

@@ -50,7 +50,9 @@ pub struct Tool {
     pub tier: Tier,
     /// The definition that was accepted.
     pub accepted: Fingerprint,
-    /// Whether the server offers another one now.
+    /// The definition that the server offers now.
+    pub offered: Fingerprint,
+    /// Whether that is another one.
     pub changed: bool,
     /// Its inputSchema.
     pub schema: Schema,
@@ -354,6 +356,7 @@ impl Tool {
             place: said.place,
             tier,
             accepted: pinned,
+            offered: print,
             changed: pinned != print,
             schema: Schema::new(schema),
             has_output_schema: accepted.get("outputSchema").is_some(),

@@ -5,12 +5,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Answer, Broker, PLAIN, Request, Tool, View};
+use super::{Answer, Broker, PLAIN, Session, Tool, View};
 use crate::{
     domain::{Call, Findings, Fingerprint, ServerName, Standing, Subject, Tier},
     measure,
     ports::Context,
-    wire::Node,
+    wire::{Node, Raw},
 };
 
 /// What is asked for.
@@ -72,9 +72,16 @@ fn wrong(says: impl Into<String>) -> Answer {
 }
 
 impl Broker {
-    /// Lets a request in or says what is wrong with it.
-    pub(super) fn parse(&self, request: &Request) -> Result<Door, Answer> {
-        let Some(params) = &request.params else {
+    /// Lets a request in or says what is wrong with it. `view` is what can be
+    /// asked for.
+    pub(super) fn parse(
+        &self,
+        session: &Session,
+        asked: Asked,
+        params: Option<&Raw>,
+        view: &View,
+    ) -> Result<Door, Answer> {
+        let Some(params) = params else {
             return Err(wrong("the request has no parameters"));
         };
         let node = Node::parse(params.text()).map_err(|flaw| wrong(flaw.to_string()))?;
@@ -87,14 +94,13 @@ impl Broker {
             Some(_) => Err(wrong(format!("`{key}` is not a string"))),
             None => Err(wrong(format!("`{key}` is missing"))),
         };
-        let view = self.view(&request.session);
-        let route = match request.asked {
-            Asked::Tool => self.tool_route(text("name")?, &view)?,
-            Asked::Prompt => self.prompt_route(text("name")?, &view)?,
-            Asked::Resource => self.resource_route(text("uri")?, &view, Subject::Resource)?,
-            Asked::Subscribe => self.resource_route(text("uri")?, &view, Subject::Subscribe)?,
-            Asked::Unsubscribe => self.resource_route(text("uri")?, &view, Subject::Unsubscribe)?,
-            Asked::Completion => self.completion_route(member("ref"), &view)?,
+        let route = match asked {
+            Asked::Tool => self.tool_route(text("name")?, view)?,
+            Asked::Prompt => self.prompt_route(text("name")?, view)?,
+            Asked::Resource => self.resource_route(text("uri")?, view, Subject::Resource)?,
+            Asked::Subscribe => self.resource_route(text("uri")?, view, Subject::Subscribe)?,
+            Asked::Unsubscribe => self.resource_route(text("uri")?, view, Subject::Unsubscribe)?,
+            Asked::Completion => self.completion_route(member("ref"), view)?,
         };
         let arguments = match member("arguments") {
             None => None,
@@ -119,11 +125,11 @@ impl Broker {
             ),
             None => Findings::default(),
         };
-        let digest = self.digest(request, &route, member("arguments"));
+        let digest = self.digest(session, &route, member("arguments"));
         let call = Call {
             id: self.new_call_id(),
-            run: request.session.run().clone(),
-            by: request.session.principal().clone(),
+            run: session.run().clone(),
+            by: session.principal().clone(),
             admits: server.admits.clone(),
             offer,
             offer_place: route.tool.as_ref().map(|tool| tool.place.clone()),
@@ -229,7 +235,7 @@ impl Broker {
     /// Over everything that a yes to this call would be a yes to.
     fn digest(
         &self,
-        request: &Request,
+        session: &Session,
         route: &Route,
         arguments: Option<&Node<'_>>,
     ) -> Fingerprint {
@@ -238,7 +244,7 @@ impl Broker {
             hasher.update(&(bytes.len() as u64).to_be_bytes());
             hasher.update(bytes);
         };
-        part(request.session.principal().agent.as_str().as_bytes());
+        part(session.principal().agent.as_str().as_bytes());
         part(route.server.as_str().as_bytes());
         part(route.subject.method().as_bytes());
         part(route.subject.name().as_bytes());

@@ -5,11 +5,13 @@
 
 mod catalog;
 mod door;
+mod judge;
 mod names;
 mod offer;
 mod policy;
 mod refresh;
 mod runs;
+mod stop;
 mod uri;
 
 use std::{
@@ -22,9 +24,11 @@ use tokio::sync::{broadcast, watch};
 
 pub use catalog::{Catalog, Tool, View};
 pub use door::{Asked, Door};
+pub use judge::{Judged, NotJudged};
 pub use policy::Policy;
 pub use refresh::Changed;
 pub use runs::{JoinError, Session};
+pub use stop::{Became, Stopped, Struck};
 
 use crate::{
     clock::Clock,
@@ -33,7 +37,7 @@ use crate::{
         Subject, Tier, ToolFault,
     },
     ids::{IdKind, Ids},
-    ports::{Admission, Caller, Event, Job, Reply, Seat, Settlement, Shelf, Store, Tools},
+    ports::{Admission, Caller, Event, Job, Permit, Reply, Seat, Settlement, Shelf, Store, Tools},
     wire::{Body, Raw},
 };
 
@@ -67,6 +71,15 @@ pub enum Answer {
         /// Which call it would have been.
         call: Box<Call>,
         /// Why not.
+        refusal: Refusal,
+        /// Whether the tool declares what its results look like.
+        has_output_schema: bool,
+    },
+    /// An operator pulled the stop switch while it ran.
+    CutShort {
+        /// The call.
+        call: Box<Call>,
+        /// What the stop says.
         refusal: Refusal,
         /// Whether the tool declares what its results look like.
         has_output_schema: bool,
@@ -110,6 +123,7 @@ pub struct Broker {
     events: broadcast::Sender<Event>,
     changed: broadcast::Sender<Changed>,
     runs: runs::Runs,
+    under_way: stop::UnderWay,
     latest: Mutex<VecDeque<Happened>>,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
@@ -167,6 +181,7 @@ impl Broker {
             events: broadcast::Sender::new(256),
             changed: broadcast::Sender::new(16),
             runs: runs::Runs::default(),
+            under_way: stop::UnderWay::default(),
             latest: Mutex::default(),
             met: watch::Sender::new(met),
         })
@@ -189,7 +204,9 @@ impl Broker {
         }
         // 1. Parse at the door, 2. measure: what is asked, of which server, and
         // what is wrong with the arguments.
-        let door = match self.parse(&request) {
+        let view = self.view(&request.session);
+        let params = request.params.as_ref();
+        let door = match self.parse(&request.session, request.asked, params, &view) {
             Ok(door) => door,
             Err(wrong) => return wrong,
         };
@@ -207,11 +224,14 @@ impl Broker {
             has_output_schema,
         };
 
+        // From here on a stop finds it and cancels whatever it waits for.
+        let open = self.under_way.enter(&call, request.caller);
+
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
-        let seat = match self.seated(&call, &request.caller) {
+        let seat = match self.seated(&call, open.caller()) {
             Some(seat) => Ok(Some(seat)),
-            None => Box::pin(self.seat(&call, &request.caller)).await,
+            None => Box::pin(self.seat(&call, open.caller())).await,
         };
         call.standing = standing(&call, &seat);
 
@@ -232,15 +252,31 @@ impl Broker {
 
         // 5. Execute; the permit is used up.
         let begun = self.clock.elapsed();
-        let Some(seat) = seat.ok().flatten() else {
+        let seat = match (open.stopped(), seat.ok().flatten()) {
+            (None, Some(seat)) => seat,
+            // While the record was on its way to the disk.
+            (Some(refusal), _) => {
+                return match self.not_begun(permit, &refusal.says) {
+                    Ok(_) => refused(call, refusal),
+                    Err(fault) => Answer::Fault(fault),
+                };
+            }
             // A stop that was lifted between the first look and the judgement:
             // the instance was never asked what the tool is now.
-            return self.not_begun(call, permit);
+            (None, None) => {
+                return match self.not_begun(permit, "it was not ready yet; call again") {
+                    Ok(fault) => Answer::Failed {
+                        call: Box::new(call),
+                        fault,
+                    },
+                    Err(fault) => Answer::Fault(fault),
+                };
+            }
         };
         let job = Job {
             subject: call.subject.clone(),
             params: request.params,
-            caller: request.caller,
+            caller: open.caller().clone(),
             idle,
             total,
         };
@@ -258,6 +294,7 @@ impl Broker {
             return Answer::Fault(fault);
         }
         self.happened(&call, settlement.outcome.word());
+        open.became(&settlement.outcome);
         let call = Box::new(call);
         match reply {
             Ok(Reply::Result(result)) => Answer::Done {
@@ -269,25 +306,27 @@ impl Broker {
                 body: Body::Error(error),
             },
             Ok(Reply::Asks(result)) => Answer::Asks { call, result },
-            Err(fault) => Answer::Failed { call, fault },
+            Err(fault) => match open.stopped() {
+                Some(refusal) => Answer::CutShort {
+                    call,
+                    refusal,
+                    has_output_schema,
+                },
+                None => Answer::Failed { call, fault },
+            },
         }
     }
 
-    /// A call that was cleared while nothing was ready to run it.
-    fn not_begun(&self, call: Call, permit: crate::ports::Permit) -> Answer {
-        let fault = ToolFault::NotStarted("it was not ready yet; call again".to_owned());
+    /// Settles a call that was cleared and never left.
+    fn not_begun(&self, permit: Permit, why: &str) -> Result<ToolFault, Fault> {
+        let fault = ToolFault::NotStarted(why.to_owned());
         let settlement = Settlement {
             outcome: Outcome::Failed(fault.clone()),
             duration: std::time::Duration::ZERO,
             result: None,
         };
-        match self.store.settle(permit.spend(), &settlement) {
-            Ok(()) => Answer::Failed {
-                call: Box::new(call),
-                fault,
-            },
-            Err(fault) => Answer::Fault(fault),
-        }
+        self.store.settle(permit.spend(), &settlement)?;
+        Ok(fault)
     }
 
     /// The instance that runs already.

@@ -9,7 +9,10 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{Broker, Catalog, Session};
-use crate::{domain::ServerName, ports::Listing};
+use crate::{
+    domain::{Fault, ServerName},
+    ports::Listing,
+};
 
 /// How long a first list waits for a server that is coming up.
 const FIRST_LIST: Duration = Duration::from_secs(10);
@@ -66,6 +69,35 @@ impl Broker {
             // Nobody listening is no error.
             let _ = self.changed.send(changed);
         }
+    }
+
+    /// A person accepts what a server offers under this name now; says whether
+    /// there was anything to accept.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: what was accepted before then stays.
+    pub async fn accept(
+        &self,
+        server: ServerName,
+        tool: String,
+        by: String,
+    ) -> Result<bool, Fault> {
+        let store = self.store.clone();
+        let accepted = tokio::task::spawn_blocking(move || store.accept(&server, &tool, &by))
+            .await
+            .map_err(|_| Fault::new("the store gave way while recording it"))??;
+        if accepted {
+            let mut place = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+            let listings = place.listings().clone();
+            *place = Arc::new(Catalog::build(listings, &self.policy, self.store.as_ref()));
+            drop(place);
+            let _ = self.changed.send(Changed {
+                tools: true,
+                prompts: false,
+                resources: false,
+            });
+        }
+        Ok(accepted)
     }
 
     /// Takes that a server cannot be listed for now.

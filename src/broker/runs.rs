@@ -14,9 +14,9 @@ use crate::{
 /// One connection of an agent, in its run.
 #[derive(Debug)]
 pub struct Session {
-    principal: Arc<Principal>,
-    visible: Vec<ServerName>,
-    run: RunId,
+    pub(super) principal: Arc<Principal>,
+    pub(super) visible: Vec<ServerName>,
+    pub(super) run: RunId,
 }
 
 impl Session {
@@ -68,9 +68,7 @@ impl Broker {
             .policy
             .principal(agent)
             .ok_or(JoinError::UnknownAgent)?;
-        let run = run.unwrap_or_else(|| {
-            RunId::parse(&self.ids.next(IdKind::Run)).unwrap_or_else(|| RunId::from_tail("0"))
-        });
+        let run = run.unwrap_or_else(|| self.new_run_id());
         let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = runs.entry(run.clone()).or_insert_with(|| Open {
             agent: agent.clone(),
@@ -105,6 +103,10 @@ impl Broker {
                 tools.end_run(&session.run);
             }
         }
+    }
+
+    pub(super) fn new_run_id(&self) -> RunId {
+        RunId::parse(&self.ids.next(IdKind::Run)).unwrap_or_else(|| RunId::from_tail("0"))
     }
 
     /// The folders that an agent works in have changed.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::daemon::{
-    self, Failure, FailureKind, Ground, IDLE_EXIT, Options, Place, Ready, Service,
-};
+use crate::daemon::{self, Failure, FailureKind, Ground, Place, Ready, Service, Stays};
 
 /// Run the broker in the foreground, as a service
 #[derive(Debug, clap::Args)]
@@ -29,12 +27,11 @@ where
     } else {
         Ready::nobody_waits()
     };
-    let idle_exit = match args.autostarted {
-        true => Some(idle_exit()?),
-        false => None,
+    let stays = match args.autostarted {
+        true => idle_exit()?.map_or(Stays::WhileNeeded, Stays::ThisLong),
+        false => Stays::UntilTold,
     };
-    let options = Options { idle_exit };
-    daemon::runtime()?.block_on(daemon::run(place, options, ready, build))
+    daemon::runtime()?.block_on(daemon::run(place, stays, ready, build))
 }
 
 /// Standard error is the service manager's log, or `daemon.log` below the state.
@@ -48,14 +45,16 @@ pub(super) fn log_to_stderr(level: &str) {
         .try_init();
 }
 
-fn idle_exit() -> Result<Duration, Failure> {
+/// The variable wins over the configuration: it is there for tests.
+fn idle_exit() -> Result<Option<Duration>, Failure> {
     const NAME: &str = "TOLLGATE_IDLE_EXIT";
     let Some(text) = std::env::var_os(NAME) else {
-        return Ok(IDLE_EXIT);
+        return Ok(None);
     };
     text.to_str()
         .and_then(|text| text.parse().ok())
         .map(Duration::from_secs)
+        .map(Some)
         .ok_or_else(|| {
             Failure::new(
                 FailureKind::Usage,

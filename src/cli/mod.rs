@@ -1,16 +1,34 @@
 //! The command line: one file per command. Prints what others know; decides
 //! nothing.
 
+mod audit;
+mod check;
 mod completions;
+mod csv;
 mod daemon;
 mod demo;
 mod demo_server;
+mod explain;
+mod filter;
+mod judgement;
 mod out;
+mod person;
+mod pins;
+mod record;
+mod resume;
+mod rows;
+mod runs;
+mod scope;
 mod servers;
+mod state;
 mod status;
 mod stdio;
+mod stop;
 mod stop_daemon;
 mod tools;
+mod trial;
+mod why;
+mod words;
 
 use std::io;
 use std::path::PathBuf;
@@ -20,7 +38,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::control::proto::VERSION;
-use crate::control::{Question, Reply, Request, client};
+use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, Ground, Place, Service, connect};
 use out::Out;
 
@@ -42,6 +60,16 @@ enum Command {
     Daemon(daemon::Args),
     Tools(tools::Args),
     Servers(servers::Args),
+    Stop(stop::Args),
+    Resume(resume::Args),
+    Try(trial::Args),
+    Why(why::Args),
+    Audit(audit::Args),
+    Runs(runs::Args),
+    Pins(pins::Args),
+    Explain(explain::Args),
+    Check(check::Args),
+    State(state::Args),
     StopDaemon(stop_daemon::Args),
     Demo(demo::Args),
     DemoServer(demo_server::Args),
@@ -60,7 +88,8 @@ Environment:
   TOLLGATE_IDLE_EXIT  seconds that a daemon started by an agent waits for another (600)
   TOLLGATE_LOG        what the daemon logs (info)
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 proof needed.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 proof needed,
+6 denied, 7 stopped.";
 
 /// Runs the command that the arguments name. `build` makes the broker for those
 /// that carry one.
@@ -79,6 +108,7 @@ where
             out::complain(&failure);
             ExitCode::from(failure.kind.exit_code())
         }
+        Err(Trouble::Answer(code)) => ExitCode::from(code),
         // Whoever read our output has seen enough.
         Err(Trouble::Output(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
@@ -102,6 +132,18 @@ where
         Some(Command::Daemon(daemon)) => Ok(daemon::run(place()?, &daemon, build)?),
         Some(Command::Tools(tools)) => tools::run(&place()?, &tools, &mut Out::stdout()),
         Some(Command::Servers(servers)) => servers::run(&place()?, &servers, &mut Out::stdout()),
+        Some(Command::Stop(stop)) => stop::run(&place()?, &stop, &mut Out::stdout()),
+        Some(Command::Resume(resume)) => resume::run(&place()?, &resume, &mut Out::stdout()),
+        Some(Command::Try(trial)) => trial::run(&place()?, &trial, &mut Out::stdout()),
+        Some(Command::Why(why)) => why::run(&place()?, &why, &mut Out::stdout()),
+        Some(Command::Audit(audit)) => audit::run(&place()?, &audit, &mut Out::stdout()),
+        Some(Command::Runs(runs)) => runs::run(&place()?, &runs, &mut Out::stdout()),
+        Some(Command::Pins(pins)) => pins::run(&place()?, &pins, &mut Out::stdout()),
+        Some(Command::Explain(code)) => explain::run(&code, &mut Out::stdout()),
+        Some(Command::Check(check)) => {
+            check::run(args.config.as_deref(), &check, &mut Out::stdout())
+        }
+        Some(Command::State(state)) => state::run(&place()?, &state, &mut Out::stdout()),
         Some(Command::StopDaemon(stop)) => stop_daemon::run(&place()?, &stop, &mut Out::stdout()),
         Some(Command::Demo(demo)) => demo::run(args.config.as_deref(), &demo, &mut Out::stdout()),
         Some(Command::DemoServer(server)) => Ok(demo_server::run(&server)?),
@@ -114,6 +156,8 @@ where
 enum Trouble {
     /// It could not do its work.
     Failure(Failure),
+    /// It did its work, said what it found, and that is no success: the exit code.
+    Answer(u8),
     /// It could not say so.
     Output(io::Error),
 }
@@ -146,6 +190,20 @@ fn ask_if_running(place: &Place, question: Question) -> Result<Option<Reply>, Fa
     let reply = client::ask(&daemon, &place.config_text(), Request::Ask(question))?;
     Ok(Some(reply))
 }
+
+/// The records that a question is answered with.
+fn records(place: &Place, question: Question) -> Result<Records, Failure> {
+    let Reply::Records(records) = ask(place, question)? else {
+        return Err(beside_the_point());
+    };
+    Ok(records)
+}
+
+/// Exit code: the answer is no.
+const DENIED: u8 = 6;
+
+/// Exit code: the answer is no because of a stop.
+const STOPPED: u8 = 7;
 
 /// The daemon answered something that wasn't asked.
 fn beside_the_point() -> Failure {

@@ -61,6 +61,14 @@ impl Out {
         Ok(())
     }
 
+    /// Lines for people.
+    pub(super) fn lines<T: Display>(
+        &mut self,
+        lines: impl IntoIterator<Item = T>,
+    ) -> io::Result<()> {
+        lines.into_iter().try_for_each(|line| self.line(line))
+    }
+
     /// Bytes as they are.
     pub(super) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
@@ -74,6 +82,11 @@ pub(super) fn complain(failure: &Failure) {
         let _ = writeln!(text, "  hint: {}", Visible(hint));
     }
     to_stderr(text.as_bytes());
+}
+
+/// Says something to a person that is not the output.
+pub(super) fn remark(text: &str) {
+    to_stderr(Visible(text).to_string().as_bytes());
 }
 
 /// Help, version or a complaint of the parser.

@@ -22,29 +22,29 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
-    let question = match &args.name {
-        Some(name) => Question::Server { name: name.clone() },
-        None => Question::Servers,
-    };
-    match ask(place, question)? {
-        Reply::Servers(servers) if args.json => {
-            for server in &servers {
-                out.json(server)?;
-            }
-            Ok(())
+    if let Some(name) = &args.name {
+        let Reply::Server(server) = ask(place, Question::Server { name: name.clone() })? else {
+            return Err(beside_the_point().into());
+        };
+        match args.json {
+            true => out.json(&server)?,
+            false => portrait(&server, out)?,
         }
-        Reply::Servers(servers) => {
-            if servers.is_empty() {
-                out.line("no servers: register one in tools.d/")?;
-            }
-            Ok(server_table(&servers, out)?)
-        }
-        Reply::Server(server) if args.json => Ok(out.json(&server)?),
-        Reply::Server(server) => Ok(portrait(&server, out)?),
-        Reply::Status(_) | Reply::Tools(_) | Reply::Stopping { .. } => {
-            Err(beside_the_point().into())
-        }
+        return Ok(());
     }
+    let Reply::Servers(servers) = ask(place, Question::Servers)? else {
+        return Err(beside_the_point().into());
+    };
+    if args.json {
+        for server in &servers {
+            out.json(server)?;
+        }
+        return Ok(());
+    }
+    if servers.is_empty() {
+        out.line("no servers: register one in tools.d/")?;
+    }
+    Ok(server_table(&servers, out)?)
 }
 
 pub(super) fn server_table(servers: &[ServerRow], out: &mut Out) -> io::Result<()> {

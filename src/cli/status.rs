@@ -1,6 +1,7 @@
 //! Bare `tollgate`: one screen.
 
 use super::out::Out;
+use super::resume::stopped;
 use super::servers::server_table;
 use super::{Trouble, ask_if_running, beside_the_point};
 use crate::control::proto::Status;
@@ -11,9 +12,7 @@ pub(super) fn run(place: &Place, out: &mut Out) -> Result<(), Trouble> {
     match ask_if_running(place, Question::Status)? {
         None => Ok(not_running(place, out)?),
         Some(Reply::Status(status)) => Ok(screen(&status, out)?),
-        Some(Reply::Tools(_) | Reply::Servers(_) | Reply::Server(_) | Reply::Stopping { .. }) => {
-            Err(beside_the_point().into())
-        }
+        Some(_) => Err(beside_the_point().into()),
     }
 }
 
@@ -34,6 +33,7 @@ fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
         agents,
         servers,
         latest,
+        stops,
     } = status;
     out.line(format_args!(
         "tollgate {version} is running since {up_since:.0} (process {pid})"
@@ -41,6 +41,9 @@ fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
     out.line(format_args!(
         "  configuration  {config}, generation {generation}"
     ))?;
+    for stop in stops {
+        out.line(format_args!("STOPPED: {}", stopped(stop)))?;
+    }
     out.line(format_args!("agents: {}", agents.len()))?;
     let rows: Vec<_> = agents
         .iter()

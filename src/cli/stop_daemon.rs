@@ -19,11 +19,8 @@ pub(super) fn run(place: &Place, _args: &Args, out: &mut Out) -> Result<(), Trou
         return Ok(out.line("tollgate is not running")?);
     };
     let asked = client::ask(&daemon, &place.config_text(), Request::StopDaemon);
-    let pid = match asked.map_err(|error| by_force(place, error.into()))? {
-        Reply::Stopping { pid } => pid,
-        Reply::Status(_) | Reply::Tools(_) | Reply::Servers(_) | Reply::Server(_) => {
-            return Err(beside_the_point().into());
-        }
+    let Reply::Stopping { pid } = asked.map_err(|error| by_force(place, error.into()))? else {
+        return Err(beside_the_point().into());
     };
     client::wait_for_end(&daemon, PATIENCE).map_err(|cause| {
         by_force(

@@ -14,11 +14,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
-    let tools = match ask(place, Question::Tools)? {
-        Reply::Tools(tools) => tools,
-        Reply::Status(_) | Reply::Servers(_) | Reply::Server(_) | Reply::Stopping { .. } => {
-            return Err(beside_the_point().into());
-        }
+    let Reply::Tools(tools) = ask(place, Question::Tools)? else {
+        return Err(beside_the_point().into());
     };
     if args.json {
         for tool in &tools {

@@ -46,6 +46,19 @@ const LIMIT: u64 = 64 << 20;
 /// # Errors
 /// When the daemon refuses, is silent, or goes away.
 pub fn ask(stream: &UnixStream, config: &str, request: Request) -> Result<Reply, ClientError> {
+    ask_patiently(stream, config, request, PATIENCE)
+}
+
+/// The same for what may take longer.
+///
+/// # Errors
+/// When the daemon refuses, is silent, or goes away.
+pub fn ask_patiently(
+    stream: &UnixStream,
+    config: &str,
+    request: Request,
+    patience: Duration,
+) -> Result<Reply, ClientError> {
     let envelope = Envelope {
         control: PROTOCOL,
         version: VERSION.to_owned(),
@@ -55,7 +68,7 @@ pub fn ask(stream: &UnixStream, config: &str, request: Request) -> Result<Reply,
     let mut line =
         serde_json::to_vec(&envelope).map_err(|cause| ClientError::Garbled(cause.to_string()))?;
     line.push(b'\n');
-    let answer = exchange(stream, &line).map_err(ClientError::Lost)?;
+    let answer = exchange(stream, &line, patience).map_err(ClientError::Lost)?;
     if answer.is_empty() {
         let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "it closed without a word");
         return Err(ClientError::Lost(cause));
@@ -81,9 +94,9 @@ pub fn wait_for_end(mut stream: &UnixStream, patience: Duration) -> io::Result<(
     }
 }
 
-fn exchange(mut stream: &UnixStream, line: &[u8]) -> io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(mut stream: &UnixStream, line: &[u8], patience: Duration) -> io::Result<String> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     // A daemon that turns us away at the door may have closed already; its
     // answer is there to be read all the same.
     let written = stream.write_all(line);

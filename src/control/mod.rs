@@ -10,5 +10,7 @@ pub(crate) mod serve;
 
 pub use client::ClientError;
 pub use proto::{
-    AgentRow, Happening, Question, Refused, RefusedCode, Reply, Request, ServerRow, Status, ToolRow,
+    AgentRow, GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused,
+    RefusedCode, Reply, Request, ServerRow, Status, StopOrder, StopReport, StruckRow, ToolRow,
+    Trial,
 };

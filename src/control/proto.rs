@@ -8,7 +8,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AgentName, Owner, ServerName, Tier};
+use crate::broker::Became;
+use crate::domain::{AgentName, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier};
+use crate::ports::{Query, Verified};
 
 /// The version of the protocol on both sockets.
 pub const PROTOCOL: u32 = 1;
@@ -57,6 +59,76 @@ pub enum Question {
         /// Its name.
         name: ServerName,
     },
+    /// Pull the stop switch. Served whatever the asker's version and configuration.
+    Stop(StopOrder),
+    /// The stops in force.
+    Stops,
+    /// Lift a stop.
+    Resume {
+        /// Which.
+        scope: StopScope,
+        /// Who lifts it.
+        by: String,
+    },
+    /// The judgement of a call that nobody makes.
+    Try(Trial),
+    /// The records of one call.
+    Call {
+        /// Which.
+        id: CallId,
+    },
+    /// Records.
+    Audit(Box<Query>),
+    /// The next records after `after`; answered when there is one, or after a
+    /// while with none.
+    Follow(Box<Query>),
+    /// Walk the chain.
+    Verify,
+    /// Every tool whose definition was accepted.
+    Pins,
+    /// One of them, with the definitions.
+    Pin {
+        /// Whose it is.
+        server: ServerName,
+        /// The server's own name for it.
+        tool: String,
+    },
+    /// Accept what a server offers now.
+    Accept {
+        /// Whose it is.
+        server: ServerName,
+        /// The server's own name for it.
+        tool: String,
+        /// Who accepts it.
+        by: String,
+    },
+    /// Compare the state with the journal.
+    CheckState,
+}
+
+/// Pull the stop switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOrder {
+    /// What it covers.
+    pub scope: StopScope,
+    /// Who pulls it.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// A call that nobody makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Who would call.
+    pub agent: AgentName,
+    /// Whose tool.
+    pub server: ServerName,
+    /// The server's own name for it.
+    pub tool: String,
+    /// The arguments, as JSON text: numbers stay as they were written.
+    pub arguments: String,
 }
 
 /// A line from the daemon.
@@ -81,6 +153,35 @@ pub enum Reply {
     Servers(Vec<ServerRow>),
     /// To [`Question::Server`].
     Server(ServerRow),
+    /// To [`Question::Stop`].
+    Stopped(StopReport),
+    /// To [`Question::Stops`].
+    Stops(Vec<Stop>),
+    /// To [`Question::Resume`].
+    Resumed {
+        /// Whether there was such a stop.
+        lifted: bool,
+    },
+    /// To [`Question::Try`].
+    Judged(Judged),
+    /// To [`Question::Call`], [`Question::Audit`] and [`Question::Follow`].
+    Records(Records),
+    /// To [`Question::Verify`].
+    Verified(Verified),
+    /// To [`Question::Pins`].
+    Pins(Vec<PinRow>),
+    /// To [`Question::Pin`].
+    Pin(PinTexts),
+    /// To [`Question::Accept`].
+    Accepted {
+        /// Whether there was anything to accept.
+        changed: bool,
+    },
+    /// To [`Question::CheckState`].
+    StateChecked {
+        /// What was found.
+        says: String,
+    },
     /// To [`Request::StopDaemon`]; the connection closes when the process ends.
     Stopping {
         /// The process that is leaving.
@@ -107,6 +208,115 @@ pub struct Status {
     pub servers: Vec<ServerRow>,
     /// What happened last, newest first.
     pub latest: Vec<Happening>,
+    /// The stops in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<Stop>,
+}
+
+/// What a stop did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopReport {
+    /// Since when it is in force.
+    pub at: Timestamp,
+    /// Why it is not in the journal, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<String>,
+    /// The calls that it found under way.
+    pub calls: Vec<StruckRow>,
+}
+
+/// A call that a stop found under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StruckRow {
+    /// Which.
+    pub call: CallId,
+    /// Of whom.
+    pub agent: String,
+    /// In which run.
+    pub run: RunId,
+    /// `server.tool`
+    pub title: String,
+    /// What became of it; none when it has not ended yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub became: Option<Became>,
+}
+
+/// What the gates say of a call that nobody makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// `server.tool`
+    pub title: String,
+    /// Who would call.
+    pub agent: AgentName,
+    /// Who answers for it.
+    pub owner: Owner,
+    /// The tier that counts.
+    pub tier: Tier,
+    /// Whether somebody has classified the tool.
+    pub classified: bool,
+    /// The agent does not see the tool at all.
+    pub unseen: bool,
+    /// Every gate, in order.
+    pub gates: Vec<GateRow>,
+}
+
+/// What one gate says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRow {
+    /// Its name.
+    pub gate: String,
+    /// What it says; none when the call does not reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// Why it refuses; none when it lets pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What would change the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The line of the configuration that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Place>,
+}
+
+/// Records as they stand in the journal, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// One JSON line each.
+    pub lines: Vec<String>,
+    /// The number up to which the journal has been searched.
+    pub upto: u64,
+    /// Whether more match, after `upto`.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// One tool whose definition was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRow {
+    /// Whose it is.
+    pub server: ServerName,
+    /// The server's own name for it.
+    pub tool: String,
+    /// The fingerprint of what was accepted.
+    pub accepted: String,
+    /// Since when.
+    pub since: String,
+    /// Who accepted it; none when it was the first that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Whether the server offers something else now.
+    pub changed: bool,
+}
+
+/// The definitions of one tool, as JSON text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinTexts {
+    /// What was accepted.
+    pub accepted: String,
+    /// What the server offers now, where that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<String>,
 }
 
 /// One connected agent.
@@ -264,6 +474,15 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&Request::StopDaemon).unwrap(),
             r#""stop_daemon""#
+        );
+        let stop = Request::Ask(Question::Stop(StopOrder {
+            scope: StopScope::Everything,
+            by: "ana".into(),
+            text: None,
+        }));
+        assert_eq!(
+            serde_json::to_string(&stop).unwrap(),
+            r#"{"ask":{"stop":{"scope":"everything","by":"ana"}}}"#
         );
     }
 

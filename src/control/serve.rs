@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::proto::{Answer, Envelope, PROTOCOL, Refused, RefusedCode, Reply, Request, VERSION};
+use super::proto::{
+    Answer, Envelope, PROTOCOL, Question, Refused, RefusedCode, Reply, Request, VERSION,
+};
 
 /// A request is a line of at most this many bytes.
 const LIMIT: u64 = 1 << 20;
@@ -66,6 +68,8 @@ fn read(line: &[u8], config: &str) -> Result<Request, Refused> {
     match envelope.request {
         // The way out of every disagreement has to stay open to both sides of it.
         Request::StopDaemon => Ok(Request::StopDaemon),
+        // Who pulls the switch is not asked what they had in mind.
+        Request::Ask(stop @ Question::Stop(_)) => Ok(Request::Ask(stop)),
         Request::Ask(question) => {
             same_version(envelope.control, &envelope.version)?;
             same_config(&envelope.config, config)?;
@@ -134,8 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn any_version_may_stop_the_daemon() {
+    fn any_version_may_stop_the_daemon_and_everything_it_does() {
         assert_eq!(code(&line("9.9.9", "/d", r#""stop_daemon""#)), None);
+        let stop = r#"{"ask":{"stop":{"scope":"everything","by":"ana"}}}"#;
+        assert_eq!(code(&line("9.9.9", "/d", stop)), None);
     }
 
     #[test]

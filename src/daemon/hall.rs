@@ -69,6 +69,10 @@ impl<S: Service> Hall<S> {
         })
     }
 
+    pub(crate) fn idle_exit(&self) -> Option<Duration> {
+        self.service.idle_exit()
+    }
+
     pub(crate) fn admit(&self, hello: &Hello) -> Result<(), Refused> {
         self.service.admit(hello)
     }

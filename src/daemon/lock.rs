@@ -108,6 +108,17 @@ impl Holder {
     }
 }
 
+/// Whether somebody holds the lock of this place. What cannot be told counts as
+/// held.
+#[must_use]
+pub fn is_held(place: &Place) -> bool {
+    match File::open(place.daemon_lock()) {
+        // Shared and at once given back: a daemon that starts meanwhile tries again.
+        Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Err(cause) => cause.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 /// A holder that was killed keeps the lock until its last write is through, and
 /// one that stops in order until its agents have their answers: 20 s in all.
 const ATTEMPTS: u32 = 1000;

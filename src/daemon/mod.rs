@@ -28,7 +28,7 @@ pub use door::STOP_GRACE;
 pub use failure::{Failure, FailureKind};
 pub use find::{Door, connect};
 pub use hello::{Bye, Goodbye, Hello, Welcome};
-pub use lock::{Holder, StateLock};
+pub use lock::{Holder, StateLock, is_held};
 pub use place::Place;
 pub use ready::Ready;
 pub use service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
@@ -40,28 +40,23 @@ pub(crate) use lock::{open_log, spawn_turn};
 use hall::{Doors, Hall, Leave};
 use listen::Listener;
 
-/// How a daemon behaves.
+/// How long a daemon stays without an agent and with nothing pending.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Leave after this long without an agent and with nothing pending; a
-    /// daemon that somebody started as a service stays.
-    pub idle_exit: Option<Duration>,
+pub enum Stays {
+    /// Until it is told to leave: somebody started it as a service.
+    UntilTold,
+    /// Until it is idle for as long as its service says.
+    WhileNeeded,
+    /// Until it is idle for this long.
+    ThisLong(Duration),
 }
-
-/// How long an autostarted daemon waits for another agent.
-pub const IDLE_EXIT: Duration = Duration::from_secs(600);
 
 /// Runs a daemon until it is told to stop.
 ///
 /// # Errors
 /// When it can't start, which `ready` is told as well, or when the service
 /// can't go on.
-pub async fn run<S, B>(
-    place: Place,
-    options: Options,
-    ready: Ready,
-    build: B,
-) -> Result<(), Failure>
+pub async fn run<S, B>(place: Place, stays: Stays, ready: Ready, build: B) -> Result<(), Failure>
 where
     S: Service,
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
@@ -74,7 +69,12 @@ where
         }
     };
     ready.report(Ok(()));
-    let leave = options.idle_exit.map_or(Leave::WhenTold, Leave::WhenIdle);
+    let idle_exit = match stays {
+        Stays::UntilTold => None,
+        Stays::WhileNeeded => hall.idle_exit(),
+        Stays::ThisLong(idle) => Some(idle),
+    };
+    let leave = idle_exit.map_or(Leave::WhenTold, Leave::WhenIdle);
     close(hall.serve(doors, leave).await, lock)
 }
 

@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -31,6 +32,10 @@ pub trait Service: Send + Sync + 'static {
     /// Whether something waits that outlives the agents' connections: then an
     /// idle daemon stays.
     fn pending(&self) -> bool;
+
+    /// How long a daemon that was started on demand stays without an agent; none
+    /// when it stays for good.
+    fn idle_exit(&self) -> Option<Duration>;
 
     /// Settles and closes everything. Called once, after the last agent has left.
     fn drain(&self) -> impl Future<Output = ()> + Send;

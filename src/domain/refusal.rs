@@ -119,10 +119,26 @@ impl Refusal {
             self.code.as_str(),
             self.says
         );
+        self.advise(&mut text);
+        text
+    }
+
+    /// The sentence for a call that had left when it was refused after all.
+    #[must_use]
+    pub fn cut_short(&self, title: &str) -> String {
+        let mut text = format!(
+            "{} by tollgate while it ran: {title}: {}. It may have acted.",
+            self.code.as_str(),
+            self.says
+        );
+        self.advise(&mut text);
+        text
+    }
+
+    fn advise(&self, text: &mut String) {
         if let Some(remedy) = &self.remedy {
             text.push(' ');
             text.push_str(remedy);
         }
-        text
     }
 }

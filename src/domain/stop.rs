@@ -1,9 +1,12 @@
 //! The stop switch.
 
+use serde::{Deserialize, Serialize};
+
 use super::{AgentName, Call, RunId, ServerName};
 
 /// What a stop covers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StopScope {
     /// Every call of everyone.
     Everything,
@@ -13,6 +16,19 @@ pub enum StopScope {
     Server(ServerName),
     /// The calls of one run.
     Run(RunId),
+}
+
+impl StopScope {
+    /// Whether it covers what this agent asks of this server in this run.
+    #[must_use]
+    pub fn covers(&self, agent: &AgentName, server: &ServerName, run: &RunId) -> bool {
+        match self {
+            StopScope::Everything => true,
+            StopScope::Agent(stopped) => stopped == agent,
+            StopScope::Server(stopped) => stopped == server,
+            StopScope::Run(stopped) => stopped == run,
+        }
+    }
 }
 
 impl std::fmt::Display for StopScope {
@@ -27,13 +43,14 @@ impl std::fmt::Display for StopScope {
 }
 
 /// A stop in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// What it covers.
     pub scope: StopScope,
     /// Who pulled it.
     pub by: String,
     /// What they wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// When, as RFC 3339.
     pub at: String,
@@ -43,11 +60,6 @@ impl Stop {
     /// Whether `call` may not leave because of it.
     #[must_use]
     pub fn covers(&self, call: &Call) -> bool {
-        match &self.scope {
-            StopScope::Everything => true,
-            StopScope::Agent(agent) => *agent == call.by.agent,
-            StopScope::Server(server) => *server == call.server,
-            StopScope::Run(run) => *run == call.run,
-        }
+        self.scope.covers(&call.by.agent, &call.server, &call.run)
     }
 }

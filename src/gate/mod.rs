@@ -10,6 +10,8 @@ mod stop;
 mod tier;
 mod tool;
 
+pub use stop::refusal as stopped;
+
 use crate::domain::{Call, CallId, Fingerprint, Refusal, Stop};
 
 /// One gate.

@@ -21,10 +21,11 @@ use super::{
     record,
     sled::Trouble,
     state::State,
+    stop_file,
 };
 use crate::{
     clock::Clock,
-    domain::{Fault, Stop, StopScope},
+    domain::Fault,
     ports::{Boxed, Store, Verified},
 };
 
@@ -167,18 +168,17 @@ impl LocalStore {
 
     /// A stop that was pulled while no daemon could record it.
     fn honour(&self, file: &Path) -> Result<(), Fault> {
-        let text = match std::fs::read(file) {
-            Ok(text) => String::from_utf8_lossy(&text).trim().to_owned(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            // It is there: what it says does not matter.
-            Err(_) => String::new(),
-        };
-        self.stop(Stop {
-            scope: StopScope::Everything,
-            by: "the STOP file".to_owned(),
-            text: (!text.is_empty()).then_some(text),
-            at: format!("{:.6}", self.clock.now()),
-        })?;
+        let stops = stop_file::pulled(file);
+        if stops.is_empty() {
+            return Ok(());
+        }
+        for mut stop in stops {
+            if stop.at.is_empty() {
+                stop.at = format!("{:.6}", self.clock.now());
+            }
+            tracing::warn!(scope = %stop.scope, by = stop.by, "stopped by the STOP file");
+            self.stop(stop)?;
+        }
         if let Err(e) = std::fs::remove_file(file) {
             // The next start stops again, which is the safe side.
             tracing::warn!("can't remove {}: {e}", file.display());

@@ -15,6 +15,7 @@ mod search;
 mod shelf;
 mod sled;
 mod state;
+pub mod stop_file;
 
 pub use local::{LocalStore, Setup};
 pub use memory::MemoryStore;

@@ -124,8 +124,22 @@ async fn round(
     let bytes = line.iter().map(Bytes::len).sum();
     let room = match instance.out.room_now(bytes) {
         Some(room) => Some(room),
-        None => Box::pin(instance.out.room(bytes)).await,
+        None => {
+            Box::pin(async {
+                tokio::select! {
+                    biased;
+                    _ = job.caller.cancelled() => None,
+                    room = instance.out.room(bytes) => room,
+                }
+            })
+            .await
+        }
     };
+    // Nothing is awaited between this look and the sending: what is cancelled
+    // does not leave any more.
+    if let Some(reason) = job.caller.is_cancelled() {
+        return Err(ToolFault::Cancelled(reason));
+    }
     let sent = match room {
         Some(room) => instance.out.send_with(line, Some(room)),
         None => false,

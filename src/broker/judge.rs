@@ -1,0 +1,105 @@
+//! The judgement of a call that nobody makes: `tollgate try`.
+//!
+//! The same door and the same gates as [`Broker::call`]; nothing is recorded,
+//! no process is started, nothing leaves.
+
+use std::sync::Arc;
+
+use super::{Answer, Asked, Broker, Door, Session};
+use crate::{
+    domain::{AgentName, Call, ServerName, Standing},
+    gate::Verdict,
+    wire::{self, Raw},
+};
+
+/// What the gates say of a call that nobody makes.
+#[derive(Debug)]
+pub struct Judged {
+    /// The call as they saw it.
+    pub call: Call,
+    /// What each of them says, up to the first that refuses.
+    pub gates: Vec<(&'static str, Verdict)>,
+    /// The agent does not see this tool at all: it would be told that there is
+    /// none of that name.
+    pub unseen: bool,
+}
+
+/// Why there is no judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotJudged {
+    /// The configuration lists agents, and not this one.
+    UnknownAgent,
+    /// No server offers such a tool.
+    UnknownTool,
+    /// The request itself is wrong.
+    Wrong(String),
+}
+
+impl Broker {
+    /// Judges what `agent` would be told if it called the tool now.
+    ///
+    /// # Errors
+    /// When there is no such agent or tool, or the arguments cannot be read.
+    pub async fn judge(
+        &self,
+        agent: &AgentName,
+        server: &ServerName,
+        tool: &str,
+        arguments: &Raw,
+    ) -> Result<Judged, NotJudged> {
+        let session = self.visitor(agent).ok_or(NotJudged::UnknownAgent)?;
+        self.met(&session).await;
+        let catalog = self.catalog();
+        let tool = catalog
+            .tools()
+            .iter()
+            .find(|known| known.server == *server && *known.name == *tool)
+            .ok_or(NotJudged::UnknownTool)?;
+        let params = format!(
+            "{{\"name\":{},\"arguments\":{}}}",
+            wire::quote(&tool.exposed),
+            arguments.text()
+        );
+        let params = Raw::parse(params.into())
+            .ok_or_else(|| NotJudged::Wrong("the arguments are not valid JSON".to_owned()))?;
+        let unseen = !session.visible().contains(server);
+        let view = match unseen {
+            false => self.view(&session),
+            // For the person who asks: which gate keeps it from the agent.
+            true => catalog.view(std::slice::from_ref(server)),
+        };
+        let door = self.parse(&session, Asked::Tool, Some(&params), &view);
+        let Door { mut call, .. } = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
+        // No instance is started for a question: what the server offered last is
+        // what it would run.
+        call.standing = Standing::Defined(tool.offered);
+        Ok(Judged {
+            gates: self.store.judge(&call),
+            call,
+            unseen,
+        })
+    }
+
+    /// A session of its own that no connection has.
+    fn visitor(&self, agent: &AgentName) -> Option<Session> {
+        let principal = self.policy.principal(agent)?;
+        Some(Session {
+            visible: self.policy.visible(&principal),
+            principal: Arc::new(principal),
+            run: self.new_run_id(),
+        })
+    }
+}
+
+fn complaint(answer: &Answer) -> String {
+    match answer {
+        Answer::Wrong { says, .. } => says.clone(),
+        // The door has no other answer.
+        Answer::Refused { .. }
+        | Answer::CutShort { .. }
+        | Answer::Fault(_)
+        | Answer::Failed { .. }
+        | Answer::Done { .. }
+        | Answer::Asks { .. } => "the request is wrong".to_owned(),
+    }
+}

@@ -1,0 +1,461 @@
+//! The stop switch, pulled: what is under way hears of it at once.
+//!
+//! Every call is entered here before it is judged. A stop is in force in the
+//! store first, so that nothing new passes; then each call that it covers is
+//! cancelled, wherever it is, and says what became of it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::Broker;
+use crate::{
+    domain::{
+        Call, CallId, Capabilities, Era, Fault, Outcome, Refusal, ServerName, Stop, StopScope,
+    },
+    gate,
+    ports::{Answer, Boxed, Caller, InFlight, Question},
+    wire::Raw,
+};
+
+/// How long the record of a stop may take before its answer goes without.
+const RECORD: Duration = Duration::from_millis(300);
+
+/// How long cancelled calls may take to say what became of them.
+const LAST_WORD: Duration = Duration::from_millis(300);
+
+/// What a stop did.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Whether it stands in the journal. It is in force either way.
+    pub recorded: Result<(), Fault>,
+    /// The calls that it found under way.
+    pub calls: Vec<Struck>,
+}
+
+/// A call that a stop found under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Struck {
+    /// Which.
+    pub call: InFlight,
+    /// What became of it; none when it has not ended yet.
+    pub became: Option<Became>,
+}
+
+/// What became of a call that a stop found under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Became {
+    /// It never left for its server.
+    NotSent,
+    /// Its server was told to cancel it, and it matters little if it did not.
+    Cancelled,
+    /// Its server has it and may have acted: somebody has to look.
+    Unknown,
+    /// Its answer was there before the stop.
+    Answered,
+}
+
+impl Broker {
+    /// Pulls the switch.
+    ///
+    /// # Errors
+    /// When it cannot be said that it is in force.
+    pub async fn stop(&self, stop: Stop) -> Result<Stopped, Fault> {
+        let store = self.store.clone();
+        let order = stop.clone();
+        // The disk may hang; the switch may not.
+        let put = tokio::task::spawn_blocking(move || store.stop(order));
+        let recorded = match tokio::time::timeout(RECORD, put).await {
+            Ok(Ok(recorded)) => recorded,
+            Ok(Err(_)) => Err(Fault::new("the store gave way while recording it")),
+            Err(_) => Err(Fault::new("the disk does not answer")),
+        };
+        // Told even if the store has failed: what is under way can be cancelled
+        // without it.
+        let told = self.under_way.tell(&stop);
+        if recorded.is_err() && !self.store.stops().iter().any(|s| s.scope == stop.scope) {
+            return Err(Fault::new("the stop could not be put in force"));
+        }
+        let ended = async {
+            for call in &told {
+                call.ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORD, ended).await;
+        let calls = told.iter().map(|call| call.struck()).collect();
+        Ok(Stopped { recorded, calls })
+    }
+
+    /// Lifts a stop; says whether there was one.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: the stop then stays.
+    pub async fn resume(&self, scope: StopScope, by: String) -> Result<bool, Fault> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.resume(&scope, &by))
+            .await
+            .map_err(|_| Fault::new("the store gave way while recording it"))?
+    }
+}
+
+/// Every call between the door and its answer.
+#[derive(Default)]
+pub(super) struct UnderWay(Mutex<HashMap<CallId, Arc<One>>>);
+
+impl UnderWay {
+    /// Enters a call until the guard is dropped.
+    pub(super) fn enter(&self, call: &Call, caller: Arc<dyn Caller>) -> Open<'_> {
+        let one = Arc::new(One {
+            call: InFlight {
+                call: call.id.clone(),
+                agent: call.by.agent.to_string(),
+                run: call.run.clone(),
+                title: call.title().to_string(),
+            },
+            agent: call.by.agent.clone(),
+            server: call.server.clone(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        });
+        self.lock().insert(call.id.clone(), one.clone());
+        Open {
+            under_way: self,
+            caller: Arc::new(Stoppable {
+                inner: caller,
+                one: one.clone(),
+            }),
+            one,
+        }
+    }
+
+    fn tell(&self, stop: &Stop) -> Vec<Arc<One>> {
+        let refusal = gate::stopped(stop);
+        let covered: Vec<Arc<One>> = self
+            .lock()
+            .values()
+            .filter(|one| stop.scope.covers(&one.agent, &one.server, &one.call.run))
+            .cloned()
+            .collect();
+        for one in &covered {
+            one.lock().told.get_or_insert_with(|| refusal.clone());
+            one.changed.notify_waiters();
+        }
+        covered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Arc<One>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One call that is under way, until it is dropped.
+pub(super) struct Open<'a> {
+    under_way: &'a UnderWay,
+    one: Arc<One>,
+    caller: Arc<dyn Caller>,
+}
+
+impl Open<'_> {
+    /// Who waits for it, with the switch in hand.
+    pub(super) fn caller(&self) -> &Arc<dyn Caller> {
+        &self.caller
+    }
+
+    /// What it hears if it was stopped.
+    pub(super) fn stopped(&self) -> Option<Refusal> {
+        self.one.lock().told.clone()
+    }
+
+    /// It left, and ended like this.
+    pub(super) fn became(&self, outcome: &Outcome) {
+        self.one.end(match outcome {
+            Outcome::Done { .. } | Outcome::Asked => Became::Answered,
+            Outcome::Failed(_) => Became::Cancelled,
+            Outcome::Unknown(_) => Became::Unknown,
+        });
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.under_way.lock().remove(&self.one.call.call);
+        self.one.end(Became::NotSent);
+    }
+}
+
+/// What is shared between a call and the stop that may find it.
+struct One {
+    call: InFlight,
+    agent: crate::domain::AgentName,
+    server: ServerName,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    told: Option<Refusal>,
+    became: Option<Became>,
+}
+
+impl One {
+    fn end(&self, became: Became) {
+        self.lock().became.get_or_insert(became);
+        self.changed.notify_waiters();
+    }
+
+    async fn ended(&self) {
+        self.until(|state| state.became).await;
+    }
+
+    async fn told(&self) -> String {
+        self.until(|state| state.told.as_ref().map(|refusal| refusal.says.clone()))
+            .await
+    }
+
+    async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
+        loop {
+            // Registered before the look: a change in between is not missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(seen) = look(&self.lock()) {
+                return seen;
+            }
+            changed.await;
+        }
+    }
+
+    fn struck(&self) -> Struck {
+        Struck {
+            call: self.call.clone(),
+            became: self.lock().became,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The agent on the line, whose calls an operator can end as well.
+struct Stoppable {
+    inner: Arc<dyn Caller>,
+    one: Arc<One>,
+}
+
+impl Caller for Stoppable {
+    fn connection(&self) -> u64 {
+        self.inner.connection()
+    }
+
+    fn era(&self) -> Era {
+        self.inner.era()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn log_level(&self) -> Option<String> {
+        self.inner.log_level()
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.inner.wants_progress()
+    }
+
+    fn progress(&self, params: &Raw) {
+        self.inner.progress(params);
+    }
+
+    fn log(&self, params: &Raw) {
+        self.inner.log(params);
+    }
+
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = self.one.told() => Answer::Gone,
+                answer = self.inner.ask(question) => answer,
+            }
+        })
+    }
+
+    fn is_cancelled(&self) -> Option<String> {
+        let told = self
+            .one
+            .lock()
+            .told
+            .as_ref()
+            .map(|refusal| refusal.says.clone());
+        told.or_else(|| self.inner.is_cancelled())
+    }
+
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                reason = self.one.told() => reason,
+                reason = self.inner.cancelled() => reason,
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Open<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.one.call)
+    }
+}
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} calls", self.lock().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+
+    use super::*;
+    use crate::domain::{
+        AgentName, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing, Subject,
+        Tier, ToolFault,
+    };
+
+    /// One look at a future.
+    async fn poll_immediate<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            done = future.as_mut() => Some(done),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    /// An agent that waits for ever and can be asked nothing.
+    struct Patient;
+
+    impl Caller for Patient {
+        fn connection(&self) -> u64 {
+            1
+        }
+        fn era(&self) -> Era {
+            Era::Legacy
+        }
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::default()
+        }
+        fn log_level(&self) -> Option<String> {
+            None
+        }
+        fn wants_progress(&self) -> bool {
+            false
+        }
+        fn progress(&self, _: &Raw) {}
+        fn log(&self, _: &Raw) {}
+        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+            Box::pin(std::future::pending())
+        }
+        fn is_cancelled(&self) -> Option<String> {
+            None
+        }
+
+        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn call(id: &str, agent: &str) -> Call {
+        Call {
+            id: CallId::from_tail(id),
+            run: RunId::from_tail("1"),
+            by: Arc::new(Principal {
+                agent: AgentName::parse(agent).unwrap(),
+                owner: Owner::parse("ana").unwrap(),
+                reach: Reach::Everything,
+            }),
+            server: ServerName::parse("files").unwrap(),
+            admits: None,
+            subject: Subject::Tool("read".into()),
+            offer: Offer::At(Tier::Read),
+            offer_place: None,
+            tier: Tier::Read,
+            standing: Standing::Plain,
+            findings: Findings::default(),
+            digest: Fingerprint([0; 32]),
+        }
+    }
+
+    fn stop(agent: &str) -> Stop {
+        Stop {
+            scope: StopScope::Agent(AgentName::parse(agent).unwrap()),
+            by: "ana".into(),
+            text: None,
+            at: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
+        let under_way = UnderWay::default();
+        let covered = under_way.enter(&call("1", "dev"), Arc::new(Patient));
+        let other = under_way.enter(&call("2", "ops"), Arc::new(Patient));
+        let told = under_way.tell(&stop("dev"));
+        assert_eq!(told.len(), 1);
+        assert!(covered.stopped().is_some() && other.stopped().is_none());
+        let reason = covered.caller().cancelled().await;
+        assert_eq!(reason, "an operator stopped agent `dev`");
+        assert!(
+            poll_immediate(pin!(other.caller().cancelled()))
+                .await
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_already_is_woken() {
+        let under_way = UnderWay::default();
+        let open = under_way.enter(&call("1", "dev"), Arc::new(Patient));
+        let mut waiting = pin!(open.caller().cancelled());
+        assert!(poll_immediate(waiting.as_mut()).await.is_none());
+        under_way.tell(&stop("dev"));
+        waiting.await;
+    }
+
+    #[tokio::test]
+    async fn a_call_says_what_became_of_it() {
+        let under_way = UnderWay::default();
+        let enter = |id| under_way.enter(&call(id, "dev"), Arc::new(Patient));
+        let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
+        let mut told = under_way.tell(&stop("dev"));
+        told.sort_by(|a, b| a.call.call.cmp(&b.call.call));
+        sent.became(&Outcome::Unknown(ToolFault::Cancelled("stop".into())));
+        answered.became(&Outcome::Done {
+            error: false,
+            bytes: 2,
+        });
+        drop((sent, never, answered));
+        let became: Vec<_> = told.iter().map(|one| one.struck().became).collect();
+        assert_eq!(
+            became,
+            [
+                Some(Became::Unknown),
+                Some(Became::NotSent),
+                Some(Became::Answered),
+                None
+            ]
+        );
+        drop(still);
+        assert!(under_way.lock().is_empty());
+    }
+}

@@ -1,0 +1,287 @@
+//! `tollgate audit`: the record of everything, searched, shown and verified.
+
+use std::io;
+use std::time::Duration;
+
+use super::csv;
+use super::filter::Filter;
+use super::out::Out;
+use super::record::Record;
+use super::rows::{Calls, Row, merged};
+use super::{Trouble, beside_the_point, records};
+use crate::clock::{Clock, SystemClock};
+use crate::control::{Question, Records, Reply, Request, client};
+use crate::daemon::{Door, Failure, FailureKind, Place, connect};
+use crate::domain::CallId;
+use crate::ports::{Query, Verified};
+
+/// Search the record of everything
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+One row is one call; times are UTC. --json prints the records as they stand.
+Without a time, the newest 200 records are searched for rows.
+Exit code 1 of `audit verify`: a record is not what was written."
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
+    #[command(flatten)]
+    filter: Filter,
+
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Every record of one call
+    Show {
+        /// Which call
+        #[arg(value_parser = call_id)]
+        call: CallId,
+
+        /// The records as they stand
+        #[arg(long)]
+        json: bool,
+    },
+    /// Walk the chain of records from its beginning
+    Verify,
+    /// Show records as they are made
+    Follow {
+        #[command(flatten)]
+        filter: Box<Filter>,
+
+        /// The records as they stand
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct Form {
+    /// The records as they stand, one JSON object per line
+    #[arg(long)]
+    json: bool,
+
+    /// One row per record for a spreadsheet
+    #[arg(long)]
+    csv: bool,
+}
+
+pub(super) fn call_id(text: &str) -> Result<CallId, String> {
+    CallId::parse(text).ok_or_else(|| "a call is named like c-5KQ2".to_owned())
+}
+
+/// Records that a search without bounds looks at.
+const NEWEST: usize = 200;
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let now = SystemClock::new().now();
+    match &args.what {
+        None => search(place, args.filter.query(now, NEWEST)?, &args.form, out),
+        Some(What::Show { call, json }) => show(place, call, *json, out),
+        Some(What::Verify) => verify(place, out),
+        Some(What::Follow { filter, json }) => {
+            follow(place, filter.query(now, FIRST_SEEN)?, *json, out)
+        }
+    }
+}
+
+fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
+    if form.csv {
+        out.line(csv::header())?;
+    }
+    let mut found = Vec::new();
+    loop {
+        let Records { lines, upto, more } =
+            records(place, Question::Audit(Box::new(query.clone())))?;
+        match (form.json, form.csv) {
+            (true, _) => as_they_stand(&lines, out)?,
+            (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
+            (false, false) => found.extend(parsed(&lines)),
+        }
+        if !more {
+            break;
+        }
+        query.after = Some(upto);
+        query.limit = None;
+    }
+    if form.json || form.csv {
+        return Ok(());
+    }
+    if found.is_empty() {
+        return Ok(out.line("no records match")?);
+    }
+    Ok(by_day(&merged(&found), out)?)
+}
+
+fn parsed(lines: &[String]) -> Vec<Record> {
+    lines
+        .iter()
+        .filter_map(|line| Record::parse(line))
+        .collect()
+}
+
+/// JSON keeps control characters escaped: nothing has to be made visible.
+fn as_they_stand(lines: &[String], out: &mut Out) -> io::Result<()> {
+    lines.iter().try_for_each(|line| {
+        out.raw(line.as_bytes())?;
+        out.raw(b"\n")
+    })
+}
+
+/// A table for each day.
+fn by_day(rows: &[Row], out: &mut Out) -> io::Result<()> {
+    for day in rows.chunk_by(|a, b| a.date == b.date) {
+        if let Some(first) = day.first() {
+            out.line(&first.date)?;
+        }
+        let cells: Vec<Vec<String>> = day.iter().map(Row::clipped).collect();
+        out.table(&cells)?;
+    }
+    Ok(())
+}
+
+fn show(place: &Place, call: &CallId, json: bool, out: &mut Out) -> Result<(), Trouble> {
+    let lines = records(place, Question::Call { id: call.clone() })?.lines;
+    if lines.is_empty() {
+        return Err(no_such_call(call).into());
+    }
+    if json {
+        return Ok(as_they_stand(&lines, out)?);
+    }
+    for record in parsed(&lines) {
+        out.line(format_args!(
+            "{}  {}",
+            record.kind(),
+            record.str("at").unwrap_or_default()
+        ))?;
+        let cells: Vec<Vec<String>> = record
+            .keys()
+            .filter(|key| !matches!(*key, "v" | "kind" | "at"))
+            .filter_map(|key| Some(vec![key.to_owned(), record.shown(key)?]))
+            .collect();
+        out.table(&cells)?;
+    }
+    Ok(())
+}
+
+pub(super) fn no_such_call(call: &CallId) -> Failure {
+    Failure::fault(format!("there is no record of `{call}`"))
+        .hint("`tollgate audit` lists calls with their ids")
+}
+
+/// A journal of a hundred million records takes minutes.
+const LONG: Duration = Duration::from_secs(3600);
+
+fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Err(Failure::fault("tollgate is not running")
+            .hint("a start verifies the end of the chain of itself: `tollgate daemon`")
+            .into());
+    };
+    let request = Request::Ask(Question::Verify);
+    let reply = client::ask_patiently(&daemon, &place.config_text(), request, LONG);
+    let Reply::Verified(verified) = reply.map_err(Failure::from)? else {
+        return Err(beside_the_point().into());
+    };
+    out.line(verdict(&verified))?;
+    match verified.broken {
+        None => Ok(()),
+        Some(_) => Err(Trouble::Answer(FailureKind::Fault.exit_code())),
+    }
+}
+
+fn verdict(verified: &Verified) -> String {
+    let Verified {
+        records,
+        first,
+        last,
+        broken,
+    } = verified;
+    match broken {
+        None if *records == 0 => "ok  no records yet".to_owned(),
+        None => format!("ok  {records} records, {first} to {last}, the chain is unbroken"),
+        Some(broken) => format!("BROKEN  {records} records are in order, then: {broken}"),
+    }
+}
+
+/// What a follower is shown of what was before.
+const FIRST_SEEN: usize = 10;
+
+/// Longer than the daemon lets a follower wait for a word.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Asks for the next records again and again, on one connection. Each answer
+/// names the record it goes up to, so none is missed and none comes twice.
+fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<(), Trouble> {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Err(Failure::fault("tollgate is not running").into());
+    };
+    let mut calls = Calls::default();
+    loop {
+        let request = Request::Ask(Question::Follow(Box::new(query.clone())));
+        let reply = client::ask_patiently(&daemon, &place.config_text(), request, SILENCE);
+        let Reply::Records(Records { lines, upto, .. }) = reply.map_err(Failure::from)? else {
+            return Err(beside_the_point().into());
+        };
+        if json {
+            as_they_stand(&lines, out)?;
+        } else {
+            for row in parsed(&lines).iter().filter_map(|record| calls.row(record)) {
+                out.line(running(&row))?;
+            }
+        }
+        query.after = Some(upto);
+        query.limit = None;
+    }
+}
+
+/// A row whose neighbours are not known yet.
+fn running(row: &Row) -> String {
+    let Row {
+        time,
+        call,
+        who,
+        what,
+        verdict,
+        note,
+        ..
+    } = row;
+    let line = format!("{time}  {call:12}  {who:8}  {what:24}  {verdict:8}  {note}");
+    line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::rows::tests::records;
+
+    #[test]
+    fn an_hour_of_the_record() {
+        let rows = merged(&records());
+        let text: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {}", row.date, running(row)))
+            .collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn a_broken_chain_is_told_with_its_first_record() {
+        let broken = Verified {
+            records: 6,
+            first: 1,
+            last: 6,
+            broken: Some("record 7 in 000001.jsonl, line 7: its hash does not fit".into()),
+        };
+        assert_eq!(
+            verdict(&broken),
+            "BROKEN  6 records are in order, then: record 7 in 000001.jsonl, line 7: its hash does not fit"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Records as comma-separated values, one row a record, for spreadsheets.
+
+use super::record::Record;
+
+/// The columns. A key that a record does not have is empty.
+pub(super) const COLUMNS: &[&str] = &[
+    "seq",
+    "at",
+    "kind",
+    "call",
+    "run",
+    "trace",
+    "agent",
+    "owner",
+    "server",
+    "tool",
+    "method",
+    "name",
+    "tier",
+    "decision",
+    "code",
+    "gate",
+    "rule",
+    "outcome",
+    "reason",
+    "result_bytes",
+    "duration_ms",
+    "by",
+    "digest",
+];
+
+pub(super) fn header() -> String {
+    COLUMNS.join(",")
+}
+
+pub(super) fn row(record: &Record) -> String {
+    let cells: Vec<String> = COLUMNS
+        .iter()
+        .map(|key| cell(&record.shown(key).unwrap_or_default()))
+        .collect();
+    cells.join(",")
+}
+
+/// RFC 4180; and a text that a spreadsheet would take for a formula is told apart
+/// by an apostrophe, because agents write part of these texts.
+fn cell(text: &str) -> String {
+    let formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let text = match formula {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    };
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_quotes_and_formulas_do_not_leave_their_cell() {
+        assert_eq!(cell("a,b"), "\"a,b\"");
+        assert_eq!(cell("say \"hi\""), "\"say \"\"hi\"\"\"");
+        assert_eq!(cell("=1+1"), "'=1+1");
+        assert_eq!(cell("@SUM(A1)"), "'@SUM(A1)");
+        assert_eq!(cell("-1.5"), "-1.5");
+    }
+
+    #[test]
+    fn every_row_has_every_column() {
+        let record = Record::parse(r#"{"seq":7,"kind":"stop","by":"ana"}"#).unwrap();
+        let row = row(&record);
+        assert!(row.starts_with("7,,stop,"), "{row}");
+        assert_eq!(row.matches(',').count(), header().matches(',').count());
+    }
+}

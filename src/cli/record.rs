@@ -1,0 +1,141 @@
+//! A record of the journal as the command line reads it: leniently, because a
+//! record of a later version must still be shown.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// One record.
+#[derive(Debug, Clone)]
+pub(super) struct Record(Map<String, Value>);
+
+impl Record {
+    /// Reads a line; what is not an object is no record.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        match serde_json::from_str(line) {
+            Ok(Value::Object(members)) => Some(Self(members)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.str("kind").unwrap_or_default()
+    }
+
+    /// A text.
+    pub(super) fn str(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(Value::as_str)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        self.0.get(key).and_then(Value::as_f64)
+    }
+
+    /// Any value as text; nothing for what is absent or null.
+    pub(super) fn shown(&self, key: &str) -> Option<String> {
+        match self.0.get(key)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The step: what the client reports, if it does.
+    pub(super) fn step(&self) -> Option<String> {
+        let reported = self.0.get("reported").and_then(|said| said.get("step"));
+        self.shown("step").or_else(|| match reported? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        })
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.str("at")?.parse().ok()
+    }
+
+    /// `2026-11-20`
+    pub(super) fn date(&self) -> &str {
+        self.str("at").and_then(|at| at.get(..10)).unwrap_or("?")
+    }
+
+    /// `16:02:11`
+    pub(super) fn time(&self) -> &str {
+        self.str("at").and_then(|at| at.get(11..19)).unwrap_or("?")
+    }
+
+    /// `server.tool`, or what else was asked of the server.
+    pub(super) fn title(&self) -> String {
+        let name = match (self.str("tool"), self.str("method"), self.str("name")) {
+            (Some(tool), _, _) => tool.to_owned(),
+            (None, Some(method), Some(name)) => format!("{method} {name}"),
+            (None, Some(method), None) => method.to_owned(),
+            (None, None, _) => String::new(),
+        };
+        match self.str("server") {
+            Some(server) if self.str("tool").is_some() => format!("{server}.{name}"),
+            Some(server) => format!("{server} {name}").trim_end().to_owned(),
+            None => name,
+        }
+    }
+
+    /// What a stop covers, or covered.
+    pub(super) fn scope(&self) -> String {
+        let scope = self.str("scope").unwrap_or("?");
+        match self.str(scope) {
+            Some(name) => format!("{scope} {name}"),
+            None => scope.to_owned(),
+        }
+    }
+}
+
+/// `12 ms`, `1.3 s`, `2m 05s`
+pub(super) fn duration(ms: f64) -> String {
+    if ms < 10.0 {
+        return format!("{ms:.1} ms");
+    }
+    if ms < 1000.0 {
+        return format!("{ms:.0} ms");
+    }
+    if ms < 60_000.0 {
+        return format!("{:.1} s", ms / 1000.0);
+    }
+    let (minutes, seconds) = ((ms / 60_000.0).floor(), (ms / 1000.0) % 60.0);
+    if minutes < 60.0 {
+        return format!("{minutes:.0}m {:02.0}s", seconds.floor());
+    }
+    format!("{:.0}h {:02.0}m", (minutes / 60.0).floor(), minutes % 60.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_another_version_is_read_as_far_as_it_goes() {
+        let record = Record::parse(r#"{"v":9,"kind":"dance","at":7,"tool":null}"#).unwrap();
+        assert_eq!(record.kind(), "dance");
+        assert_eq!((record.date(), record.time()), ("?", "?"));
+        assert_eq!(record.title(), "");
+        assert!(Record::parse("[1]").is_none() && Record::parse("").is_none());
+    }
+
+    #[test]
+    fn titles_name_tools_and_everything_else() {
+        let title = |line| Record::parse(line).unwrap().title();
+        assert_eq!(title(r#"{"server":"files","tool":"read"}"#), "files.read");
+        assert_eq!(
+            title(r#"{"server":"files","method":"resources/read","name":"a://b"}"#),
+            "files resources/read a://b"
+        );
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let shown = [0.25, 312.4, 1300.0, 125_000.0, 7_500_000.0].map(duration);
+        assert_eq!(shown, ["0.2 ms", "312 ms", "1.3 s", "2m 05s", "2h 05m"]);
+    }
+}

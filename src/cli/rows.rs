@@ -1,0 +1,235 @@
+//! Records as rows: one for each call, one for everything else that happened.
+
+use std::collections::HashMap;
+
+use super::record::{Record, duration};
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) date: String,
+    pub(super) time: String,
+    /// The call's id, or dashes.
+    pub(super) call: String,
+    /// The agent, or the person.
+    pub(super) who: String,
+    pub(super) what: String,
+    /// One word, in capitals where somebody said no.
+    pub(super) verdict: String,
+    pub(super) note: String,
+    pub(super) step: Option<String>,
+}
+
+impl Row {
+    pub(super) fn cells(&self) -> Vec<String> {
+        vec![
+            self.time.clone(),
+            self.call.clone(),
+            self.who.clone(),
+            self.what.clone(),
+            self.verdict.clone(),
+            self.note.clone(),
+        ]
+    }
+
+    /// The cells of a table, in which nobody reads a long note.
+    pub(super) fn clipped(&self) -> Vec<String> {
+        let mut cells = self.cells();
+        if let Some(note) = cells.last_mut()
+            && let Some((at, _)) = note.char_indices().nth(NOTE)
+        {
+            note.truncate(at);
+            note.push_str("...");
+        }
+        cells
+    }
+}
+
+/// As much of a note as a row has room for; `audit show` shows all of it.
+const NOTE: usize = 40;
+
+/// What a call is called while only its outcome is known.
+#[derive(Debug, Default)]
+pub(super) struct Calls(HashMap<String, (String, String)>);
+
+/// Calls that a follower remembers; their outcomes come within minutes.
+const REMEMBERED: usize = 10_000;
+
+impl Calls {
+    fn learn(&mut self, record: &Record) {
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        if let (Some(call), Some(agent)) = (record.str("call"), record.str("agent")) {
+            self.0
+                .insert(call.to_owned(), (agent.to_owned(), record.title()));
+        }
+    }
+
+    /// One record as one row, as it comes. Checkpoints are nobody's business.
+    pub(super) fn row(&mut self, record: &Record) -> Option<Row> {
+        let reason = || record.shown("reason").unwrap_or_default();
+        let by = || record.str("by").unwrap_or("tollgate").to_owned();
+        let (who, what, verdict, note) = match record.kind() {
+            "checkpoint" => return None,
+            "call.intent" => {
+                self.learn(record);
+                (agent(record), record.title(), "started", String::new())
+            }
+            "call.outcome" => {
+                let known = record.str("call").and_then(|call| self.0.remove(call));
+                let (who, what) = known.unwrap_or_default();
+                (who, what, "", ending(record))
+            }
+            "call.refused" => (
+                agent(record),
+                record.title(),
+                "REFUSED",
+                record.shown("code").unwrap_or_default(),
+            ),
+            "call.held" => (agent(record), record.title(), "HELD", reason()),
+            "stop" => (
+                by(),
+                format!("stop {}", record.scope()),
+                "STOPPED",
+                record.shown("text").unwrap_or_default(),
+            ),
+            "resume" => (
+                by(),
+                format!("stop {}", record.scope()),
+                "lifted",
+                String::new(),
+            ),
+            "pin" => (by(), record.title(), "pinned", String::new()),
+            "pin.changed" => (by(), record.title(), "CHANGED", String::new()),
+            "pin.restored" => (by(), record.title(), "restored", String::new()),
+            "pin.accept" => (by(), record.title(), "accepted", String::new()),
+            "tail_cut" => (by(), "journal".to_owned(), "tail cut", reason()),
+            "start" => (
+                by(),
+                format!("start {}", record.str("version").unwrap_or_default()),
+                "",
+                record.shown("note").unwrap_or_default(),
+            ),
+            other => (by(), other.to_owned(), "", String::new()),
+        };
+        let verdict = match record.kind() {
+            "call.outcome" => record.shown("outcome").unwrap_or_default(),
+            _ => verdict.to_owned(),
+        };
+        Some(Row {
+            date: record.date().to_owned(),
+            time: record.time().to_owned(),
+            call: record.str("call").unwrap_or("------").to_owned(),
+            who,
+            what,
+            verdict: loud(&verdict),
+            note,
+            step: record.step(),
+        })
+    }
+}
+
+/// One row for each call, from its first record; the rest as it comes.
+pub(super) fn merged(records: &[Record]) -> Vec<Row> {
+    let mut calls = Calls::default();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut open: HashMap<String, usize> = HashMap::new();
+    for record in records {
+        let Some(row) = calls.row(record) else {
+            continue;
+        };
+        match record.kind() {
+            "call.intent" => {
+                open.insert(row.call.clone(), rows.len());
+                rows.push(row);
+            }
+            "call.outcome" => match open.remove(&row.call).and_then(|at| rows.get_mut(at)) {
+                Some(begun) => {
+                    begun.verdict = row.verdict;
+                    begun.note = row.note;
+                }
+                None => rows.push(row),
+            },
+            _ => rows.push(row),
+        }
+    }
+    rows
+}
+
+fn agent(record: &Record) -> String {
+    record.str("agent").unwrap_or("?").to_owned()
+}
+
+/// How long it took, or what went wrong.
+fn ending(record: &Record) -> String {
+    let took = record.number("duration_ms").map(duration);
+    match (record.str("reason"), took) {
+        (Some(reason), Some(took)) => format!("{took}: {reason}"),
+        (Some(reason), None) => reason.to_owned(),
+        (None, took) => took.unwrap_or_default(),
+    }
+}
+
+/// What a person has to look at stands out.
+fn loud(verdict: &str) -> String {
+    match verdict {
+        "unknown" => "UNKNOWN".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An hour of a journal, in the form that the store writes.
+    pub(in crate::cli) const LINES: &[&str] = &[
+        r#"{"v":1,"seq":1,"at":"2026-11-19T23:59:58.000001Z","kind":"start","version":"0.1.0","config":"/c","mark":0,"prev":"0","hash":"1"}"#,
+        r#"{"v":1,"seq":2,"at":"2026-11-20T16:02:10.000001Z","kind":"pin","server":"files","tool":"write_file","fingerprint":"9f","definition":{},"mark":0,"prev":"1","hash":"2"}"#,
+        r#"{"v":1,"seq":3,"at":"2026-11-20T16:02:11.000001Z","kind":"call.refused","call":"c-5KQ2","run":"r-7Q2K","agent":"dev","owner":"ana","server":"files","tool":"write_file","tier":"reversible","arguments":{"path":"/etc/hosts"},"digest":"aa","decision":"refuse","code":"ARGS_OUT_OF_BOUNDS","gate":"arguments","rule":"/c/tools.d/files.toml:7","reason":"`/path` is not below `/srv/reports`","remedy":"Do not try to work around this rule; ask your user.","mark":0,"prev":"2","hash":"3"}"#,
+        r#"{"v":1,"seq":4,"at":"2026-11-20T16:02:12.000001Z","kind":"call.intent","call":"c-5KQ3","run":"r-7Q2K","agent":"dev","owner":"ana","reported":{"model":"m-1","step":4},"server":"files","tool":"read_file","tier":"read","arguments":{"path":"a"},"digest":"ab","decision":"pass","rule":"/c/tools.d/files.toml:5","mark":0,"prev":"3","hash":"4"}"#,
+        r#"{"v":1,"seq":5,"at":"2026-11-20T16:02:13.000001Z","kind":"call.intent","call":"c-5KQ4","run":"r-7Q2K","agent":"dev","owner":"ana","reported":{"step":5},"server":"mail","tool":"send","tier":"consequential","arguments":{},"digest":"ac","decision":"pass","mark":0,"prev":"4","hash":"5"}"#,
+        r#"{"v":1,"seq":6,"at":"2026-11-20T16:02:14.000001Z","kind":"call.outcome","call":"c-5KQ3","outcome":"done","result_bytes":120,"result":{"content":[]},"duration_ms":312.250,"mark":0,"prev":"5","hash":"6"}"#,
+        r#"{"v":1,"seq":7,"at":"2026-11-20T16:05:10.000001Z","kind":"stop","scope":"agent","agent":"dev","by":"ana","text":"runaway","since":"2026-11-20T16:05:10Z","mark":0,"prev":"6","hash":"7"}"#,
+        r#"{"v":1,"seq":8,"at":"2026-11-20T16:05:10.100001Z","kind":"call.outcome","call":"c-5KQ4","outcome":"unknown","reason":"was told to cancel: an operator stopped agent `dev`: runaway","duration_ms":177100.000,"mark":0,"prev":"7","hash":"8"}"#,
+        r#"{"v":1,"seq":9,"at":"2026-11-20T16:05:11.000001Z","kind":"checkpoint","applied":8,"mark":0,"prev":"8","hash":"9"}"#,
+    ];
+
+    pub(in crate::cli) fn records() -> Vec<Record> {
+        LINES
+            .iter()
+            .map(|line| Record::parse(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_call_is_one_row_with_its_outcome() {
+        let rows = merged(&records());
+        let call = rows.iter().find(|row| row.call == "c-5KQ3").unwrap();
+        assert_eq!(
+            (
+                call.what.as_str(),
+                call.verdict.as_str(),
+                call.note.as_str()
+            ),
+            ("files.read_file", "done", "312 ms")
+        );
+        assert_eq!(rows.len(), 6);
+    }
+
+    #[test]
+    fn a_follower_sees_each_record_and_still_knows_whose_outcome_it_is() {
+        let mut calls = Calls::default();
+        let rows: Vec<Row> = records()
+            .iter()
+            .filter_map(|record| calls.row(record))
+            .collect();
+        assert_eq!(rows.len(), 8);
+        let last = rows.last().unwrap();
+        assert_eq!(
+            (last.what.as_str(), last.verdict.as_str()),
+            ("mail.send", "UNKNOWN")
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! What a stop covers, as flags.
+
+use crate::domain::{AgentName, RunId, ServerName, StopScope};
+
+/// At most one of them; none means everything.
+#[derive(Debug, Default, clap::Args)]
+#[group(multiple = false)]
+pub(super) struct Scope {
+    /// Only the calls of this agent
+    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse)]
+    agent: Option<AgentName>,
+
+    /// Only the calls to this server
+    #[arg(long, value_name = "SERVER", value_parser = ServerName::parse)]
+    server: Option<ServerName>,
+
+    /// Only the calls of this run
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    run: Option<RunId>,
+}
+
+impl Scope {
+    pub(super) fn get(&self) -> StopScope {
+        match (&self.agent, &self.server, &self.run) {
+            (Some(agent), _, _) => StopScope::Agent(agent.clone()),
+            (None, Some(server), _) => StopScope::Server(server.clone()),
+            (None, None, Some(run)) => StopScope::Run(run.clone()),
+            (None, None, None) => StopScope::Everything,
+        }
+    }
+}
+
+/// The flags that name a scope, for the next step in a message.
+pub(super) fn flags(scope: &StopScope) -> String {
+    match scope {
+        StopScope::Everything => String::new(),
+        StopScope::Agent(agent) => format!(" --agent {agent}"),
+        StopScope::Server(server) => format!(" --server {server}"),
+        StopScope::Run(run) => format!(" --run {run}"),
+    }
+}
+
+fn run_id(text: &str) -> Result<RunId, String> {
+    RunId::parse(text).ok_or_else(|| "a run is named like r-5KQ2".to_owned())
+}

@@ -1,0 +1,85 @@
+//! `tollgate state`: what is kept beside the journal, which is the truth.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::out::Out;
+use super::{Trouble, beside_the_point};
+use crate::clock::{Clock, SystemClock};
+use crate::control::{Question, Reply, Request, client};
+use crate::daemon::{Door, Failure, Place, connect, is_held};
+
+/// Check the state against the journal, or have it built anew
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Compare the state with the journal that it follows from
+    Check,
+    /// Move the state aside; the next start builds it from the journal
+    Rebuild,
+}
+
+/// The database, below the state directory.
+const DATABASE: &str = "state.sled";
+
+/// Replaying a journal of a million records takes seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    match args.what {
+        What::Check => check(place, out),
+        What::Rebuild => rebuild(place, out),
+    }
+}
+
+fn check(place: &Place, out: &mut Out) -> Result<(), Trouble> {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Err(Failure::fault("tollgate is not running")
+            .hint("a start checks the state of itself: `tollgate daemon`")
+            .into());
+    };
+    let request = Request::Ask(Question::CheckState);
+    let reply = client::ask_patiently(&daemon, &place.config_text(), request, PATIENCE);
+    let Reply::StateChecked { says } = reply.map_err(Failure::from)? else {
+        return Err(beside_the_point().into());
+    };
+    Ok(out.line(format_args!("ok  {says}"))?)
+}
+
+/// Nothing is deleted: the journal has it all, but who knows.
+fn rebuild(place: &Place, out: &mut Out) -> Result<(), Trouble> {
+    if is_held(place) {
+        return Err(Failure::fault("the daemon runs, and it owns the state")
+            .hint("end it with `tollgate stop-daemon`, then try again")
+            .into());
+    }
+    let from = place.state.join(DATABASE);
+    let now = SystemClock::new().now();
+    let to = place
+        .state
+        .join(format!("{DATABASE}.aside-{}", now.as_second()));
+    match fs::rename(&from, &to) {
+        Ok(()) => {
+            out.line(format_args!(
+                "moved `{}` aside, to `{}`",
+                from.display(),
+                to.display()
+            ))?;
+            Ok(out.line("the next start builds it anew from the journal")?)
+        }
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(
+            out.line("there is no state to move aside: the next start builds it from the journal")?
+        ),
+        Err(cause) => Err(Failure::io(
+            format_args!("can't move `{}` aside", from.display()),
+            &cause,
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,271 @@
+//! `tollgate stop`: the switch. It never asks, and it does not depend on
+//! anything that could be broken.
+//!
+//! A daemon that answers within a second is told. One that does not is killed;
+//! the STOP file, written before, keeps its successor stopped.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::out::Out;
+use super::scope::{self, Scope};
+use super::{Trouble, ask_if_running, beside_the_point, person};
+use crate::broker::Became;
+use crate::clock::{Clock, SystemClock};
+use crate::control::{Question, Reply, StopOrder, StopReport, StruckRow};
+use crate::daemon::{Failure, Holder, Place, is_held};
+use crate::domain::{Stop, StopScope};
+use crate::store::stop_file;
+
+/// Stop everything, or one agent, server or run, at once; never asks
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Calls in flight are cancelled; what had been sent already is said. Nothing is
+sent any more until `tollgate resume`. A daemon that does not answer within a
+second is killed, and the next one starts stopped.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    scope: Scope,
+
+    /// Why; agents are told
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// How long the daemon may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let order = StopOrder {
+        scope: args.scope.get(),
+        by: person::name(),
+        text: args.message.clone(),
+    };
+    match ask(place, &order) {
+        Ok(Some(report)) => {
+            if report.unrecorded.is_some() {
+                lay(place, &order)?;
+            }
+            Ok(out.lines(told(&order.scope, &report))?)
+        }
+        Ok(None) => beforehand(place, &order, out),
+        Err(silence) => by_force(place, &order, &silence, out),
+    }
+}
+
+/// Asks the daemon; nothing if none runs. Whatever hangs on the way, this does not.
+fn ask(place: &Place, order: &StopOrder) -> Result<Option<StopReport>, Failure> {
+    let (place, order) = (place.clone(), order.clone());
+    let (tell, answer) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody listens any more after a second.
+        let _ = tell.send(ask_if_running(&place, Question::Stop(order)));
+    });
+    match answer.recv_timeout(PATIENCE) {
+        Ok(Ok(Some(Reply::Stopped(report)))) => Ok(Some(report)),
+        Ok(Ok(Some(_))) => Err(beside_the_point()),
+        Ok(Ok(None)) => Ok(None),
+        Ok(Err(failure)) => Err(failure),
+        Err(_) => Err(Failure::fault("the daemon did not answer within a second")),
+    }
+}
+
+/// No daemon runs: the next one has to hear of it. One that is starting at this
+/// moment may have looked for the file already.
+fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Trouble> {
+    lay(place, order)?;
+    for _ in 0..ATTEMPTS {
+        if !is_held(place) {
+            out.line(format_args!("STOPPED  {}", order.scope))?;
+            out.line("tollgate is not running: the stop holds from its next start")?;
+            return Ok(resume_hint(&order.scope, out)?);
+        }
+        match ask(place, order) {
+            Ok(Some(report)) => return Ok(out.lines(told(&order.scope, &report))?),
+            Ok(None) => thread::sleep(PAUSE),
+            Err(silence) => return kill(place, order, &silence, out),
+        }
+    }
+    let silence = Failure::fault("a daemon holds the state, and nobody can reach it");
+    kill(place, order, &silence, out)
+}
+
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+fn by_force(
+    place: &Place,
+    order: &StopOrder,
+    silence: &Failure,
+    out: &mut Out,
+) -> Result<(), Trouble> {
+    // The file first: whoever starts the next daemon may be faster than we are. But
+    // a disk that refuses it does not save this daemon.
+    let laid = lay(place, order);
+    kill(place, order, silence, out)?;
+    Ok(laid?)
+}
+
+fn kill(place: &Place, order: &StopOrder, silence: &Failure, out: &mut Out) -> Result<(), Trouble> {
+    let holder = Holder::read(place).filter(|_| is_held(place));
+    let Some(holder) = holder else {
+        out.line(format_args!("STOPPED  {}", order.scope))?;
+        out.line(format_args!("{silence}; no daemon is left"))?;
+        return Ok(resume_hint(&order.scope, out)?);
+    };
+    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+    let killed = pid.map(|pid| kill_process(pid, Signal::KILL));
+    let gone = (0..ATTEMPTS * 2).any(|_| {
+        let held = is_held(place);
+        if held {
+            thread::sleep(PAUSE);
+        }
+        !held
+    });
+    if !gone {
+        let why = match killed {
+            Some(Err(cause)) => format!(": {cause}"),
+            Some(Ok(())) | None => String::new(),
+        };
+        return Err(Failure::fault(format!(
+            "NOT STOPPED: {silence}, and process {} cannot be killed{why}",
+            holder.pid
+        ))
+        .hint(format!("`kill -9 {}` as root", holder.pid))
+        .into());
+    }
+    out.line(format_args!("STOPPED by force  {}", order.scope))?;
+    out.line(format_args!("{silence}"))?;
+    out.line(format_args!(
+        "killed the daemon (process {}), and its tool servers with it",
+        holder.pid
+    ))?;
+    out.line("what was in flight may have been sent: its outcome is unknown")?;
+    out.line("the stop holds from the next start")?;
+    Ok(resume_hint(&order.scope, out)?)
+}
+
+/// Writes the STOP file.
+fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
+    place.prepare()?;
+    let stop = Stop {
+        scope: order.scope.clone(),
+        by: order.by.clone(),
+        text: order.text.clone(),
+        at: SystemClock::new().now().to_string(),
+    };
+    let path = place.stop_file();
+    stop_file::pull(&path, &stop).map_err(|cause| {
+        Failure::io(format_args!("can't write `{}`", path.display()), &cause)
+            .hint("the next daemon would not be stopped")
+    })
+}
+
+fn told(scope: &StopScope, report: &StopReport) -> Vec<String> {
+    let mut lines = vec![format!("STOPPED {:.0}  {scope}", report.at)];
+    lines.push(match report.calls.as_slice() {
+        [] => "nothing was in flight".to_owned(),
+        calls => format!("{} in flight: {}", counted(calls.len()), summary(calls)),
+    });
+    for call in &report.calls {
+        let became = match call.became {
+            Some(Became::NotSent) => "never sent",
+            Some(Became::Cancelled) => "cancelled",
+            Some(Became::Unknown) => "already sent, outcome unknown: somebody has to look",
+            Some(Became::Answered) => "had been answered",
+            None => "already sent, outcome follows in the record",
+        };
+        lines.push(format!("  {}  {}  {became}", call.call, call.title));
+    }
+    if let Some(why) = &report.unrecorded {
+        lines.push(format!("in force, but not in the journal: {why}"));
+        lines.push("the STOP file holds it for the next start".to_owned());
+    }
+    lines.push(format!(
+        "agents are told STOPPED; lift it with: tollgate resume{}",
+        scope::flags(scope)
+    ));
+    lines
+}
+
+fn counted(calls: usize) -> String {
+    match calls {
+        1 => "1 call".to_owned(),
+        many => format!("{many} calls"),
+    }
+}
+
+fn summary(calls: &[StruckRow]) -> String {
+    let count = |wanted: &[Option<Became>]| {
+        calls
+            .iter()
+            .filter(|call| wanted.contains(&call.became))
+            .count()
+    };
+    let parts = [
+        (
+            count(&[Some(Became::NotSent), Some(Became::Cancelled)]),
+            "cancelled",
+        ),
+        (count(&[Some(Became::Unknown), None]), "already sent"),
+        (count(&[Some(Became::Answered)]), "answered"),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    parts.join(", ")
+}
+
+fn resume_hint(scope: &StopScope, out: &mut Out) -> std::io::Result<()> {
+    out.line(format_args!(
+        "lift it with: tollgate resume{}",
+        scope::flags(scope)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CallId, RunId};
+
+    fn struck(tail: &str, title: &str, became: Option<Became>) -> StruckRow {
+        StruckRow {
+            call: CallId::from_tail(tail),
+            agent: "dev".into(),
+            run: RunId::from_tail("7Q2K"),
+            title: title.into(),
+            became,
+        }
+    }
+
+    #[test]
+    fn a_stop_says_what_was_in_flight_and_what_became_of_it() {
+        let report = StopReport {
+            at: "2026-11-20T16:05:10.25Z".parse().unwrap(),
+            unrecorded: None,
+            calls: vec![
+                struck("5KQ8", "files.read_file", Some(Became::Cancelled)),
+                struck("5KQ9", "tickets.add_comment", Some(Became::Unknown)),
+                struck("5KQA", "files.read_file", Some(Became::NotSent)),
+                struck("5KQB", "tickets.search", None),
+            ],
+        };
+        insta::assert_snapshot!(told(&StopScope::Everything, &report).join("\n"));
+    }
+
+    #[test]
+    fn a_stop_that_could_not_be_recorded_says_so() {
+        let report = StopReport {
+            at: "2026-11-20T16:05:10Z".parse().unwrap(),
+            unrecorded: Some("the disk does not answer".into()),
+            calls: vec![],
+        };
+        let scope = StopScope::Server(crate::domain::ServerName::parse("files").unwrap());
+        insta::assert_snapshot!(told(&scope, &report).join("\n"));
+    }
+}

@@ -1,0 +1,237 @@
+//! `tollgate try`: the whole judgement of a call that nobody makes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::judgement::{self, Rule, Said, Step};
+use super::out::Out;
+use super::{DENIED, STOPPED, Trouble, ask, beside_the_point};
+use crate::control::{GateRow, Judged, Question, Reply, Trial};
+use crate::daemon::{Failure, FailureKind, Place};
+use crate::domain::{AgentName, Code, ServerName};
+
+/// Judge a call gate by gate without making it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 it would run, 6 it would be refused, 7 it is stopped.")]
+pub(super) struct Args {
+    /// Which tool
+    #[arg(value_name = "SERVER.TOOL", value_parser = ToolName::parse)]
+    tool: ToolName,
+
+    /// Who would call
+    #[arg(long = "as", value_name = "AGENT", value_parser = AgentName::parse)]
+    agent: AgentName,
+
+    /// The arguments: JSON, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
+    args: String,
+
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let trial = Trial {
+        agent: args.agent.clone(),
+        server: args.tool.server.clone(),
+        tool: args.tool.tool.clone(),
+        arguments: arguments(&args.args)?,
+    };
+    let Reply::Judged(judged) = ask(place, Question::Try(trial))? else {
+        return Err(beside_the_point().into());
+    };
+    match args.json {
+        true => out.json(&judged)?,
+        false => out.lines(lines(&judged, &place.config))?,
+    }
+    match refused(&judged).and_then(|gate| gate.code.as_deref()) {
+        None => Ok(()),
+        Some(code) if code == Code::Stopped.as_str() => Err(Trouble::Answer(STOPPED)),
+        Some(_) => Err(Trouble::Answer(DENIED)),
+    }
+}
+
+/// A tool as people name it: the server, a dot, and the server's own name for it.
+#[derive(Debug, Clone)]
+pub(super) struct ToolName {
+    pub(super) server: ServerName,
+    pub(super) tool: String,
+}
+
+impl ToolName {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let shape = "a tool is named SERVER.TOOL, for example files.read_file";
+        let (server, tool) = text.split_once('.').ok_or(shape)?;
+        if tool.is_empty() {
+            return Err(shape.to_owned());
+        }
+        Ok(Self {
+            server: ServerName::parse(server).map_err(|error| error.to_string())?,
+            tool: tool.to_owned(),
+        })
+    }
+}
+
+/// More than any call's arguments may have.
+const LONGEST: u64 = 16 << 20;
+
+fn arguments(given: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    match given {
+        "-" => read(io::stdin().lock(), &mut text)
+            .map_err(|cause| Failure::io("can't read the arguments from stdin", &cause))?,
+        _ => match given.strip_prefix('@') {
+            Some(file) => {
+                let opened = File::open(file).and_then(|file| read(file, &mut text));
+                opened.map_err(|cause| Failure::io(format_args!("can't read `{file}`"), &cause))?;
+            }
+            None => given.clone_into(&mut text),
+        },
+    }
+    match serde_json::from_str::<&serde_json::value::RawValue>(&text) {
+        Ok(value) if value.get().starts_with('{') => Ok(value.get().to_owned()),
+        Ok(_) => Err(usage("the arguments are not a JSON object".to_owned())),
+        Err(cause) => Err(usage(format!("the arguments are not valid JSON: {cause}"))),
+    }
+}
+
+fn read(from: impl Read, text: &mut String) -> io::Result<()> {
+    from.take(LONGEST).read_to_string(text).map(drop)
+}
+
+fn usage(message: String) -> Failure {
+    Failure::new(FailureKind::Usage, message).hint("for example: --args '{\"path\":\"notes.txt\"}'")
+}
+
+fn refused(judged: &Judged) -> Option<&GateRow> {
+    judged.gates.iter().find(|gate| gate.code.is_some())
+}
+
+fn lines(judged: &Judged, config: &Path) -> Vec<String> {
+    let Judged {
+        title,
+        agent,
+        owner,
+        tier,
+        classified,
+        unseen,
+        gates,
+    } = judged;
+    let tier = match classified {
+        true => tier.to_string(),
+        false => format!("{tier} (nobody has classified it)"),
+    };
+    let mut lines = vec![format!("{title}  agent {agent} of {owner}  tier {tier}")];
+    lines.extend(judgement::lines(&steps(gates, config)));
+    match refused(judged) {
+        None => lines.push("It would run. Nothing was sent.".to_owned()),
+        Some(gate) => {
+            let code = gate.code.as_deref().unwrap_or_default();
+            lines.push(format!("It would be refused: {code}. Nothing was sent."));
+            if let Some(remedy) = &gate.remedy {
+                lines.extend(judgement::hang("The agent is told: ", "  ", remedy));
+            }
+        }
+    }
+    if *unseen {
+        lines.push("This agent does not see the tool: to it, the name is unknown.".to_owned());
+    }
+    lines
+}
+
+fn steps(gates: &[GateRow], config: &Path) -> Vec<Step> {
+    gates
+        .iter()
+        .map(|row| Step {
+            gate: row.gate.clone(),
+            said: match (&row.says, &row.code) {
+                (None, _) => Said::NotReached,
+                (Some(says), None) => Said::Pass(says.clone()),
+                (Some(says), Some(_)) => Said::Deny {
+                    says: says.clone(),
+                    rule: row.rule.as_ref().map(|rule| Rule::find(rule, config)),
+                },
+            },
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Owner, Tier};
+
+    fn gate(gate: &str, says: Option<&str>, code: Option<&str>) -> GateRow {
+        GateRow {
+            gate: gate.into(),
+            says: says.map(str::to_owned),
+            code: code.map(str::to_owned),
+            remedy: code.map(|_| "Do not try to work around this rule; ask your user.".into()),
+            rule: None,
+        }
+    }
+
+    fn judged(gates: Vec<GateRow>) -> Judged {
+        Judged {
+            title: "files.write_file".into(),
+            agent: AgentName::parse("dev").unwrap(),
+            owner: Owner::parse("ana").unwrap(),
+            tier: Tier::Reversible,
+            classified: true,
+            unseen: false,
+            gates,
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_the_gate_the_rule_and_what_was_not_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("tools.d")).unwrap();
+        let file = dir.path().join("tools.d/files.toml");
+        std::fs::write(&file, "\n\npath = { under = \"/srv/reports\" }\n").unwrap();
+        let mut arguments = gate(
+            "arguments",
+            Some("`/path` is not below `/srv/reports`"),
+            Some("ARGS_OUT_OF_BOUNDS"),
+        );
+        arguments.rule = Some(crate::domain::Place {
+            file: file.to_str().unwrap().into(),
+            line: 3,
+        });
+        let judged = judged(vec![
+            gate("stop switch", Some("off"), None),
+            gate("agent", Some("`dev`, owned by ana, may use `files`"), None),
+            gate("tool", Some("pinned 9f3c0a1b, unchanged"), None),
+            arguments,
+            gate("approval", None, None),
+        ]);
+        insta::assert_snapshot!(lines(&judged, dir.path()).join("\n"));
+    }
+
+    #[test]
+    fn a_call_that_would_run_says_so() {
+        let judged = judged(vec![
+            gate("stop switch", Some("off"), None),
+            gate("approval", Some("tier reversible needs nobody"), None),
+        ]);
+        insta::assert_snapshot!(lines(&judged, Path::new("/")).join("\n"));
+    }
+
+    #[test]
+    fn arguments_are_an_object_from_the_line_or_a_file() {
+        assert_eq!(arguments(" {\"a\": 1.0} ").unwrap(), "{\"a\": 1.0}");
+        assert_eq!(arguments("[1]").unwrap_err().kind, FailureKind::Usage);
+        assert_eq!(arguments("{").unwrap_err().kind, FailureKind::Usage);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "{\"n\":12345678901234567890123}\n").unwrap();
+        let named = format!("@{}", file.path().display());
+        assert_eq!(
+            arguments(&named).unwrap(),
+            "{\"n\":12345678901234567890123}"
+        );
+        assert_eq!(arguments("@/nowhere").unwrap_err().kind, FailureKind::Fault);
+    }
+}

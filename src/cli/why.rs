@@ -1,0 +1,207 @@
+//! `tollgate why`: the judgement of a past call, from its record.
+
+use std::path::Path;
+
+use super::audit::{call_id, no_such_call};
+use super::judgement::{self, Rule, Said, Step};
+use super::out::Out;
+use super::record::{Record, duration};
+use super::{Trouble, records};
+use crate::control::Question;
+use crate::daemon::Place;
+use crate::domain::{self, CallId};
+use crate::gate::GATES;
+
+/// Explain a past call: gate by gate, and what became of it
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Which call
+    #[arg(value_parser = call_id)]
+    call: CallId,
+}
+
+pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    let question = Question::Call {
+        id: args.call.clone(),
+    };
+    let records: Vec<Record> = records(place, question)?
+        .lines
+        .iter()
+        .filter_map(|line| Record::parse(line))
+        .collect();
+    let told = lines(&records, &place.config);
+    if told.is_empty() {
+        return Err(no_such_call(&args.call).into());
+    }
+    Ok(out.lines(told)?)
+}
+
+fn lines(records: &[Record], config: &Path) -> Vec<String> {
+    let Some(judged) = records
+        .iter()
+        .find(|record| matches!(record.kind(), "call.refused" | "call.intent" | "call.held"))
+    else {
+        return Vec::new();
+    };
+    let mut lines = head(judged);
+    lines.extend(judgement::lines(&steps(judged, config)));
+    if judged.kind() == "call.intent"
+        && let Some(place) = judged.str("rule").and_then(place)
+    {
+        let Rule { place, text } = Rule::recall(&place, config, judged.at());
+        let text = text.map(|text| format!("   {text}")).unwrap_or_default();
+        lines.push(format!("Its tier by {place}{text}"));
+    }
+    let outcome = records
+        .iter()
+        .find(|record| record.kind() == "call.outcome");
+    lines.extend(ending(judged, outcome));
+    lines
+}
+
+/// Who, what, when.
+fn head(judged: &Record) -> Vec<String> {
+    let text = |key| judged.str(key).unwrap_or("?");
+    let mut lines = vec![format!(
+        "{}  {}  tier {}",
+        text("call"),
+        judged.title(),
+        text("tier")
+    )];
+    let mut second = format!(
+        "{} {}  agent {} of {}  run {}",
+        judged.date(),
+        judged.time(),
+        text("agent"),
+        text("owner"),
+        text("run")
+    );
+    if let Some(step) = judged.step() {
+        second.push_str(&format!("  step {step}"));
+    }
+    lines.push(second);
+    lines
+}
+
+/// The gates in their order; the record names the one that refused.
+fn steps(judged: &Record, config: &Path) -> Vec<Step> {
+    let refused_by = judged.str("gate");
+    let mut reached = true;
+    let mut steps: Vec<Step> = GATES
+        .iter()
+        .map(|gate| {
+            let said = match refused_by {
+                _ if !reached => Said::NotReached,
+                Some(name) if name == gate.name => {
+                    reached = false;
+                    deny(judged, config)
+                }
+                Some(_) | None => Said::Pass(String::new()),
+            };
+            Step {
+                gate: gate.name.to_owned(),
+                said,
+            }
+        })
+        .collect();
+    // A gate of another version of tollgate is shown as well.
+    if let Some(name) = refused_by
+        && reached
+    {
+        steps.push(Step {
+            gate: name.to_owned(),
+            said: deny(judged, config),
+        });
+    }
+    steps
+}
+
+fn deny(judged: &Record, config: &Path) -> Said {
+    Said::Deny {
+        says: judged.shown("reason").unwrap_or_default(),
+        rule: judged
+            .str("rule")
+            .and_then(place)
+            .map(|place| Rule::recall(&place, config, judged.at())),
+    }
+}
+
+/// Reads `file:line`.
+fn place(text: &str) -> Option<domain::Place> {
+    let (file, line) = text.rsplit_once(':')?;
+    Some(domain::Place {
+        file: file.into(),
+        line: line.parse().ok()?,
+    })
+}
+
+/// What became of it.
+fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
+    match (judged.kind(), outcome) {
+        ("call.refused", _) => {
+            let mut lines = vec![format!(
+                "Refused: {}. Nothing was sent to the server.",
+                judged.str("code").unwrap_or("?")
+            )];
+            if let Some(remedy) = judged.str("remedy") {
+                lines.extend(judgement::hang("The agent was told: ", "  ", remedy));
+            }
+            lines
+        }
+        ("call.held", None) => vec!["Held for a person. Nothing was sent yet.".to_owned()],
+        (_, None) => vec!["It has left and has not ended yet.".to_owned()],
+        (_, Some(outcome)) => {
+            let word = outcome.str("outcome").unwrap_or("?");
+            let mut line = match outcome.number("duration_ms") {
+                Some(ms) => format!("It ran: {word} after {}", duration(ms)),
+                None => format!("It ran: {word}"),
+            };
+            if let Some(bytes) = outcome.number("result_bytes") {
+                line.push_str(&format!(", {bytes} bytes of result"));
+            }
+            if let Some(reason) = outcome.str("reason") {
+                line.push_str(&format!(": {reason}"));
+            }
+            line.push('.');
+            if word == "unknown" {
+                line.push_str(" The server may have acted on it: somebody has to look.");
+            }
+            judgement::hang("", "", &line)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::rows::tests;
+
+    fn told(call: &str) -> String {
+        let dir = Path::new("/c");
+        let records: Vec<Record> = tests::records()
+            .into_iter()
+            .filter(|record| record.str("call") == Some(call))
+            .collect();
+        lines(&records, dir).join("\n")
+    }
+
+    #[test]
+    fn a_refused_call_shows_who_refused_it_and_by_which_line() {
+        insta::assert_snapshot!(told("c-5KQ2"));
+    }
+
+    #[test]
+    fn a_call_that_ran_shows_how_it_ended() {
+        insta::assert_snapshot!(told("c-5KQ3"));
+    }
+
+    #[test]
+    fn a_call_whose_end_is_unknown_asks_for_a_person() {
+        insta::assert_snapshot!(told("c-5KQ4"));
+    }
+
+    #[test]
+    fn a_call_without_a_record_is_not_made_up() {
+        assert_eq!(told("c-0"), "");
+    }
+}

@@ -1,0 +1,332 @@
+//! The answers to the command line.
+//!
+//! What reads the journal does so on a thread of its own: calls go on meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Tollgate;
+use crate::{
+    broker::{self, NotJudged},
+    control::{
+        GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
+        Reply, Status, StopOrder, StopReport, StruckRow, Trial,
+    },
+    domain::{Fault, Offer, ServerName, Stop, StopScope},
+    gate::{GATES, Verdict},
+    ports::{Pin, Query, Store},
+    store::stop_file,
+    wire::{Node, Raw},
+};
+
+/// Lines of stderr that one look at a server shows.
+const STDERR_LINES: usize = 50;
+
+/// Bytes of records in one answer; who wants more asks again.
+const RECORDS: usize = 8 << 20;
+
+/// How long a follower waits for a record before it is told that there is none.
+const NEXT_RECORD: Duration = Duration::from_secs(5);
+
+impl Tollgate {
+    pub(super) async fn answer(&self, question: Question) -> Result<Reply, Refused> {
+        match question {
+            Question::Status => Ok(Reply::Status(self.status())),
+            Question::Tools => Ok(Reply::Tools(self.tool_rows())),
+            Question::Servers => Ok(Reply::Servers(self.server_rows())),
+            Question::Server { name } => self.server(&name),
+            Question::Stop(order) => self.stop(order).await,
+            Question::Stops => Ok(Reply::Stops(self.broker.store().stops())),
+            Question::Resume { scope, by } => self.resume(scope, by).await,
+            Question::Try(trial) => self.trial(trial).await,
+            Question::Call { id } => {
+                let lines = self.read(move |store| store.records_of(&id)).await?;
+                Ok(Reply::Records(self.records(lines)))
+            }
+            Question::Audit(query) => {
+                let lines = self.read(move |store| store.query(&query)).await?;
+                Ok(Reply::Records(self.records(lines)))
+            }
+            Question::Follow(query) => self.follow(*query).await,
+            Question::Verify => Ok(Reply::Verified(self.read(|store| store.verify()).await?)),
+            Question::Pins => Ok(Reply::Pins(
+                self.broker.store().pins().into_iter().map(row).collect(),
+            )),
+            Question::Pin { server, tool } => self.pin(&server, &tool),
+            Question::Accept { server, tool, by } => {
+                let changed = self.broker.accept(server, tool, by).await;
+                let changed = changed.map_err(unavailable)?;
+                Ok(Reply::Accepted { changed })
+            }
+            Question::CheckState => Ok(Reply::StateChecked {
+                says: self.read(|store| store.check()).await?,
+            }),
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: crate::control::proto::VERSION.to_owned(),
+            pid: std::process::id(),
+            up_since: self.up_since,
+            config: self.place.config.display().to_string(),
+            generation: 1,
+            agents: self.guests().values().cloned().collect(),
+            servers: self.server_rows(),
+            latest: self
+                .broker
+                .latest()
+                .into_iter()
+                .map(|(at, what)| Happening { at, what })
+                .collect(),
+            stops: self.broker.store().stops(),
+        }
+    }
+
+    fn server(&self, name: &ServerName) -> Result<Reply, Refused> {
+        let health = self.pool.health(STDERR_LINES);
+        let health = health.iter().find(|health| health.server == name.as_str());
+        self.generation
+            .servers
+            .iter()
+            .find(|server| server.name == *name)
+            .map(|server| Reply::Server(self.server_row(server, health)))
+            .ok_or_else(|| {
+                not_found(format!("there is no server `{name}`"))
+                    .hint("`tollgate servers` lists them")
+            })
+    }
+
+    async fn stop(&self, order: StopOrder) -> Result<Reply, Refused> {
+        let at = self.clock.now();
+        let StopOrder { scope, by, text } = order;
+        tracing::warn!(%scope, by, "stopped");
+        let stop = Stop {
+            scope,
+            by,
+            text,
+            at: at.to_string(),
+        };
+        let broker::Stopped { recorded, calls } =
+            self.broker.stop(stop).await.map_err(unavailable)?;
+        Ok(Reply::Stopped(StopReport {
+            at,
+            unrecorded: recorded.err().map(|fault| fault.says),
+            calls: calls
+                .into_iter()
+                .map(|struck| StruckRow {
+                    call: struck.call.call,
+                    agent: struck.call.agent,
+                    run: struck.call.run,
+                    title: struck.call.title,
+                    became: struck.became,
+                })
+                .collect(),
+        }))
+    }
+
+    /// The store first, then the file: whatever fails in between, it is stopped.
+    async fn resume(&self, scope: StopScope, by: String) -> Result<Reply, Refused> {
+        tracing::warn!(%scope, by, "resumed");
+        let stood = self.broker.resume(scope.clone(), by).await;
+        let stood = stood.map_err(unavailable)?;
+        let lay = stop_file::lift(&self.place.stop_file(), &scope).map_err(|cause| {
+            let path = self.place.stop_file();
+            Refused::new(
+                RefusedCode::Unavailable,
+                format!("can't change `{}`: {cause}", path.display()),
+            )
+            .hint("it goes on now, and is stopped again at the next start; remove the file")
+        })?;
+        Ok(Reply::Resumed {
+            lifted: stood || lay,
+        })
+    }
+
+    async fn trial(&self, trial: Trial) -> Result<Reply, Refused> {
+        let Trial {
+            agent,
+            server,
+            tool,
+            arguments,
+        } = trial;
+        let arguments = Raw::parse(arguments.into()).ok_or_else(|| {
+            Refused::new(RefusedCode::Malformed, "the arguments are not valid JSON")
+        })?;
+        let judged = self.broker.judge(&agent, &server, &tool, &arguments).await;
+        let broker::Judged {
+            call,
+            gates,
+            unseen,
+        } = judged.map_err(|why| match why {
+            NotJudged::UnknownAgent => Refused::new(
+                RefusedCode::AgentUnknown,
+                format!("the configuration does not list an agent `{agent}`"),
+            ),
+            NotJudged::UnknownTool => not_found(format!("`{server}` has no tool `{tool}`"))
+                .hint("`tollgate tools` lists them"),
+            NotJudged::Wrong(says) => Refused::new(RefusedCode::Malformed, says)
+                .hint("the agent would get the same error of the protocol"),
+        })?;
+        Ok(Reply::Judged(Judged {
+            title: call.title().to_string(),
+            agent,
+            owner: call.by.owner.clone(),
+            tier: call.tier,
+            classified: call.offer != Offer::Unclassified,
+            unseen,
+            gates: rows(gates),
+        }))
+    }
+
+    fn pin(&self, server: &ServerName, tool: &str) -> Result<Reply, Refused> {
+        let pins = self.broker.store().pins();
+        let pin = pins
+            .into_iter()
+            .find(|pin| pin.server == *server && pin.tool == tool)
+            .ok_or_else(|| {
+                not_found(format!("no definition of `{server}.{tool}` was accepted"))
+                    .hint("`tollgate pins` lists those that were")
+            })?;
+        Ok(Reply::Pin(PinTexts {
+            accepted: canonical(&pin.definition),
+            offered: pin.offered.as_ref().map(canonical),
+        }))
+    }
+
+    /// Answers when there is a record that matches, or when it is time to say
+    /// that the daemon is still there.
+    async fn follow(&self, mut query: Query) -> Result<Reply, Refused> {
+        let mut news = self.broker.store().follow();
+        let patience = tokio::time::sleep(NEXT_RECORD);
+        tokio::pin!(patience);
+        loop {
+            // Read before the records are: nothing up to it can be missed.
+            let upto = *news.borrow_and_update();
+            let first = query.after.is_none();
+            if query.after.is_none_or(|after| after < upto) {
+                let wanted = query.clone();
+                let lines = self.read(move |store| store.query(&wanted)).await?;
+                if first || !lines.is_empty() {
+                    let mut records = self.records(lines);
+                    if !records.more {
+                        records.upto = records.upto.max(upto);
+                    }
+                    return Ok(Reply::Records(records));
+                }
+                query.after = Some(upto);
+            }
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() {
+                    return Err(Refused::new(RefusedCode::Unavailable, "the store is closed"));
+                },
+                () = &mut patience => return Ok(Reply::Records(Records {
+                    upto,
+                    ..Records::default()
+                })),
+            }
+        }
+    }
+
+    /// As many as one answer carries.
+    fn records(&self, mut lines: Vec<String>) -> Records {
+        let mut bytes = 0;
+        let fit = lines
+            .iter()
+            .take_while(|line| {
+                bytes += line.len();
+                bytes <= RECORDS
+            })
+            .count()
+            // A single record is far smaller; still, an answer must get on.
+            .max(1);
+        let more = fit < lines.len();
+        lines.truncate(fit);
+        Records {
+            upto: last(&lines).unwrap_or_default(),
+            lines,
+            more,
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let store: Arc<dyn Store> = self.broker.store().clone();
+        tokio::task::spawn_blocking(move || work(store.as_ref()))
+            .await
+            .unwrap_or_else(|_| Err(Fault::new("reading it ended in a panic")))
+            .map_err(unavailable)
+    }
+}
+
+/// Every gate, those that the call does not reach included.
+fn rows(said: Vec<(&'static str, Verdict)>) -> Vec<GateRow> {
+    let mut said = said.into_iter();
+    GATES
+        .iter()
+        .map(|gate| match said.next() {
+            None => GateRow {
+                gate: gate.name.to_owned(),
+                says: None,
+                code: None,
+                remedy: None,
+                rule: None,
+            },
+            Some((name, Verdict::Pass(says))) => GateRow {
+                gate: name.to_owned(),
+                says: Some(says),
+                code: None,
+                remedy: None,
+                rule: None,
+            },
+            Some((name, Verdict::Refuse(refusal))) => GateRow {
+                gate: name.to_owned(),
+                says: Some(refusal.says),
+                code: Some(refusal.code.as_str().to_owned()),
+                remedy: refusal.remedy,
+                rule: refusal.rule,
+            },
+        })
+        .collect()
+}
+
+fn row(pin: Pin) -> PinRow {
+    PinRow {
+        changed: pin.offered.is_some(),
+        server: pin.server,
+        tool: pin.tool,
+        accepted: pin.accepted.to_string(),
+        since: pin.since,
+        by: pin.by,
+    }
+}
+
+fn canonical(definition: &Raw) -> String {
+    Node::parse(definition.text()).map_or_else(
+        |_| definition.text().to_owned(),
+        |node| node.canonical().clone(),
+    )
+}
+
+/// The number of the last record.
+fn last(lines: &[String]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        seq: u64,
+    }
+    let numbered: Numbered = serde_json::from_str(lines.last()?).ok()?;
+    Some(numbered.seq)
+}
+
+fn not_found(says: String) -> Refused {
+    Refused::new(RefusedCode::NotFound, says)
+}
+
+fn unavailable(fault: Fault) -> Refused {
+    let refused = Refused::new(RefusedCode::Unavailable, fault.says);
+    match fault.hint {
+        Some(hint) => refused.hint(hint),
+        None => refused,
+    }
+}

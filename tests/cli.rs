@@ -1,0 +1,535 @@
+//! The command line with the real program: a daemon, an agent, and what people
+//! see of them.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Long enough for a loaded machine; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const RULES: &str = r#"command = "tollgate"
+args = ["demo-server"]
+owner = "platform"
+
+[tools]
+read_mail = "read"
+wait = "read"
+refund = "irreversible"
+delete_file = "off"
+
+[tools.write_file]
+tier = "reversible"
+args = { path = { under = "/srv/reports" } }
+"#;
+
+#[test]
+fn a_stop_cancels_what_is_in_flight_and_lets_nothing_more_leave() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    let waiting = agent.send_call("demo__wait", &json!({ "seconds": 25 }));
+    agent.hears("notifications/progress");
+
+    let stopped = home.run(&["stop", "-m", "enough"]);
+    let said = text(&stopped);
+    assert!(said.starts_with("STOPPED "), "{said}");
+    assert!(said.contains("1 call in flight: 1 cancelled"), "{said}");
+    assert!(said.contains("demo.wait  cancelled"), "{said}");
+
+    let told = agent.answer(waiting);
+    let told = told["result"]["content"][0]["text"].as_str().unwrap();
+    assert_eq!(
+        told,
+        "STOPPED by tollgate while it ran: demo.wait: an operator stopped everything: enough. \
+         It may have acted. Do not retry; tell your user."
+    );
+    assert_eq!(
+        agent.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+
+    let lifted = home.run(&["resume", "--yes"]);
+    assert!(
+        text(&lifted).contains("lifted: everything may go on"),
+        "{lifted:?}"
+    );
+    let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_ne!(mail["result"]["isError"], true, "{mail}");
+}
+
+#[test]
+fn a_stop_of_one_agent_leaves_the_others_alone() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let stopped = home.run(&["stop", "--agent", "other"]);
+    assert!(
+        text(&stopped).contains("tollgate resume --agent other"),
+        "{stopped:?}"
+    );
+    let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_ne!(mail["result"]["isError"], true, "{mail}");
+    let stopped = home.run(&["stop", "--agent", "me"]);
+    assert_eq!(stopped.status.code(), Some(0));
+    assert_eq!(
+        agent.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+    // What is lifted is what was named, and the rest is told.
+    let lifted = home.run(&["resume", "--agent", "me", "--yes"]);
+    assert!(
+        text(&lifted).contains("still stopped: agent `other`"),
+        "{lifted:?}"
+    );
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_killed_and_the_next_one_starts_stopped() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let daemon = home.daemon();
+    kill_process(daemon, Signal::STOP).unwrap();
+
+    let stopped = home.run(&["stop"]);
+    let said = text(&stopped);
+    assert_eq!(stopped.status.code(), Some(0), "{stopped:?}");
+    assert!(said.starts_with("STOPPED by force"), "{said}");
+    assert!(said.contains("did not answer within a second"), "{said}");
+    ended(daemon);
+
+    let mut next = home.agent();
+    assert_eq!(
+        next.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+    assert_eq!(home.run(&["resume", "--yes"]).status.code(), Some(0));
+    assert!(!home.state().join("STOP").exists());
+    let mail = next.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_ne!(mail["result"]["isError"], true, "{mail}");
+}
+
+#[test]
+fn a_stop_without_a_daemon_holds_from_its_next_start() {
+    let home = Home::new(RULES);
+    let stopped = home.run(&["stop", "--server", "demo"]);
+    assert!(
+        text(&stopped).contains("holds from its next start"),
+        "{stopped:?}"
+    );
+    let mut agent = home.agent();
+    assert_eq!(
+        agent.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+    let status = text(&home.run(&[]));
+    assert!(status.contains("STOPPED: server `demo`"), "{status}");
+}
+
+#[test]
+fn resume_asks_and_without_a_terminal_names_its_flag() {
+    let home = Home::new(RULES);
+    home.run(&["stop"]);
+    let refused = home.run(&["resume"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(complaint(&refused).contains("--yes"), "{refused:?}");
+    assert!(home.state().join("STOP").exists());
+}
+
+#[test]
+fn a_trial_is_judged_like_the_call_and_is_not_made() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let tried =
+        |tool, args: &Value| home.run(&["try", tool, "--as", "me", "--args", &args.to_string()]);
+    let fits = tried("demo.read_mail", &json!({ "id": "m-4" }));
+    assert_eq!(fits.status.code(), Some(0), "{fits:?}");
+    assert!(text(&fits).ends_with("It would run. Nothing was sent.\n"));
+
+    let outside = json!({ "path": "/etc/hosts", "text": "x" });
+    let denied = tried("demo.write_file", &outside);
+    assert_eq!(denied.status.code(), Some(6), "{denied:?}");
+    insta::assert_snapshot!("try_denied", without_prints(&text(&denied)));
+    // The agent is told the same.
+    assert_eq!(
+        agent.call_code("demo__write_file", &outside),
+        "ARGS_OUT_OF_BOUNDS"
+    );
+
+    let refund = json!({
+        "payment_id": "pay-1042", "amount_minor": 100, "currency": "EUR", "reason": "double charge",
+    });
+    let unapproved = text(&tried("demo.refund", &refund));
+    assert!(unapproved.contains("APPROVAL_UNAVAILABLE"), "{unapproved}");
+    assert!(unapproved.contains("tools.d/demo.toml:8"), "{unapproved}");
+    let off = text(&tried("demo.delete_file", &json!({ "path": "a" })));
+    assert!(off.contains("TOOL_OFF"), "{off}");
+    home.run(&["stop"]);
+    assert_eq!(
+        tried("demo.read_mail", &json!({ "id": "m-4" }))
+            .status
+            .code(),
+        Some(7)
+    );
+
+    let reached = agent_calls(&home, &mut agent);
+    assert_eq!(reached, "read_mail", "a trial reached the server");
+}
+
+/// What reached the demo server of this agent's run.
+fn agent_calls(home: &Home, agent: &mut Agent) -> String {
+    home.run(&["resume", "--yes"]);
+    let calls = agent.ask("resources/read", &json!({ "uri": "demo://calls" }));
+    calls["result"]["contents"][0]["text"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{calls}"))
+        .to_owned()
+}
+
+#[test]
+fn a_call_is_found_in_the_record_and_explained() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    let ran = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let ran = ran["result"]["_meta"]["dev.tollgate/call"]["id"]
+        .as_str()
+        .unwrap();
+    let outside = json!({ "path": "/etc/hosts", "text": "x" });
+    let denied = agent.call("demo__write_file", &outside);
+    let denied = denied["result"]["_meta"]["dev.tollgate/refusal"]["call"]
+        .as_str()
+        .unwrap();
+
+    let why = text(&home.run(&["why", denied]));
+    assert!(why.contains("4 arguments    DENY"), "{why}");
+    assert!(why.contains("tools.d/demo.toml:13"), "{why}");
+    assert!(
+        why.contains("args = { path = { under = \"/srv/reports\" } }"),
+        "{why}"
+    );
+    let why = text(&home.run(&["why", ran]));
+    assert!(why.contains("It ran: done after "), "{why}");
+    assert!(
+        why.contains("Its tier by tools.d/demo.toml:6   read_mail = \"read\""),
+        "{why}"
+    );
+    assert_eq!(home.run(&["why", "c-NONE"]).status.code(), Some(1));
+
+    let refused = text(&home.run(&["audit", "--outcome", "refused", "--json"]));
+    let record: Value = serde_json::from_str(refused.trim_end()).unwrap();
+    assert_eq!(
+        (&record["call"], &record["kind"]),
+        (&json!(denied), &json!("call.refused"))
+    );
+    let csv = text(&home.run(&["audit", "--agent", "me", "--csv"]));
+    assert_eq!(csv.lines().count(), 4, "{csv}");
+    let runs = text(&home.run(&["runs"]));
+    assert!(runs.contains("2 calls: 1 done, 1 REFUSED"), "{runs}");
+    let verified = home.run(&["audit", "verify"]);
+    assert!(
+        text(&verified).contains("the chain is unbroken"),
+        "{verified:?}"
+    );
+    assert!(text(&home.run(&["state", "check"])).starts_with("ok  "));
+}
+
+#[test]
+fn a_follower_sees_records_as_they_are_made() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let mut follower = home
+        .command(&["audit", "follow", "--outcome", "refused", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = BufReader::new(follower.stdout.take().unwrap()).lines();
+    for name in ["/a", "/b"] {
+        agent.call_code("demo__write_file", &json!({ "path": name, "text": "x" }));
+        let record: Value = serde_json::from_str(&seen.next().unwrap().unwrap()).unwrap();
+        assert_eq!(record["arguments"]["path"], name);
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
+
+#[test]
+fn a_configuration_is_checked_without_a_daemon() {
+    let home = Home::new(RULES);
+    let sound = home.run(&["check"]);
+    assert_eq!(
+        text(&sound),
+        "ok  1 server, 5 tools classified, agents: anyone\n"
+    );
+    fs::write(
+        home.path("config/tollgate/tools.d/demo.toml"),
+        "comand = \"x\"\n",
+    )
+    .unwrap();
+    let wrong = home.run(&["check"]);
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(text(&wrong).contains("error[E012]"), "{wrong:?}");
+    assert!(text(&wrong).contains("tools.d/demo.toml:1:1"), "{wrong:?}");
+    let named = home.run(&["check", "/nowhere"]);
+    assert_eq!(named.status.code(), Some(3), "{named:?}");
+}
+
+#[test]
+fn the_state_is_not_moved_away_under_a_daemon() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let held = home.run(&["state", "rebuild"]);
+    assert_eq!(held.status.code(), Some(1), "{held:?}");
+    assert!(complaint(&held).contains("stop-daemon"), "{held:?}");
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    let free = home.run(&["state", "rebuild"]);
+    assert!(text(&free).contains("moved `"), "{free:?}");
+    // The next start builds it anew, and it is what the journal says.
+    let mut next = home.agent();
+    next.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert!(text(&home.run(&["state", "check"])).starts_with("ok  "));
+    assert!(text(&home.run(&["audit", "verify"])).contains("unbroken"));
+}
+
+#[test]
+fn the_configured_idle_time_ends_a_daemon_that_an_agent_started() {
+    let home = Home::new(RULES);
+    fs::write(
+        home.path("config/tollgate/tollgate.toml"),
+        "idle_exit = \"10ms\"\n",
+    )
+    .unwrap();
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let daemon = home.daemon();
+    let pidfd = pidfd_open(daemon, PidfdFlags::empty()).unwrap();
+    drop(agent);
+    let patience = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    let mut ends = [PollFd::new(&pidfd, PollFlags::IN)];
+    assert_eq!(
+        poll(&mut ends, Some(&patience)).unwrap(),
+        1,
+        "the daemon stayed"
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let home = Home::new(RULES);
+    let mut child = home
+        .command(&["explain"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stderr.is_empty(), "{ended:?}");
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Fingerprints change with the demo server.
+fn without_prints(text: &str) -> String {
+    let words = text.split_inclusive(' ').scan(false, |pinned, word| {
+        let print = std::mem::replace(pinned, word == "pinned ");
+        Some(if print { "[print], " } else { word })
+    });
+    words.collect()
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The directories of one user. Its daemon ends with it.
+struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    fn new(rules: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("tg").tempdir().unwrap();
+        let home = Self { dir };
+        fs::create_dir_all(home.path("config/tollgate/tools.d")).unwrap();
+        fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+        home
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path("state/tollgate")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("USER", "ana")
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_RUNTIME_DIR", self.path("run"));
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn daemon(&self) -> Pid {
+        let text = fs::read_to_string(self.state().join("daemon.lock")).unwrap();
+        let holder: Value = serde_json::from_str(&text).unwrap();
+        Pid::from_raw(i32::try_from(holder["pid"].as_i64().unwrap()).unwrap()).unwrap()
+    }
+
+    fn agent(&self) -> Agent {
+        let mut shim = self
+            .command(&["stdio", "--agent", "me"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = shim.stdin.take().unwrap();
+        let output = BufReader::new(shim.stdout.take().unwrap());
+        let (say, said) = channel();
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if say.send(serde_json::from_str(&line).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut agent = Agent {
+            shim,
+            input,
+            said,
+            last: 0,
+        };
+        let hello = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "test", "version": "0" },
+        });
+        agent.ask("initialize", &hello);
+        agent.write(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        agent
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = self.command(&["stop-daemon"]).output();
+    }
+}
+
+/// An agent of the handshake era.
+struct Agent {
+    shim: Child,
+    input: ChildStdin,
+    said: Receiver<Value>,
+    last: u64,
+}
+
+impl Agent {
+    fn write(&mut self, message: &Value) {
+        writeln!(self.input, "{message}").unwrap();
+    }
+
+    fn send(&mut self, method: &str, params: &Value) -> u64 {
+        self.last += 1;
+        let id = self.last;
+        self.write(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        id
+    }
+
+    fn send_call(&mut self, tool: &str, arguments: &Value) -> u64 {
+        let meta = json!({ "progressToken": "p" });
+        let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
+        self.send("tools/call", &params)
+    }
+
+    fn call(&mut self, tool: &str, arguments: &Value) -> Value {
+        let id = self.send_call(tool, arguments);
+        self.answer(id)
+    }
+
+    /// The code of the refusal.
+    fn call_code(&mut self, tool: &str, arguments: &Value) -> String {
+        let answer = self.call(tool, arguments);
+        answer["result"]["_meta"]["dev.tollgate/refusal"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("not refused: {answer}"))
+            .to_owned()
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.send(method, params);
+        self.answer(id)
+    }
+
+    fn answer(&mut self, id: u64) -> Value {
+        self.until(|message| message["id"] == id)
+    }
+
+    fn hears(&mut self, method: &str) {
+        self.until(|message| message["method"] == method);
+    }
+
+    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.said.recv_timeout(PATIENCE).unwrap();
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.shim.kill();
+        let _ = self.shim.wait();
+    }
+}
+
+fn ended(pid: Pid) {
+    // Gone already, or it ends now.
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        let patience = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        let mut ends = [PollFd::new(&pidfd, PollFlags::IN)];
+        assert_eq!(poll(&mut ends, Some(&patience)).unwrap(), 1, "it lives");
+    }
+}
