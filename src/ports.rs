@@ -384,6 +384,9 @@ pub trait Caller: Send + Sync {
     /// `sampling/createMessage` or `roots/list`.
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;
 
+    /// The reason, if the call is cancelled by now.
+    fn is_cancelled(&self) -> Option<String>;
+
     /// Answers when the agent cancels the call, with its reason.
     fn cancelled<'a>(&'a self) -> Boxed<'a, String>;
 }

@@ -112,7 +112,7 @@ const MODULES: &[Module] = &[
     ),
     module(
         "control",
-        &["domain"],
+        &["domain", "ports"],
         "the control protocol is spoken by other versions too: it has words of its own",
     ),
     // Wiring.
@@ -120,8 +120,13 @@ const MODULES: &[Module] = &[
     module("shim", &["domain", "daemon"], PROCESS),
     module(
         "cli",
-        &["domain", "control", "daemon", "shim", "demo"],
-        "the command line asks the daemon over `control`; it never opens the store or starts a server",
+        // `check` reads the configuration and a stop lays its file without a daemon;
+        // `why` names the gates, and a definition is spread out by `wire`.
+        &[
+            "domain", "wire", "config", "gate", "ports", "clock", "store", "control", "daemon",
+            "shim", "demo",
+        ],
+        "the command line asks the daemon over `control`; it never calls the broker or starts a server",
     ),
     module(
         "demo",
@@ -197,7 +202,7 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "jiff",
         &[
-            "domain", "config", "clock", "broker", "store", "control", "cli", "service",
+            "domain", "config", "clock", "ports", "broker", "store", "control", "cli", "service",
         ],
         "a date is a word of the domain; nobody else reckons with it",
     ),
@@ -232,16 +237,37 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "serde",
         &[
-            "domain", "wire", "config", "store", "tools", "agent", "control", "daemon", "cli",
+            "domain",
+            "wire",
+            "config",
+            "ports",
+            "store",
+            "tools",
+            "agent",
+            "control",
+            "daemon",
+            "cli",
             "demo",
+            "service/answers.rs",
         ],
         "serialised is what is kept or sent",
     ),
     dependency(
         "serde_json",
         &[
-            "wire", "config", "measure", "broker", "store", "tools", "agent", "control", "daemon",
-            "shim", "cli", "demo",
+            "wire",
+            "config",
+            "measure",
+            "broker",
+            "store",
+            "tools",
+            "agent",
+            "control",
+            "daemon",
+            "shim",
+            "cli",
+            "demo",
+            "service/answers.rs",
         ],
         "the words and the gates know nothing of JSON",
     ),
@@ -253,8 +279,8 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "tokio",
         &[
-            "lines", "broker", "store", "tools", "agent", "control", "daemon", "shim", "cli",
-            "demo", "service",
+            "lines", "ports", "broker", "store", "tools", "agent", "control", "daemon", "shim",
+            "cli", "demo", "service",
         ],
         RUNTIME,
     ),

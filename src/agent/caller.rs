@@ -63,6 +63,10 @@ impl Caller for LegacyCaller {
         })
     }
 
+    fn is_cancelled(&self) -> Option<String> {
+        self.cancel.reason()
+    }
+
     fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
         Box::pin(self.cancel.pulled())
     }
@@ -137,6 +141,10 @@ impl Caller for ModernCaller {
             }
             waiting.await.unwrap_or(Answer::Gone)
         })
+    }
+
+    fn is_cancelled(&self) -> Option<String> {
+        self.cancel.reason()
     }
 
     fn cancelled<'a>(&'a self) -> Boxed<'a, String> {

@@ -81,6 +81,10 @@ impl Cancel {
         self.pulled.notify_waiters();
     }
 
+    pub(super) fn reason(&self) -> Option<String> {
+        lock(&self.reason).clone()
+    }
+
     pub(super) async fn pulled(&self) -> String {
         loop {
             let pulled = self.pulled.notified();

@@ -70,7 +70,8 @@ impl Broker {
         };
         let door = self.parse(&session, Asked::Tool, Some(&params), &view);
         let Door { mut call, .. } = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
-        // No instance is asked: what the server lists now is what it would run.
+        // No instance is started for a question: what the server offered last is
+        // what it would run.
         call.standing = Standing::Defined(tool.offered);
         Ok(Judged {
             gates: self.store.judge(&call),

@@ -28,7 +28,7 @@ pub use judge::{Judged, NotJudged};
 pub use policy::Policy;
 pub use refresh::Changed;
 pub use runs::{JoinError, Session};
-pub use stop::{Became, Stopped, Struck};
+pub use stop::{Stopped, Struck};
 
 use crate::{
     clock::Clock,

@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::Broker;
 use crate::{
     domain::{
-        Call, CallId, Capabilities, Era, Fault, Outcome, Refusal, ServerName, Stop, StopScope,
+        Became, Call, CallId, Capabilities, Era, Fault, Outcome, Refusal, ServerName, Stop,
+        StopScope,
     },
     gate,
     ports::{Answer, Boxed, Caller, InFlight, Question},
@@ -46,20 +46,6 @@ pub struct Struck {
     pub call: InFlight,
     /// What became of it; none when it has not ended yet.
     pub became: Option<Became>,
-}
-
-/// What became of a call that a stop found under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Became {
-    /// It never left for its server.
-    NotSent,
-    /// Its server was told to cancel it, and it matters little if it did not.
-    Cancelled,
-    /// Its server has it and may have acted: somebody has to look.
-    Unknown,
-    /// Its answer was there before the stop.
-    Answered,
 }
 
 impl Broker {
@@ -290,6 +276,16 @@ impl Caller for Stoppable {
         })
     }
 
+    fn is_cancelled(&self) -> Option<String> {
+        let told = self
+            .one
+            .lock()
+            .told
+            .as_ref()
+            .map(|refusal| refusal.says.clone());
+        told.or_else(|| self.inner.is_cancelled())
+    }
+
     fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
         Box::pin(async move {
             tokio::select! {
@@ -356,6 +352,10 @@ mod tests {
         fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
             Box::pin(std::future::pending())
         }
+        fn is_cancelled(&self) -> Option<String> {
+            None
+        }
+
         fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
             Box::pin(std::future::pending())
         }

@@ -13,11 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::out::Out;
 use super::scope::{self, Scope};
 use super::{Trouble, ask_if_running, beside_the_point, person};
-use crate::broker::Became;
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Reply, StopOrder, StopReport, StruckRow};
 use crate::daemon::{Failure, Holder, Place, is_held};
-use crate::domain::{Stop, StopScope};
+use crate::domain::{Became, Stop, StopScope};
 use crate::store::stop_file;
 
 /// Stop everything, or one agent, server or run, at once; never asks

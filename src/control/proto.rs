@@ -8,8 +8,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::broker::Became;
-use crate::domain::{AgentName, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier};
+use crate::domain::{
+    AgentName, Became, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier,
+};
 use crate::ports::{Query, Verified};
 
 /// The version of the protocol on both sockets.

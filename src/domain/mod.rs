@@ -21,5 +21,5 @@ pub use name::{AgentName, NameError, Owner, ServerName};
 pub use outcome::Outcome;
 pub use place::Place;
 pub use refusal::{Code, Refusal};
-pub use stop::{Stop, StopScope};
+pub use stop::{Became, Stop, StopScope};
 pub use tier::{Offer, Tier};

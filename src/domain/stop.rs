@@ -63,3 +63,17 @@ impl Stop {
         self.scope.covers(&call.by.agent, &call.server, &call.run)
     }
 }
+
+/// What became of a call that a stop found under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Became {
+    /// It never left for its server.
+    NotSent,
+    /// Its server was told to cancel it, and it matters little if it did not.
+    Cancelled,
+    /// Its server has it and may have acted: somebody has to look.
+    Unknown,
+    /// Its answer was there before the stop.
+    Answered,
+}

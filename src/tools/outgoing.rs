@@ -193,6 +193,10 @@ mod tests {
         fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
             Box::pin(async { Answer::Gone })
         }
+        fn is_cancelled(&self) -> Option<String> {
+            None
+        }
+
         fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
             Box::pin(std::future::pending())
         }

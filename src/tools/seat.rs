@@ -127,17 +127,17 @@ async fn round(
         None => {
             Box::pin(async {
                 tokio::select! {
-                    room = instance.out.room(bytes) => room,
-                    // Looked at once more below.
+                    biased;
                     _ = job.caller.cancelled() => None,
+                    room = instance.out.room(bytes) => room,
                 }
             })
             .await
         }
     };
-    // Nothing is awaited between this look and the sending: what an operator has
-    // stopped does not leave any more.
-    if let Some(reason) = cancelled(job.caller.as_ref()).await {
+    // Nothing is awaited between this look and the sending: what is cancelled
+    // does not leave any more.
+    if let Some(reason) = job.caller.is_cancelled() {
         ticket.never_sent();
         return Err(ToolFault::Cancelled(reason));
     }
@@ -149,15 +149,6 @@ async fn round(
         return Err(Box::pin(instance.gone()).await);
     }
     ticket.wait(Some(&job.caller)).await
-}
-
-/// Why the call is cancelled, if it is by now.
-async fn cancelled(caller: &dyn Caller) -> Option<String> {
-    tokio::select! {
-        biased;
-        reason = caller.cancelled() => Some(reason),
-        () = std::future::ready(()) => None,
-    }
 }
 
 /// A call to a server of the stateless era, through its questions if the agent
