@@ -362,6 +362,10 @@ fn a_write_or_sync_that_fails_refuses_everything_and_is_told_once() {
             store.judge(&call("2", "bot", "1")).len() == 1,
             "the stop is in force"
         );
+        let files = StopScope::Server(server("files"));
+        assert!(store.stop(stop(files.clone())).is_err());
+        assert_eq!(store.stops().len(), 2, "a stop needs no disk");
+        assert!(store.judge(&call("2", "ann", "1")).len() == 1);
         assert_eq!(told.load(Ordering::Relaxed), 1);
         store.close();
         LocalStore::open(simulated(&disk.kill(), 64 << 10))
