@@ -19,6 +19,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use simdisk::{Dice, SimDisk, Step};
 use stores::{
@@ -361,6 +362,10 @@ fn a_write_or_sync_that_fails_refuses_everything_and_is_told_once() {
             store.judge(&call("2", "bot", "1")).len() == 1,
             "the stop is in force"
         );
+        let files = StopScope::Server(server("files"));
+        assert!(store.stop(stop(files.clone())).is_err());
+        assert_eq!(store.stops().len(), 2, "a stop needs no disk");
+        assert!(store.judge(&call("2", "ann", "1")).len() == 1);
         assert_eq!(told.load(Ordering::Relaxed), 1);
         store.close();
         LocalStore::open(simulated(&disk.kill(), 64 << 10))
@@ -465,6 +470,46 @@ fn a_power_cut_in_the_middle_of_a_group_loses_no_stop_and_no_pin_before_it() {
         assert!(store.in_flight().is_empty());
         assert_eq!(store.verify().unwrap().broken, None);
         store.check().unwrap();
+    }
+}
+
+#[test]
+fn after_a_power_cut_sled_is_never_ahead_of_the_journal() {
+    for seed in 0..60 {
+        let mut dice = Dice(seed);
+        let home = tempfile::tempdir().unwrap();
+        let disk = SimDisk::new();
+        let setup = |disk: &SimDisk| Setup {
+            disk: Arc::new(disk.clone()),
+            segment_bytes: 64 << 10,
+            pace: Pace::Thread(Duration::from_secs(3600)),
+            keep_every: Some(Duration::from_secs(3600)),
+            ..real(home.path())
+        };
+        let store = LocalStore::open(setup(&disk)).unwrap();
+        for n in 0..1 + dice.below(3) {
+            for m in 0..dice.below(20) {
+                run(&store, &format!("{n}-{m}"));
+            }
+            let text = n.to_string();
+            let definition = raw(&text);
+            store
+                .pin(&server("files"), &text, &definition, print(&text))
+                .unwrap();
+            store.keep().unwrap();
+        }
+        let pins = store.pins().len();
+        for m in 0..dice.below(20) {
+            run(&store, &format!("c{m}"));
+        }
+        let after = disk.power_cut(&mut dice);
+        drop(store);
+        let store = LocalStore::open(setup(&after)).unwrap();
+        assert_eq!(aside(home.path()), 0, "seed {seed}");
+        assert_eq!(store.pins().len(), pins, "seed {seed}");
+        store.keep().unwrap();
+        let check = store.check().unwrap();
+        assert!(check.contains("so is what is kept"), "{check}");
     }
 }
 

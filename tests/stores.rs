@@ -308,6 +308,7 @@ promise!(large_and_secret_things_do_not_reach_the_record, |world| {
 
 promise!(records_are_found_by_what_they_and_their_call_say, |world| {
     let store = &*world.store;
+    let long = permit(store, &call("long", "carl", "C"), &Context::default());
     for n in 0..900 {
         let (agent, run) = if n % 3 == 0 {
             ("ann", "A")
@@ -335,6 +336,16 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
         };
         store.settle(permit.spend(), &settlement).unwrap();
     }
+    done(store, long);
+    world.clock.advance(Duration::from_secs(1));
+    done(
+        store,
+        permit(store, &call("900", "bob", "B"), &Context::default()),
+    );
+    done(
+        store,
+        permit(store, &call("901", "bob", "B"), &Context::default()),
+    );
     let count = |query: Query| {
         find(
             store,
@@ -381,14 +392,14 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
             tier: some("read"),
             ..Query::default()
         }),
-        1800
+        1806
     );
     assert_eq!(
         count(Query {
             tool: some("files.file:///a"),
             ..Query::default()
         }),
-        1800
+        1806
     );
     assert_eq!(
         count(Query {
@@ -404,7 +415,20 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
         }),
         0
     );
-    let since = world.clock.now() - jiff::SignedDuration::from_secs(9);
+    for outcome in [None, some("done")] {
+        let run = count(Query {
+            run: some("r-C"),
+            outcome: outcome.clone(),
+            ..Query::default()
+        });
+        let agent = count(Query {
+            agent: some("carl"),
+            outcome,
+            ..Query::default()
+        });
+        assert_eq!((run, agent), (2, 2), "far apart");
+    }
+    let since = world.clock.now() - jiff::SignedDuration::from_secs(10);
     assert_eq!(
         count(Query {
             since: Some(since),
@@ -425,7 +449,7 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
         .iter()
         .map(|record| record["call"].as_str().unwrap())
         .collect();
-    assert_eq!(calls, ["c-898", "c-898", "c-899", "c-899"]);
+    assert_eq!(calls, ["c-900", "c-900", "c-901", "c-901"]);
     assert_eq!(
         find(store, &Query::default()).len(),
         1000,

@@ -422,3 +422,57 @@ impl Work {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(seq: u64) -> Placed {
+        Placed {
+            seq: Seq::new(seq),
+            place: Place {
+                segment: 1,
+                offset: 7,
+            },
+            hash: Digest::NONE,
+        }
+    }
+
+    /// What a commit of these entries would leave.
+    fn committed(entries: &Entries) -> Content {
+        let mut total = Sum::default();
+        for (key, value) in entries {
+            mix(&mut total, &sum(key, value));
+        }
+        let mut head = encode_placed(&placed(9));
+        head.extend_from_slice(&sealed(&total, &placed(9)));
+        Content {
+            entries: entries.clone(),
+            head: Some(head),
+        }
+    }
+
+    #[test]
+    fn content_that_is_not_what_was_committed_is_found() {
+        let entries = Entries::from([
+            (b"a".to_vec(), b"1".to_vec()),
+            (b"b".to_vec(), b"2".to_vec()),
+        ]);
+        let (applied, ..) = judge(&committed(&entries)).unwrap();
+        assert_eq!(applied, placed(9));
+        let harms: [fn(&mut Content); 6] = [
+            |content| drop(content.entries.remove(b"a".as_slice())),
+            |content| drop(content.entries.insert(b"a".to_vec(), b"2".to_vec())),
+            |content| drop(content.entries.insert(b"c".to_vec(), Vec::new())),
+            |content| content.entries.clear(),
+            |content| content.head = None,
+            // A head that claims another record.
+            |content| content.head.as_mut().unwrap()[8] ^= 1,
+        ];
+        for harm in harms {
+            let mut content = committed(&entries);
+            harm(&mut content);
+            assert!(judge(&content).is_err());
+        }
+    }
+}
