@@ -357,6 +357,16 @@ pub enum Reply {
     Error(Raw),
 }
 
+impl Reply {
+    /// What was answered, whichever it is.
+    #[must_use]
+    pub fn raw(&self) -> &Raw {
+        match self {
+            Reply::Result(raw) | Reply::Asks(raw) | Reply::Error(raw) => raw,
+        }
+    }
+}
+
 /// The agent on the line, during one call.
 pub trait Caller: Send + Sync {
     /// Which connection it is: two callers of one connection share a user.

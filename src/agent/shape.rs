@@ -52,6 +52,7 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             refused(&call, &refusal, &sentence, has_output_schema, era, asked)
         }
         Answer::Fault(fault) => faulty(&fault, era, asked),
+        Answer::Unrecorded { call, fault } => unrecorded(&call, &fault, era, asked),
         Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
         Answer::Done {
             call,
@@ -182,6 +183,25 @@ fn faulty(fault: &Fault, era: Era, asked: Asked) -> Shaped {
         &text,
         &serde_json::json!({
             "dev.tollgate/refusal": { "code": Code::StateUnavailable.as_str() }
+        }),
+        era,
+        asked,
+    )
+}
+
+/// It ran, and the record of how it ended could not be written: its answer is
+/// kept back, because what is not recorded does not count.
+fn unrecorded(call: &Call, fault: &Fault, era: Era, asked: Asked) -> Shaped {
+    tracing::error!("the end of call {} is not recorded: {fault}", call.id);
+    let text = format!(
+        "{} by tollgate: {} ran, but how it ended cannot be recorded. Do not retry before somebody has looked.",
+        Code::StateUnavailable.as_str(),
+        call.title()
+    );
+    failure(
+        &text,
+        &serde_json::json!({
+            "dev.tollgate/call": { "id": call.id, "tier": call.tier, "server": call.server }
         }),
         era,
         asked,

@@ -3,11 +3,15 @@
 //! The gate and the server must read the same bytes the same way, so what two
 //! readers could understand differently does not get in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use super::{Answer, Broker, PLAIN, Session, Tool, View};
+use super::{Answer, Broker, Session, Tool, View};
 use crate::{
-    domain::{Call, Findings, Fingerprint, ServerName, Standing, Subject, Tier},
+    domain::{Call, Findings, Fingerprint, Offer, ServerName, Standing, Subject, Tier},
     measure,
     ports::Context,
     wire::{Node, Raw},
@@ -59,6 +63,15 @@ pub struct Door {
     pub(super) idle: Duration,
     /// How long it may take.
     pub(super) total: Duration,
+}
+
+impl Door {
+    /// Whether it is a tool that declares what its results look like.
+    pub(super) fn has_output_schema(&self) -> bool {
+        self.tool
+            .as_ref()
+            .is_some_and(|tool| tool.has_output_schema)
+    }
 }
 
 /// JSON-RPC: the parameters are wrong.
@@ -121,7 +134,7 @@ impl Broker {
                 &tool.rules,
                 // From tier 2 on, what nobody named is not let through.
                 tier >= Tier::Consequential,
-                &super::follow,
+                &follow,
             ),
             None => Findings::default(),
         };
@@ -278,3 +291,27 @@ impl std::fmt::Debug for Route {
         write!(f, "{} {:?}", self.server, self.subject)
     }
 }
+
+/// Follows the links of a path as far as it exists; the rest is appended.
+fn follow(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut known = path;
+    loop {
+        if let Ok(real) = known.canonicalize() {
+            return missing
+                .iter()
+                .rev()
+                .fold(real, |real, part| real.join(part));
+        }
+        match (known.parent(), known.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name.to_owned());
+                known = parent;
+            }
+            _ => return path.to_owned(),
+        }
+    }
+}
+
+/// What a call to something other than a tool counts as.
+const PLAIN: (Offer, Tier) = (Offer::At(Tier::Read), Tier::Read);

@@ -98,6 +98,7 @@ fn complaint(answer: &Answer) -> String {
         Answer::Refused { .. }
         | Answer::CutShort { .. }
         | Answer::Fault(_)
+        | Answer::Unrecorded { .. }
         | Answer::Failed { .. }
         | Answer::Done { .. }
         | Answer::Asks { .. } => "the request is wrong".to_owned(),

@@ -1,0 +1,101 @@
+//! The instance that runs a call, and what it says of it.
+
+use std::sync::Arc;
+
+use super::Broker;
+use crate::{
+    domain::{Call, Fault, Outcome, Standing, Subject, Tier, ToolFault},
+    gate::Verdict,
+    ports::{Caller, Permit, Reply, Seat, Settlement},
+};
+
+/// What looking for an instance found: none when the call will be refused anyway.
+pub(super) type Found = Result<Option<Arc<dyn Seat>>, ToolFault>;
+
+impl Broker {
+    /// Settles a call that was cleared and never left.
+    pub(super) fn not_begun(&self, permit: Permit, why: &str) -> Result<ToolFault, Fault> {
+        let fault = ToolFault::NotStarted(why.to_owned());
+        let settlement = Settlement {
+            outcome: Outcome::Failed(fault.clone()),
+            duration: std::time::Duration::ZERO,
+            result: None,
+        };
+        self.store.settle(permit.spend(), &settlement)?;
+        Ok(fault)
+    }
+
+    /// The instance that runs already.
+    pub(super) fn seated(&self, call: &Call, caller: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
+        self.tools.get()?.seated(&call.server, &call.run, caller)
+    }
+
+    /// A new instance for a call, if the gates would let it pass as far as is
+    /// known without one.
+    pub(super) async fn seat(&self, call: &Call, caller: &Arc<dyn Caller>) -> Found {
+        let Some(tools) = self.tools.get() else {
+            return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
+        };
+        let refused = self
+            .store
+            .judge(call)
+            .iter()
+            .any(|(_, verdict)| matches!(verdict, Verdict::Refuse(_)));
+        if refused {
+            return Ok(None);
+        }
+        tokio::select! {
+            seat = tools.seat(&call.server, &call.run, caller) => seat.map(Some),
+            reason = caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+        }
+    }
+}
+
+/// What the instance says of the tool that is called.
+pub(super) fn standing(call: &Call, seat: &Found) -> Standing {
+    match (seat, &call.subject) {
+        (Err(fault), _) => Standing::Unreachable(match fault {
+            ToolFault::NotStarted(why) => why.clone(),
+            other => other.to_string(),
+        }),
+        // Not seated: it will be refused, by what was known before.
+        (Ok(None), _) => call.standing.clone(),
+        (Ok(Some(seat)), Subject::Tool(name)) => match seat.definition(name) {
+            Some(definition) => Standing::Defined(definition),
+            None => Standing::Missing,
+        },
+        (
+            Ok(Some(_)),
+            Subject::Prompt(_)
+            | Subject::Resource(_)
+            | Subject::Completion(_)
+            | Subject::Subscribe(_)
+            | Subject::Unsubscribe(_),
+        ) => Standing::Plain,
+    }
+}
+
+/// How a call ended, for the record.
+pub(super) fn outcome(tier: Tier, reply: &Result<Reply, ToolFault>) -> Outcome {
+    match reply {
+        Ok(Reply::Result(result)) => Outcome::Done {
+            error: result
+                .get("isError")
+                .is_some_and(|error| error.text() == "true"),
+            bytes: result.bytes().len(),
+        },
+        Ok(Reply::Error(error)) => Outcome::Done {
+            error: true,
+            bytes: error.bytes().len(),
+        },
+        Ok(Reply::Asks(_)) => Outcome::Asked,
+        Err(fault) => match tier {
+            Tier::Consequential | Tier::Irreversible if fault.may_have_run() => {
+                Outcome::Unknown(fault.clone())
+            }
+            Tier::Read | Tier::Reversible | Tier::Consequential | Tier::Irreversible => {
+                Outcome::Failed(fault.clone())
+            }
+        },
+    }
+}
