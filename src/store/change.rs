@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     domain::{AgentName, CallId, Fingerprint, RunId, ServerName, Stop, StopScope},
-    wire::Raw,
+    wire::{self, Raw},
 };
 
 /// One change.
@@ -86,21 +86,20 @@ impl Change {
     pub(super) fn read(kind: &str, line: &str) -> Result<Self, String> {
         match kind {
             "start" | "checkpoint" | "tail_cut" => Ok(Change::Nothing),
-            "call.outcome" => Ok(Change::Closed(call(&fields::<OfCall<'_>>(line)?)?)),
-            "call.intent" => {
-                let fields: OfCall<'_> = fields(line)?;
-                let name = need("tool", fields.tool.as_ref().or(fields.name.as_ref()))?;
-                let open = OpenCall {
-                    run: run(fields.run.as_deref())?,
-                    agent: agent(fields.agent.as_deref())?,
-                    server: server(fields.server.as_deref())?,
-                    name: name.as_ref().into(),
-                };
-                Ok(Change::Opened(call(&fields)?, open))
-            }
+            "call.outcome" => Ok(Change::Closed(OfCall::read(line, Until::Call).call()?)),
             "call.refused" => {
-                let fields: OfCall<'_> = fields(line)?;
-                Ok(Change::Refused(call(&fields)?, run(fields.run.as_deref())?))
+                let said = OfCall::read(line, Until::Run);
+                Ok(Change::Refused(said.call()?, run(said.run.as_deref())?))
+            }
+            "call.intent" => {
+                let said = OfCall::read(line, Until::Name);
+                let open = OpenCall {
+                    run: run(said.run.as_deref())?,
+                    agent: agent(said.agent.as_deref())?,
+                    server: server(said.server.as_deref())?,
+                    name: need("tool", said.name.as_deref())?.into(),
+                };
+                Ok(Change::Opened(said.call()?, open))
             }
             "stop" => {
                 let fields: OfStop<'_> = fields(line)?;
@@ -128,15 +127,51 @@ impl Change {
     }
 }
 
-#[derive(Deserialize)]
+/// What a call's record says of it, as far as it matters. A start reads these by
+/// the million: it stops at the last key that is wanted, before the arguments.
+#[derive(Default)]
 struct OfCall<'a> {
-    #[serde(borrow)]
-    call: Cow<'a, str>,
+    call: Option<Cow<'a, str>>,
     run: Option<Cow<'a, str>>,
     agent: Option<Cow<'a, str>>,
     server: Option<Cow<'a, str>>,
-    tool: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
+}
+
+/// The last key that is wanted, in the order in which they are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Call,
+    Run,
+    Name,
+}
+
+impl<'a> OfCall<'a> {
+    fn read(line: &'a str, until: Until) -> Self {
+        let mut said = Self::default();
+        for (key, value) in wire::members(line) {
+            let (place, last) = match key {
+                r#""call""# => (&mut said.call, Until::Call),
+                r#""run""# => (&mut said.run, Until::Run),
+                r#""agent""# => (&mut said.agent, Until::Name),
+                r#""server""# => (&mut said.server, Until::Name),
+                r#""tool""# | r#""name""# => {
+                    said.name = wire::unquote(value);
+                    break;
+                }
+                _ => continue,
+            };
+            *place = wire::unquote(value);
+            if last == until && until != Until::Name {
+                break;
+            }
+        }
+        said
+    }
+
+    fn call(&self) -> Result<CallId, String> {
+        need("call", self.call.as_deref().and_then(CallId::parse))
+    }
 }
 
 #[derive(Deserialize)]
@@ -206,10 +241,6 @@ fn fields<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
 
 fn need<T>(key: &str, value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| format!("`{key}` is missing or not what it should be"))
-}
-
-fn call(fields: &OfCall<'_>) -> Result<CallId, String> {
-    need("call", CallId::parse(&fields.call))
 }
 
 fn run(text: Option<&str>) -> Result<RunId, String> {

@@ -6,14 +6,14 @@
 
 use std::fmt::Write as _;
 
-use serde_json::value::RawValue;
-
 use super::{
     change::{Change, Definition, OpenCall, PinKey},
     redact,
 };
 use crate::{
-    domain::{Call, CallId, Offer, Outcome, Refusal, Standing, Stop, StopScope, Subject},
+    domain::{
+        Call, CallId, Fingerprint, Offer, Outcome, Refusal, Standing, Stop, StopScope, Subject,
+    },
     ports::{Context, Settlement},
     wire::{self, Raw},
 };
@@ -47,15 +47,14 @@ impl Noted {
         let mut members = Members::with(768);
         members.text("call", call.id.as_str());
         members.text("run", call.run.as_str());
-        let meta = context.meta.as_ref();
-        if let Some(trace) = meta.and_then(trace) {
+        let said = context.meta.as_ref().map(Reported::read);
+        let said = said.unwrap_or_default();
+        if let Some(trace) = said.parent.and_then(trace) {
             members.text("trace", &trace);
         }
         members.text("agent", call.by.agent.as_str());
         members.text("owner", call.by.owner.as_str());
-        if let Some(meta) = meta {
-            members.reported(meta);
-        }
+        members.reported(&said);
         members.text("server", call.server.as_str());
         let name = match &call.subject {
             // A tool's name is bounded and clean since it was pinned.
@@ -79,7 +78,7 @@ impl Noted {
             Offer::At(_) | Offer::Off => {}
         }
         match &call.standing {
-            Standing::Defined(print) => members.display("definition", print),
+            Standing::Defined(print) => members.print("definition", print),
             Standing::Plain | Standing::Unreachable(_) | Standing::Missing => {}
         }
         if let Some(arguments) = &context.arguments {
@@ -89,7 +88,7 @@ impl Noted {
                 members.number("arguments_bytes", bytes);
             }
         }
-        members.display("digest", call.digest);
+        members.print("digest", &call.digest);
         Self {
             members,
             call: call.id.clone(),
@@ -248,7 +247,7 @@ pub(super) fn pin_accept(key: PinKey, offered: &Definition, by: &str) -> Draft {
     let by = redact::words(by, NAME).into_owned();
     let mut members = Members::with(256);
     members.pin(&key);
-    members.display("fingerprint", offered.print);
+    members.print("fingerprint", &offered.print);
     members.text("by", &by);
     Draft {
         kind: "pin.accept",
@@ -288,15 +287,46 @@ pub(super) fn checkpoint(applied: u64, entries: usize, digest: &str) -> Draft {
 fn pin_members(key: &PinKey, definition: &Definition) -> String {
     let mut members = Members::with(definition.text.bytes().len() + 256);
     members.pin(key);
-    members.display("fingerprint", definition.print);
+    members.print("fingerprint", &definition.print);
     members.raw("definition", definition.text.text());
     members.0
 }
 
+/// What the client says of itself, as it stands in `_meta`.
+#[derive(Debug, Default)]
+struct Reported<'a> {
+    /// A JSON string.
+    parent: Option<&'a str>,
+    /// Under the names they have in a record.
+    values: [Option<&'a str>; 3],
+}
+
+impl<'a> Reported<'a> {
+    const NAMES: [&'static str; 3] = ["model", "tokens", "step"];
+
+    fn read(meta: &'a Raw) -> Self {
+        let mut said = Self::default();
+        for (key, value) in wire::members(meta.text()) {
+            let key = key.trim_matches('"');
+            if key == "traceparent" {
+                said.parent = Some(value);
+            }
+            // Our own spelling counts more than the plain one.
+            let ours = key.strip_prefix("dev.tollgate/");
+            let name = ours.unwrap_or(key);
+            for (known, place) in Self::NAMES.iter().zip(&mut said.values) {
+                if name == *known && (ours.is_some() || place.is_none()) {
+                    *place = Some(value);
+                }
+            }
+        }
+        said
+    }
+}
+
 /// The trace id of a W3C `traceparent`.
-fn trace(meta: &Raw) -> Option<String> {
-    let parent = meta.get("traceparent")?;
-    let parent = parent.as_str()?;
+fn trace(parent: &str) -> Option<String> {
+    let parent = wire::unquote(parent)?;
     let mut parts = parent.split('-');
     let (_, trace) = (parts.next()?, parts.next()?);
     let sound = trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit());
@@ -340,6 +370,11 @@ impl Members {
         self.text(key, &value.to_string());
     }
 
+    /// As its own `Display` writes it, only faster.
+    fn print(&mut self, key: &str, print: &Fingerprint) {
+        self.text(key, &blake3::Hash::from_bytes(print.0).to_hex());
+    }
+
     fn number(&mut self, key: &str, number: impl std::fmt::Display) {
         self.key(key);
         // Writing to a String cannot fail.
@@ -375,22 +410,15 @@ impl Members {
     }
 
     /// What the client says of itself, marked as its word.
-    fn reported(&mut self, meta: &Raw) {
-        let mut said = Members::with(0);
-        for (key, name) in [
-            ("model", "dev.tollgate/model"),
-            ("tokens", "dev.tollgate/tokens"),
-            ("step", "dev.tollgate/step"),
-        ] {
-            let value = meta.get(name).or_else(|| meta.get(key));
-            if let Some(value) = value
-                && serde_json::from_str::<&RawValue>(value.text()).is_ok()
-            {
-                said.raw(key, &redact::value(value.text(), REPORTED).json);
+    fn reported(&mut self, said: &Reported<'_>) {
+        let mut reported = Members::with(0);
+        for (name, value) in Reported::NAMES.iter().zip(said.values) {
+            if let Some(value) = value {
+                reported.raw(name, &redact::value(value, REPORTED).json);
             }
         }
-        if !said.0.is_empty() {
-            self.raw("reported", &format!("{{{}}}", said.0));
+        if !reported.0.is_empty() {
+            self.raw("reported", &format!("{{{}}}", reported.0));
         }
     }
 }
