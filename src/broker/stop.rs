@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use super::Broker;
 use crate::{
     domain::{
-        Became, Call, CallId, Capabilities, Era, Fault, Outcome, Refusal, ServerName, Stop,
-        StopScope,
+        AgentName, Became, Call, CallId, Capabilities, Era, Fault, Outcome, Refusal, RunId,
+        ServerName, Stop, StopScope,
     },
     gate,
     ports::{Answer, Boxed, Caller, InFlight, Question},
@@ -99,14 +99,11 @@ impl UnderWay {
     /// Enters a call until the guard is dropped.
     pub(super) fn enter(&self, call: &Call, caller: Arc<dyn Caller>) -> Open<'_> {
         let one = Arc::new(One {
-            call: InFlight {
-                call: call.id.clone(),
-                agent: call.by.agent.to_string(),
-                run: call.run.clone(),
-                title: call.title().to_string(),
-            },
+            call: call.id.clone(),
+            run: call.run.clone(),
             agent: call.by.agent.clone(),
             server: call.server.clone(),
+            name: call.subject.name().clone(),
             state: Mutex::default(),
             changed: Notify::new(),
         });
@@ -126,7 +123,7 @@ impl UnderWay {
         let covered: Vec<Arc<One>> = self
             .lock()
             .values()
-            .filter(|one| stop.scope.covers(&one.agent, &one.server, &one.call.run))
+            .filter(|one| stop.scope.covers(&one.agent, &one.server, &one.run))
             .cloned()
             .collect();
         for one in &covered {
@@ -171,16 +168,18 @@ impl Open<'_> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.under_way.lock().remove(&self.one.call.call);
+        self.under_way.lock().remove(&self.one.call);
         self.one.end(Became::NotSent);
     }
 }
 
 /// What is shared between a call and the stop that may find it.
 struct One {
-    call: InFlight,
-    agent: crate::domain::AgentName,
+    call: CallId,
+    run: RunId,
+    agent: AgentName,
     server: ServerName,
+    name: Arc<str>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -221,7 +220,12 @@ impl One {
 
     fn struck(&self) -> Struck {
         Struck {
-            call: self.call.clone(),
+            call: InFlight {
+                call: self.call.clone(),
+                agent: self.agent.to_string(),
+                run: self.run.clone(),
+                title: format!("{}.{}", self.server, self.name),
+            },
             became: self.lock().became,
         }
     }
@@ -424,7 +428,7 @@ mod tests {
         let enter = |id| under_way.enter(&call(id, "dev"), Arc::new(Patient));
         let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
         let mut told = under_way.tell(&stop("dev"));
-        told.sort_by(|a, b| a.call.call.cmp(&b.call.call));
+        told.sort_by(|a, b| a.call.cmp(&b.call));
         sent.became(&Outcome::Unknown(ToolFault::Cancelled("stop".into())));
         answered.became(&Outcome::Done {
             error: false,

@@ -82,7 +82,7 @@ impl Noted {
             Standing::Plain | Standing::Unreachable(_) | Standing::Missing => {}
         }
         if let Some(arguments) = &context.arguments {
-            let bounded = redact::value(arguments.text(), redact::ARGUMENTS);
+            let bounded = redact::raw(arguments, redact::ARGUMENTS);
             members.raw("arguments", &bounded.json);
             if let Some(bytes) = bounded.cut_from {
                 members.number("arguments_bytes", bytes);
@@ -153,7 +153,7 @@ pub(super) fn outcome(call: &CallId, settlement: &Settlement) -> Draft {
         }
     }
     if let Some(result) = &settlement.result {
-        members.raw("result", &redact::value(result.text(), redact::RESULT).json);
+        members.raw("result", &redact::raw(result, redact::RESULT).json);
     }
     members.milliseconds("duration_ms", settlement.duration);
     Draft {

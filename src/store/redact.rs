@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-use crate::wire;
+use crate::wire::{self, Raw};
 
 /// The most bytes that the arguments of a call take in a record.
 pub(super) const ARGUMENTS: usize = 4096;
@@ -27,20 +27,29 @@ pub(super) struct Bounded {
     pub(super) cut_from: Option<usize>,
 }
 
-/// Takes secrets out of a valid JSON value and cuts it to `limit` bytes.
+/// Takes secrets out of a value and cuts it to `limit` bytes.
+pub(super) fn raw(value: &Raw, limit: usize) -> Bounded {
+    bounded(value.head(limit + SLACK), value.bytes().len(), limit)
+}
+
+/// The same for a valid JSON text.
 pub(super) fn value(json: &str, limit: usize) -> Bounded {
-    let window = head(json, limit + SLACK);
+    bounded(head(json, limit + SLACK), json.len(), limit)
+}
+
+/// `window` is the beginning of a text of `full` bytes.
+fn bounded(window: &str, full: usize, limit: usize) -> Bounded {
     let mut out = String::with_capacity(window.len() + 32);
     clean_json(window, &mut out);
-    if window.len() == json.len() && out.len() <= limit {
+    if window.len() == full && out.len() <= limit {
         return Bounded {
             json: out,
             cut_from: None,
         };
     }
     Bounded {
-        json: cut(&out, limit, json.len()),
-        cut_from: Some(json.len()),
+        json: cut(&out, limit, full),
+        cut_from: Some(full),
     }
 }
 

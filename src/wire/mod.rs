@@ -89,6 +89,20 @@ impl Raw {
         std::str::from_utf8(&self.text).unwrap_or("null")
     }
 
+    /// The beginning of the text: at most `limit` bytes, cut between characters.
+    /// Costs no more for a large value than for a small one.
+    #[must_use]
+    pub fn head(&self, limit: usize) -> &str {
+        let bytes = self.text.get(..limit).unwrap_or(&self.text);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(cut) => bytes
+                .get(..cut.valid_up_to())
+                .and_then(|whole| std::str::from_utf8(whole).ok())
+                .unwrap_or_default(),
+        }
+    }
+
     /// The bytes, as they came.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
