@@ -44,6 +44,10 @@ use tollgate::store::journal::Pace;
 use tollgate::store::{LocalStore, Setup};
 
 const STEPS: usize = 70;
+/// A history fills several, and what is kept free for the ends of `FLYING` calls
+/// fits one.
+const SEGMENT: u64 = 32 << 10;
+const FLYING: usize = 5;
 const AGENTS: [&str; 2] = ["ann", "bot"];
 const SERVERS: [&str; 2] = ["files", "mail"];
 const TOOLS: [&str; 3] = ["rm", "mv", "ls"];
@@ -228,6 +232,7 @@ impl History {
                 21 => self.keep(),
                 22 => self.end_in_order(),
                 23..=28 => self.settle(),
+                _ if self.running.len() == FLYING => self.settle(),
                 _ => self.admit(),
             }
             self.clock
@@ -591,7 +596,7 @@ impl History {
         };
         Setup {
             disk: Arc::new(self.disk.clone()),
-            segment_bytes: 8 << 10,
+            segment_bytes: SEGMENT,
             pace: Pace::Inline,
             // Only when a step of the history says so.
             keep_every: self.home.as_ref().map(|_| Duration::from_secs(100_000)),
