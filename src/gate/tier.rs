@@ -17,12 +17,13 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
             "nobody has classified this tool, so it counts as irreversible and needs a person's yes"
                 .to_owned()
         }
-        Offer::At(_) => match call.tier {
-            Tier::Read | Tier::Reversible => {
-                return tell.pass(|| format!("tier {} needs nobody", call.tier));
+        // A server's hints raise what the operator said; nothing lowers it.
+        Offer::At(said) => match said.max(call.tier) {
+            tier @ (Tier::Read | Tier::Reversible) => {
+                return tell.pass(|| format!("tier {tier} needs nobody"));
             }
-            Tier::Consequential | Tier::Irreversible => {
-                format!("tier {} needs a person's yes", call.tier)
+            tier @ (Tier::Consequential | Tier::Irreversible) => {
+                format!("tier {tier} needs a person's yes")
             }
         },
     };

@@ -1,7 +1,7 @@
 //! Is the tool known, offered, and still what was accepted?
 
 use super::{Facts, Gate, Tell, Verdict};
-use crate::domain::{Call, Code, Offer, Refusal, Standing};
+use crate::domain::{Call, Code, Offer, Refusal, Standing, Subject};
 
 pub(super) const GATE: Gate = Gate {
     name: "tool",
@@ -21,7 +21,20 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         Offer::At(_) | Offer::Unclassified => {}
     }
     match &call.standing {
-        Standing::Plain => tell.pass(|| "not a tool: nothing to pin".into()),
+        Standing::Plain => match &call.subject {
+            // Nobody looked at what the server offers.
+            Subject::Tool(_) => refuse(
+                call,
+                Code::ToolOff,
+                format!("what server `{}` offers is not known", call.server),
+                "Ask for the list of tools again.",
+            ),
+            Subject::Prompt(_)
+            | Subject::Resource(_)
+            | Subject::Completion(_)
+            | Subject::Subscribe(_)
+            | Subject::Unsubscribe(_) => tell.pass(|| "not a tool: nothing to pin".into()),
+        },
         Standing::Unreachable(why) => refuse(
             call,
             Code::ServerUnavailable,

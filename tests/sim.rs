@@ -1,0 +1,732 @@
+//! Histories of the local store, drawn from a seed: calls of all tiers by two
+//! agents, stops and resumes, pins, jumping clocks, slow and failing writes, and
+//! crashes between any two writes; held against a model of a few lines.
+//!
+//!     SIM_SEEDS=2000 cargo test --test sim     what CI runs
+//!     SIM_SEED=17 cargo test --test sim        the history that failed, again
+//!
+//! The journal is on a simulated disk. What is kept beside it is sled's, which
+//! knows only real files: one history in sixteen keeps it, in a directory that
+//! survives every crash as it was; the others build the state from the journal.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking; its helpers serve several programs"
+)]
+
+mod simdisk;
+#[path = "stores/mod.rs"]
+mod stores;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use simdisk::{Dice, SimDisk, Step};
+use stores::{call, context, futures, lines, print, raw, server, settlement, stop};
+use tollgate::clock::{Clock, SetClock};
+use tollgate::domain::{
+    AgentName, Call, CallId, Fault, Finding, Fingerprint, Offer, Outcome, RunId, ServerName,
+    Standing, StopScope, Subject, Tier, ToolFault,
+};
+use tollgate::gate::Verdict;
+use tollgate::ports::{Admission, Permit, Query, Settlement, Store};
+use tollgate::store::journal::Pace;
+use tollgate::store::{LocalStore, Setup};
+
+const STEPS: usize = 70;
+/// A history fills several, and what is kept free for the ends of `FLYING` calls
+/// fits one.
+const SEGMENT: u64 = 32 << 10;
+const FLYING: usize = 5;
+const AGENTS: [&str; 2] = ["ann", "bot"];
+const SERVERS: [&str; 2] = ["files", "mail"];
+const TOOLS: [&str; 3] = ["rm", "mv", "ls"];
+const DEFINITIONS: [&str; 3] = ["\"one\"", "\"two\"", "\"three\""];
+
+#[test]
+fn every_history_agrees_with_the_model() {
+    if let Ok(seed) = std::env::var("SIM_SEED") {
+        return History::new(seed.parse().unwrap()).live();
+    }
+    let seeds = std::env::var("SIM_SEEDS").map_or(150, |n| n.parse().unwrap());
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let lived = catch_unwind(AssertUnwindSafe(|| History::new(seed).live()));
+                    if let Err(panic) = lived {
+                        eprintln!("\nagain with: SIM_SEED={seed} cargo test --test sim\n");
+                        next.store(seeds, Ordering::Relaxed);
+                        resume_unwind(panic);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// What the store must know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Model {
+    stops: BTreeSet<StopScope>,
+    pins: BTreeMap<(ServerName, &'static str), Pin>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pin {
+    accepted: Fingerprint,
+    offered: Option<Fingerprint>,
+}
+
+impl Model {
+    fn passes(&self, call: &Call) -> bool {
+        let stopped = |scope: &StopScope| scope.covers(&call.by.agent, &call.server, &call.run);
+        let known = match (&call.subject, &call.standing) {
+            (Subject::Tool(name), Standing::Defined(now)) => self
+                .pins
+                .iter()
+                .any(|((s, t), pin)| *s == call.server && *t == &**name && pin.accepted == *now),
+            _ => call.standing == Standing::Plain,
+        };
+        !self.stops.iter().any(stopped)
+            && known
+            && call.findings.rules.is_empty()
+            && matches!(call.offer, Offer::At(_))
+            && call.tier <= Tier::Reversible
+    }
+
+    fn pin(&mut self, server: &ServerName, tool: &'static str, print: Fingerprint) -> Fingerprint {
+        let pin = self.pins.entry((server.clone(), tool)).or_insert(Pin {
+            accepted: print,
+            offered: None,
+        });
+        pin.offered = (pin.accepted != print).then_some(print);
+        pin.accepted
+    }
+
+    fn accept(&mut self, server: &ServerName, tool: &'static str) -> bool {
+        let Some(pin) = self.pins.get_mut(&(server.clone(), tool)) else {
+            return false;
+        };
+        match pin.offered.take() {
+            Some(offered) => pin.accepted = offered,
+            None => return false,
+        }
+        true
+    }
+
+    fn of(store: &LocalStore) -> Self {
+        let pin = |pin: tollgate::ports::Pin| {
+            let tool = TOOLS.into_iter().find(|tool| *tool == pin.tool).unwrap();
+            let offered = pin.offered.map(|text| print(text.text()));
+            let accepted = pin.accepted;
+            assert_eq!(print(pin.definition.text()), accepted);
+            ((pin.server, tool), Pin { accepted, offered })
+        };
+        Self {
+            stops: store.stops().into_iter().map(|stop| stop.scope).collect(),
+            pins: store.pins().into_iter().map(pin).collect(),
+        }
+    }
+}
+
+/// What was said of a call, and so what its records may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// The store could not record it: it never ran.
+    NotAdmitted,
+    Refused,
+    /// It left.
+    Running,
+    /// It left, and ended with this word; whether that could be recorded.
+    Settled(&'static str, bool),
+    /// It was under way at a crash.
+    Lost,
+}
+
+/// What a crash leaves: all that was written, or all that was synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    Kill,
+    PowerCut,
+}
+
+struct History {
+    seed: u64,
+    dice: Dice,
+    disk: SimDisk,
+    clock: Arc<SetClock>,
+    home: Option<tempfile::TempDir>,
+    store: Option<LocalStore>,
+    /// What holds now.
+    now: Model,
+    /// What may hold after a power cut, oldest first; the last is `now` or what
+    /// a failed step would have made of it.
+    may: Vec<Model>,
+    /// What may hold after a kill: from this one on.
+    written: usize,
+    /// A write failed: nothing may be recorded until the next start.
+    broken: bool,
+    /// Something was set to fail: it may happen at any time.
+    armed: bool,
+    running: BTreeMap<CallId, Permit>,
+    fates: BTreeMap<CallId, Fate>,
+    /// Calls whose fate would survive a power cut.
+    safe: BTreeMap<CallId, Fate>,
+    made: u32,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        let mut history = Self {
+            seed,
+            dice: Dice(seed),
+            disk: SimDisk::new(),
+            clock: Arc::new(SetClock::at("2026-01-01T12:00:00Z".parse().unwrap())),
+            home: seed
+                .is_multiple_of(16)
+                .then(|| tempfile::tempdir().unwrap()),
+            store: None,
+            now: Model::default(),
+            may: vec![Model::default()],
+            written: 0,
+            broken: false,
+            armed: false,
+            running: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            safe: BTreeMap::new(),
+            made: 0,
+        };
+        history.open();
+        history
+    }
+
+    fn live(mut self) {
+        for _ in 0..STEPS {
+            match self.dice.below(if self.broken { 24 } else { 40 }) {
+                0..=1 => self.crash(Crash::Kill),
+                2..=3 => self.crash(Crash::PowerCut),
+                4..=6 => self.stop(),
+                7..=10 => self.resume(),
+                11..=14 => self.pin(),
+                15..=16 => self.accept(),
+                17 => self.clock_jumps(),
+                18 => self.trouble_ahead(),
+                19 => self.slow_stop(),
+                20 => self.look(),
+                21 => self.keep(),
+                22 => self.end_in_order(),
+                23..=28 => self.settle(),
+                _ if self.running.len() == FLYING => self.settle(),
+                _ => self.admit(),
+            }
+            self.clock
+                .advance(Duration::from_millis(self.dice.next() % 900));
+        }
+        self.crash(Crash::Kill);
+        self.look();
+    }
+
+    fn store(&self) -> &LocalStore {
+        self.store.as_ref().unwrap()
+    }
+
+    // ---- what agents do
+
+    fn admit(&mut self) {
+        let call = self.any_call();
+        let before = self.now.passes(&call);
+        let admitted = self.store().admit(&call, &context(r#"{"a":[1,2,3]}"#));
+        let admitted = admitted.and_then(|admission| match admission {
+            Admission::Refused(_) => Ok(None),
+            Admission::Cleared(intent) => futures(intent.permit()).map(Some),
+        });
+        let fate = match admitted {
+            Err(fault) => {
+                self.broke(&fault);
+                Fate::NotAdmitted
+            }
+            Ok(permit) => {
+                assert!(!self.broken, "nothing passes once a write failed");
+                assert_eq!(permit.is_some(), before, "{call:?} in {:?}", self.now);
+                match permit {
+                    None => Fate::Refused,
+                    Some(permit) => {
+                        assert_eq!(*permit.call(), call.id);
+                        self.running.insert(call.id.clone(), permit);
+                        Fate::Running
+                    }
+                }
+            }
+        };
+        self.fates.insert(call.id, fate);
+    }
+
+    fn settle(&mut self) {
+        let nth = self.dice.below(self.running.len());
+        let Some(id) = self.running.keys().nth(nth).cloned() else {
+            return;
+        };
+        let permit = self.running.remove(&id).unwrap();
+        let outcome = match self.dice.below(4) {
+            0 => Outcome::Asked,
+            1 => Outcome::Failed(ToolFault::NotStarted("no such file".into())),
+            2 => Outcome::Unknown(ToolFault::Exited("killed".into())),
+            _ => settlement("{}").outcome,
+        };
+        let word = outcome.word();
+        let settled = self.store().settle(
+            permit.spend(),
+            &Settlement {
+                outcome,
+                ..settlement(r#"{"ok":true}"#)
+            },
+        );
+        assert!(settled.is_err() || !self.broken);
+        let recorded = settled.map_err(|fault| self.broke(&fault)).is_ok();
+        self.fates.insert(id, Fate::Settled(word, recorded));
+    }
+
+    fn any_call(&mut self) -> Call {
+        self.made += 1;
+        let dice = &mut self.dice;
+        let run = ["1", "2", "3"][dice.below(3)];
+        let base = call(&self.made.to_string(), AGENTS[dice.below(2)], run);
+        let server = server(SERVERS[dice.below(2)]);
+        if dice.one_in(3) {
+            return Call { server, ..base };
+        }
+        let tier = match dice.below(6) {
+            0..=2 => Tier::Read,
+            3 => Tier::Reversible,
+            4 => Tier::Consequential,
+            _ => Tier::Irreversible,
+        };
+        let offer = match dice.below(12) {
+            0 => Offer::Off,
+            1 => Offer::Unclassified,
+            _ => Offer::At(tier),
+        };
+        let tool = TOOLS[dice.below(3)];
+        // Mostly what was accepted.
+        let accepted = self.now.pins.get(&(server.clone(), tool));
+        let standing = match (accepted, dice.below(10)) {
+            (_, 0) => Standing::Missing,
+            (Some(pin), 1..=7) => Standing::Defined(pin.accepted),
+            _ => Standing::Defined(print(DEFINITIONS[dice.below(3)])),
+        };
+        let mut call = Call {
+            server,
+            subject: Subject::Tool(tool.into()),
+            tier,
+            offer,
+            standing,
+            ..base
+        };
+        if dice.one_in(12) {
+            call.findings.rules.push(Finding {
+                at: "/path".into(),
+                says: "is outside of `/srv`".into(),
+                rule: None,
+            });
+        }
+        call
+    }
+
+    // ---- what people and servers do
+
+    fn stop(&mut self) {
+        let scope = self.any_scope();
+        let stopped = self.store().stop(stop(scope.clone()));
+        self.stopped(scope, stopped);
+    }
+
+    /// In force, whatever it returned.
+    fn stopped(&mut self, scope: StopScope, stopped: Result<(), Fault>) {
+        self.now.stops.insert(scope);
+        self.may.push(self.now.clone());
+        match stopped {
+            Ok(()) => self.synced(),
+            Err(fault) => self.broke(&fault),
+        }
+        assert_eq!(Model::of(self.store()), self.now);
+    }
+
+    fn resume(&mut self) {
+        let scope = self.any_scope();
+        let there = self.now.stops.contains(&scope);
+        let mut lifted = self.now.clone();
+        lifted.stops.remove(&scope);
+        match self.store().resume(&scope, "ann") {
+            Ok(said) => {
+                assert_eq!(said, there);
+                if there {
+                    assert!(!self.broken);
+                    self.now = lifted;
+                    self.may.push(self.now.clone());
+                    self.synced();
+                }
+            }
+            Err(fault) => {
+                // It stays in force here; the record of its end may be there.
+                self.may.push(lifted);
+                self.broke(&fault);
+            }
+        }
+        assert_eq!(Model::of(self.store()), self.now);
+    }
+
+    fn pin(&mut self) {
+        let (server, tool) = self.any_tool();
+        let text = DEFINITIONS[self.dice.below(3)];
+        let mut pinned = self.now.clone();
+        let accepted = pinned.pin(&server, tool, print(text));
+        match self.store().pin(&server, tool, &raw(text), print(text)) {
+            Ok(said) => {
+                assert_eq!(said, accepted);
+                assert!(!self.broken || pinned == self.now);
+                if pinned != self.now {
+                    self.now = pinned;
+                    self.may.push(self.now.clone());
+                    self.written = self.may.len() - 1;
+                }
+            }
+            Err(fault) => self.half_done(pinned, &fault),
+        }
+    }
+
+    fn accept(&mut self) {
+        let (server, tool) = self.any_tool();
+        let mut accepted = self.now.clone();
+        let there = accepted.accept(&server, tool);
+        match self.store().accept(&server, tool, "ann") {
+            Ok(said) => {
+                assert_eq!(said, there);
+                if there {
+                    assert!(!self.broken);
+                    self.now = accepted;
+                    self.may.push(self.now.clone());
+                    self.synced();
+                }
+            }
+            Err(fault) => self.half_done(accepted, &fault),
+        }
+    }
+
+    /// A step that failed may be in the memory of a store that admits nothing
+    /// any more, and may be found by the next.
+    fn half_done(&mut self, would_be: Model, fault: &Fault) {
+        self.may.push(would_be);
+        self.now = Model::of(self.store());
+        self.broke(fault);
+    }
+
+    fn any_scope(&mut self) -> StopScope {
+        let nth = self.dice.below(2);
+        match self.dice.below(7) {
+            0 => StopScope::Everything,
+            1 | 2 => StopScope::Agent(AgentName::parse(AGENTS[nth]).unwrap()),
+            3 | 4 => StopScope::Server(server(SERVERS[nth])),
+            _ => StopScope::Run(RunId::from_tail(["1", "2"][nth])),
+        }
+    }
+
+    fn any_tool(&mut self) -> (ServerName, &'static str) {
+        let tool = TOOLS[self.dice.below(3)];
+        (server(SERVERS[self.dice.below(2)]), tool)
+    }
+
+    // ---- what the machine does
+
+    fn clock_jumps(&mut self) {
+        let now = self.clock.now();
+        let to = match self.dice.below(3) {
+            0 => now - Duration::from_secs(3600),
+            1 => now - Duration::from_millis(1),
+            _ => now + Duration::from_secs(86_400),
+        };
+        self.clock.jump_to(to);
+    }
+
+    fn trouble_ahead(&mut self) {
+        match self.dice.below(4) {
+            0 => {
+                // No harm: every write takes several.
+                self.disk.set_shortest(1 + self.dice.below(200));
+                return;
+            }
+            1 => {
+                let step = [Step::Write, Step::Sync, Step::Create][self.dice.below(3)];
+                let nth = 1 + self.dice.next() % 6;
+                self.disk.fail(step, nth, ErrorKind::Other);
+            }
+            _ => self.disk.set_fuse(1 + self.dice.next() % 20),
+        }
+        self.armed = true;
+    }
+
+    /// While the disk takes its time, nothing passes that the stop covers.
+    fn slow_stop(&mut self) {
+        let scope = self.any_scope();
+        if self.broken || self.armed || self.now.stops.contains(&scope) {
+            return;
+        }
+        let calls: Vec<Call> = (0..4).map(|_| self.any_call()).collect();
+        let mut expected = self.now.clone();
+        expected.stops.insert(scope.clone());
+        self.disk.hold_syncs(true);
+        let (store, disk) = (self.store(), &self.disk);
+        let stopped = std::thread::scope(|threads| {
+            let stopping = threads.spawn(|| store.stop(stop(scope.clone())));
+            // In force before anything is written: no need to wait for the disk.
+            while !store.stops().iter().any(|stop| stop.scope == scope) {
+                std::thread::yield_now();
+            }
+            let pass = |verdict: &Verdict| matches!(verdict, Verdict::Pass(_));
+            let passes = |call| store.judge(call).iter().all(|(_, verdict)| pass(verdict));
+            let judged: Vec<bool> = calls.iter().map(passes).collect();
+            disk.hold_syncs(false);
+            let wanted: Vec<bool> = calls.iter().map(|call| expected.passes(call)).collect();
+            assert_eq!(judged, wanted, "{calls:?}");
+            stopping.join().unwrap()
+        });
+        assert_eq!(stopped, Ok(()));
+        self.stopped(scope, stopped);
+    }
+
+    fn keep(&mut self) {
+        match self.store().keep() {
+            Ok(()) => assert_eq!(self.store().trouble(), None),
+            Err(fault) => self.broke(&fault),
+        }
+    }
+
+    fn end_in_order(&mut self) {
+        self.store().close();
+        self.crash(Crash::Kill);
+    }
+
+    fn crash(&mut self, how: Crash) {
+        let found = match how {
+            Crash::Kill => self.disk.kill(),
+            Crash::PowerCut => self.disk.power_cut(&mut self.dice),
+        };
+        // What the old process would still do, it does not do any more.
+        self.disk.set_fuse(0);
+        self.store = None;
+        self.disk = found;
+        self.running.clear();
+        for fate in self.fates.values_mut() {
+            if *fate == Fate::Running {
+                *fate = Fate::Lost;
+            }
+        }
+        let how = match self.open() {
+            Crash::Kill => how,
+            Crash::PowerCut => Crash::PowerCut,
+        };
+        let found = Model::of(self.store());
+        let first = match how {
+            Crash::Kill => self.written,
+            Crash::PowerCut => 0,
+        };
+        assert!(
+            self.may[first..].contains(&found),
+            "{how:?}: found {found:?}, not one of {:?}",
+            &self.may[first..]
+        );
+        self.now = found.clone();
+        self.may = vec![found];
+        self.written = 0;
+        self.as_recorded(how);
+        self.look();
+    }
+
+    /// Opens, also when it is cut short several times; says how, at worst.
+    fn open(&mut self) -> Crash {
+        let mut worst = Crash::Kill;
+        for again in 0.. {
+            let doomed = again < 3 && self.dice.one_in(4);
+            if doomed {
+                self.disk.set_fuse(self.dice.next() % 25);
+            }
+            match LocalStore::open(self.setup()) {
+                Ok(store) if !self.disk.blown() => {
+                    self.store = Some(store);
+                    break;
+                }
+                // It opened with its last step, or not.
+                Ok(_) => {}
+                Err(fault) => assert!(self.disk.blown(), "{fault:?}"),
+            }
+            self.disk = match self.dice.one_in(2) {
+                true => self.disk.kill(),
+                false => {
+                    worst = Crash::PowerCut;
+                    self.disk.power_cut(&mut self.dice)
+                }
+            };
+        }
+        // A fuse that did not blow is taken out.
+        self.disk.set_fuse(u64::MAX / 2);
+        self.broken = false;
+        self.armed = false;
+        worst
+    }
+
+    fn setup(&self) -> Setup {
+        let state = match &self.home {
+            Some(home) => home.path().to_path_buf(),
+            None => PathBuf::from("/state"),
+        };
+        Setup {
+            disk: Arc::new(self.disk.clone()),
+            segment_bytes: SEGMENT,
+            pace: Pace::Inline,
+            // Only when a step of the history says so.
+            keep_every: self.home.as_ref().map(|_| Duration::from_secs(100_000)),
+            ..Setup::new(Path::new(&state), self.clock.clone())
+        }
+    }
+
+    fn broke(&mut self, fault: &Fault) {
+        assert!(self.armed || self.broken, "{fault:?}");
+        self.broken = true;
+    }
+
+    /// Everything up to here survives a power cut.
+    fn synced(&mut self) {
+        self.may = vec![self.now.clone()];
+        self.written = 0;
+        self.safe = self.fates.clone();
+    }
+
+    // ---- what must hold
+
+    /// What the store says of itself.
+    fn look(&self) {
+        if self.broken {
+            return;
+        }
+        let store = self.store();
+        assert_eq!(Model::of(store), self.now);
+        let flying = store.in_flight();
+        let flying: BTreeSet<&CallId> = flying.iter().map(|flying| &flying.call).collect();
+        assert_eq!(flying, self.running.keys().collect());
+        if self.armed {
+            return;
+        }
+        store.check().unwrap();
+        assert_eq!(store.verify().unwrap().broken, None);
+    }
+
+    /// What the journal says after a crash, read line by line.
+    fn as_recorded(&mut self, how: Crash) {
+        let all = Query {
+            limit: Some(usize::MAX),
+            ..Query::default()
+        };
+        let records = lines(&self.store().query(&all).unwrap());
+        let mut stops = BTreeSet::new();
+        let mut told: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
+        for record in &records {
+            let text = |key: &str| record[key].as_str().unwrap();
+            match text("kind") {
+                "stop" => drop(stops.insert(scope_of(record))),
+                "resume" => drop(stops.remove(&scope_of(record))),
+                "call.intent" => {
+                    let (agent, run) = (AgentName::parse(text("agent")), RunId::parse(text("run")));
+                    let (agent, run) = (agent.unwrap(), run.unwrap());
+                    let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
+                    assert!(!stops.iter().any(covers), "it ran after a stop: {record}");
+                }
+                _ => {}
+            }
+            if let Some(call) = record["call"].as_str() {
+                let word = record["outcome"].as_str().unwrap_or(text("kind"));
+                let of_call = told.entry(CallId::parse(call).unwrap()).or_default();
+                of_call.push(word.to_owned());
+            }
+        }
+        assert_eq!(stops, self.now.stops);
+        for (call, fate) in &self.fates {
+            let told = told.remove(call).unwrap_or_default();
+            let told: Vec<&str> = told.iter().map(String::as_str).collect();
+            let sure = match how {
+                Crash::Kill => Some(*fate),
+                Crash::PowerCut => self.safe.get(call).copied(),
+            };
+            assert!(
+                fits(&told, *fate, sure),
+                "{how:?}: {call} {fate:?} {sure:?}: {told:?}"
+            );
+        }
+        assert!(told.is_empty(), "nobody made these calls: {told:?}");
+        // What is found now was synced by the start.
+        for (call, fate) in &mut self.fates {
+            let word = records
+                .iter()
+                .rev()
+                .find(|record| record["call"] == call.as_str());
+            *fate = match (word.map(|record| &record["outcome"]), *fate) {
+                (None, _) => Fate::NotAdmitted,
+                (Some(Value::Null), _) => Fate::Refused,
+                (Some(outcome), Fate::Settled(word, _)) if outcome == word => {
+                    Fate::Settled(word, true)
+                }
+                (Some(_), _) => Fate::Lost,
+            };
+        }
+        self.safe = self.fates.clone();
+    }
+}
+
+/// Whether the records of a call fit what was said of it, and of which that
+/// much is sure to be there.
+fn fits(told: &[&str], fate: Fate, sure: Option<Fate>) -> bool {
+    const INTENT: &str = "call.intent";
+    let right = match fate {
+        Fate::NotAdmitted => matches!(told, [] | ["call.refused"] | [INTENT, "unknown"]),
+        Fate::Refused => matches!(told, [] | ["call.refused"]),
+        Fate::Running | Fate::Lost => matches!(told, [] | [INTENT, "unknown"]),
+        Fate::Settled(word, _) => match told {
+            [] => true,
+            [INTENT, outcome] => *outcome == word || *outcome == "unknown",
+            _ => false,
+        },
+    };
+    let there = match sure {
+        None | Some(Fate::NotAdmitted) => true,
+        Some(Fate::Settled(word, true)) => told.last() == Some(&word),
+        Some(Fate::Refused | Fate::Running | Fate::Lost | Fate::Settled(_, false)) => {
+            !told.is_empty()
+        }
+    };
+    right && there
+}
+
+fn scope_of(record: &Value) -> StopScope {
+    let name = |key: &str| record[key].as_str().unwrap();
+    match name("scope") {
+        "everything" => StopScope::Everything,
+        "agent" => StopScope::Agent(AgentName::parse(name("agent")).unwrap()),
+        "server" => StopScope::Server(server(name("server"))),
+        "run" => StopScope::Run(RunId::parse(name("run")).unwrap()),
+        other => panic!("a stop of {other}"),
+    }
+}
