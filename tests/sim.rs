@@ -277,6 +277,12 @@ impl History {
         self.fates.insert(call.id, fate);
     }
 
+    /// Answered also by a store that can't record any more.
+    fn judge(&mut self) {
+        let call = self.any_call();
+        assert_eq!(passes(self.store(), &call), self.now.passes(&call));
+    }
+
     fn settle(&mut self) {
         let nth = self.dice.below(self.running.len());
         let Some(id) = self.running.keys().nth(nth).cloned() else {
@@ -365,6 +371,7 @@ impl History {
             Err(fault) => self.broke(&fault),
         }
         assert_eq!(Model::of(self.store()), self.now);
+        self.judge();
     }
 
     fn resume(&mut self) {
@@ -389,6 +396,7 @@ impl History {
             }
         }
         assert_eq!(Model::of(self.store()), self.now);
+        self.judge();
     }
 
     fn pin(&mut self) {
@@ -494,13 +502,14 @@ impl History {
         let stopped = std::thread::scope(|threads| {
             let stopping = threads.spawn(|| store.stop(stop(scope.clone())));
             // In force before anything is written: no need to wait for the disk.
-            while !store.stops().iter().any(|stop| stop.scope == scope) {
+            let there = |_| {
                 std::thread::yield_now();
-            }
-            let pass = |verdict: &Verdict| matches!(verdict, Verdict::Pass(_));
-            let passes = |call| store.judge(call).iter().all(|(_, verdict)| pass(verdict));
-            let judged: Vec<bool> = calls.iter().map(passes).collect();
+                store.stops().iter().any(|stop| stop.scope == scope)
+            };
+            let in_force = (0..10_000_000).any(there);
+            let judged: Vec<bool> = calls.iter().map(|call| passes(store, call)).collect();
             disk.hold_syncs(false);
+            assert!(in_force, "{scope} waits for the disk");
             let wanted: Vec<bool> = calls.iter().map(|call| expected.passes(call)).collect();
             assert_eq!(judged, wanted, "{calls:?}");
             stopping.join().unwrap()
@@ -694,6 +703,11 @@ impl History {
         }
         self.safe = self.fates.clone();
     }
+}
+
+fn passes(store: &LocalStore, call: &Call) -> bool {
+    let pass = |verdict: &Verdict| matches!(verdict, Verdict::Pass(_));
+    store.judge(call).iter().all(|(_, verdict)| pass(verdict))
 }
 
 /// Whether the records of a call fit what was said of it, and of which that
