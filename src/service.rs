@@ -28,7 +28,7 @@ use crate::{
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
     domain::{AgentName, Era, Fault, Offer, Owner, RunId, ServerName},
     ids::Ids,
-    store::{FileShelf, LocalStore, Setup},
+    store::{FileShelf, LocalStore, Setup, journal::Loss},
     tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
 };
 
@@ -79,14 +79,26 @@ impl Tollgate {
             .map(|(name, launch)| (name, blake3::hash(launch.as_bytes()).to_hex().to_string()))
             .collect();
         let stopper = ground.stopper.clone();
+        let accepts_loss = place.accept_loss_file().exists();
         let store = LocalStore::open(Setup {
             stop_file: place.stop_file(),
             version: crate::control::proto::VERSION.to_owned(),
             config: generation.digest.to_string(),
             on_fault: Box::new(move |fault| stopper.stop(Cause::Fault(failure(fault)))),
+            loss: if accepts_loss {
+                Loss::Accept
+            } else {
+                Loss::Refuse
+            },
             ..Setup::new(&place.state, clock.clone())
         })
         .map_err(|fault| failure(&fault))?;
+        if accepts_loss {
+            // Once: the next damage is a new question.
+            fs::remove_file(place.accept_loss_file()).map_err(|cause| {
+                Failure::io("can't remove the file that accepts a loss", &cause)
+            })?;
+        }
         let broker = Broker::new(Parts {
             store: Arc::new(store),
             shelf: Arc::new(FileShelf::new(&place.state.join("catalogue"), origins)),

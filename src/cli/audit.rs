@@ -12,8 +12,9 @@ use super::{Trouble, beside_the_point, records};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, FailureKind, Place, connect};
-use crate::domain::CallId;
+use crate::domain::{CallId, Fault};
 use crate::ports::{Query, Verified};
+use crate::store;
 
 /// Search the record of everything
 #[derive(Debug, clap::Args)]
@@ -179,20 +180,31 @@ pub(super) fn no_such_call(call: &CallId) -> Failure {
 const LONG: Duration = Duration::from_secs(3600);
 
 fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
-    let Some(daemon) = connect(place, Door::Control)? else {
-        return Err(Failure::fault("tollgate is not running")
-            .hint("a start verifies the end of the chain of itself: `tollgate daemon`")
-            .into());
-    };
-    let request = Request::Ask(Question::Verify);
-    let reply = client::ask_patiently(&daemon, &place.config_text(), request, LONG);
-    let Reply::Verified(verified) = reply.map_err(Failure::from)? else {
-        return Err(beside_the_point().into());
+    let verified = match connect(place, Door::Control)? {
+        Some(daemon) => {
+            let request = Request::Ask(Question::Verify);
+            let reply = client::ask_patiently(&daemon, &place.config_text(), request, LONG);
+            let Reply::Verified(verified) = reply.map_err(Failure::from)? else {
+                return Err(beside_the_point().into());
+            };
+            verified
+        }
+        // A journal that is damaged keeps the daemon from starting: then it is
+        // looked at where it lies.
+        None => store::verify_files(&place.state).map_err(unreadable)?,
     };
     out.line(verdict(&verified))?;
     match verified.broken {
         None => Ok(()),
         Some(_) => Err(Trouble::Answer(FailureKind::Fault.exit_code())),
+    }
+}
+
+fn unreadable(fault: Fault) -> Failure {
+    let failure = Failure::fault(fault.says);
+    match fault.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

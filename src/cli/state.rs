@@ -22,7 +22,12 @@ enum What {
     /// Compare the state with the journal that it follows from
     Check,
     /// Move the state aside; the next start builds it from the journal
-    Rebuild,
+    Rebuild {
+        /// Go on behind the last record that is in order, where records that were
+        /// safe are damaged or gone; what is cut off is kept beside the journal
+        #[arg(long)]
+        accept_loss: bool,
+    },
 }
 
 /// The database, below the state directory.
@@ -34,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
     match args.what {
         What::Check => check(place, out),
-        What::Rebuild => rebuild(place, out),
+        What::Rebuild { accept_loss } => rebuild(place, accept_loss, out),
     }
 }
 
@@ -53,11 +58,18 @@ fn check(place: &Place, out: &mut Out) -> Result<(), Trouble> {
 }
 
 /// Nothing is deleted: the journal has it all, but who knows.
-fn rebuild(place: &Place, out: &mut Out) -> Result<(), Trouble> {
+fn rebuild(place: &Place, accept_loss: bool, out: &mut Out) -> Result<(), Trouble> {
     if is_held(place) {
         return Err(Failure::fault("the daemon runs, and it owns the state")
             .hint("end it with `tollgate stop-daemon`, then try again")
             .into());
+    }
+    if accept_loss {
+        let path = place.accept_loss_file();
+        fs::write(&path, "").map_err(|cause| {
+            Failure::io(format_args!("can't write `{}`", path.display()), &cause)
+        })?;
+        out.line("the next start accepts the loss of damaged records, once")?;
     }
     let from = place.state.join(DATABASE);
     let now = SystemClock::new().now();

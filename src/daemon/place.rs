@@ -144,7 +144,14 @@ impl Place {
         self.state.join("daemon.log")
     }
 
-    /// Where it exists, a starting daemon serves nothing until a person resumes.
+    /// Where it exists, a starting daemon goes on behind damaged records, once.
+    #[must_use]
+    pub fn accept_loss_file(&self) -> PathBuf {
+        self.state.join("ACCEPT_LOSS")
+    }
+
+    /// Where a stop is written that no daemon could be told: a starting daemon
+    /// honours it.
     #[must_use]
     pub fn stop_file(&self) -> PathBuf {
         self.state.join("STOP")

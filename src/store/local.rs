@@ -401,13 +401,7 @@ impl Log for Pen {
 
     fn verify(&self) -> Result<Verified, Fault> {
         let report = self.journal.verify().map_err(|refused| refusal(&refused))?;
-        let (first, last) = (report.first.get(), report.last.get());
-        Ok(Verified {
-            records: (last + 1).saturating_sub(first),
-            first,
-            last,
-            broken: report.broken.map(|broken| broken.to_string()),
-        })
+        Ok(verified(report))
     }
 
     fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault> {
@@ -460,5 +454,25 @@ impl Log for Local {
     fn close(&self) {
         self.keeper.end();
         self.pen.close();
+    }
+}
+
+/// Walks the journal of a state directory that nobody has open.
+///
+/// # Errors
+/// When it cannot be read at all.
+pub fn verify_files(state: &Path) -> Result<Verified, Fault> {
+    super::journal::verify(&RealDisk, state, None)
+        .map(verified)
+        .map_err(|refused| refusal(&refused))
+}
+
+fn verified(report: super::journal::Report) -> Verified {
+    let (first, last) = (report.first.get(), report.last.get());
+    Verified {
+        records: (last + 1).saturating_sub(first),
+        first,
+        last,
+        broken: report.broken.map(|broken| broken.to_string()),
     }
 }

@@ -17,6 +17,6 @@ mod sled;
 mod state;
 pub mod stop_file;
 
-pub use local::{LocalStore, Setup};
+pub use local::{LocalStore, Setup, verify_files};
 pub use memory::MemoryStore;
 pub use shelf::FileShelf;
