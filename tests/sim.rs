@@ -18,6 +18,8 @@
     reason = "a test fails by panicking; its helpers serve several programs"
 )]
 
+#[path = "sim/model.rs"]
+mod model;
 mod simdisk;
 #[path = "stores/mod.rs"]
 mod stores;
@@ -30,15 +32,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use model::{Crash, Fate, Model, fits, passes, read};
 use simdisk::{Dice, SimDisk, Step};
 use stores::{call, context, futures, lines, print, raw, server, settlement, stop};
 use tollgate::clock::{Clock, SetClock};
 use tollgate::domain::{
-    AgentName, Call, CallId, Fault, Finding, Fingerprint, Offer, Outcome, RunId, ServerName,
-    Standing, StopScope, Subject, Tier, ToolFault,
+    AgentName, Call, CallId, Fault, Finding, Offer, Outcome, RunId, ServerName, Standing,
+    StopScope, Subject, Tier, ToolFault,
 };
-use tollgate::gate::Verdict;
 use tollgate::ports::{Admission, Permit, Query, Settlement, Store};
 use tollgate::store::journal::Pace;
 use tollgate::store::{LocalStore, Setup};
@@ -46,8 +47,8 @@ use tollgate::store::{LocalStore, Setup};
 const STEPS: usize = 70;
 /// A history fills several, and what is kept free for the ends of `FLYING` calls
 /// fits one.
-const SEGMENT: u64 = 32 << 10;
-const FLYING: usize = 5;
+const SEGMENT: u64 = 24 << 10;
+const FLYING: usize = 3;
 const AGENTS: [&str; 2] = ["ann", "bot"];
 const SERVERS: [&str; 2] = ["files", "mail"];
 const TOOLS: [&str; 3] = ["rm", "mv", "ls"];
@@ -80,94 +81,7 @@ fn every_history_agrees_with_the_model() {
     });
 }
 
-/// What the store must know.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Model {
-    stops: BTreeSet<StopScope>,
-    pins: BTreeMap<(ServerName, &'static str), Pin>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Pin {
-    accepted: Fingerprint,
-    offered: Option<Fingerprint>,
-}
-
-impl Model {
-    fn passes(&self, call: &Call) -> bool {
-        let stopped = |scope: &StopScope| scope.covers(&call.by.agent, &call.server, &call.run);
-        let known = match (&call.subject, &call.standing) {
-            (Subject::Tool(name), Standing::Defined(now)) => self
-                .pins
-                .iter()
-                .any(|((s, t), pin)| *s == call.server && *t == &**name && pin.accepted == *now),
-            _ => call.standing == Standing::Plain,
-        };
-        !self.stops.iter().any(stopped)
-            && known
-            && call.findings.rules.is_empty()
-            && matches!(call.offer, Offer::At(_))
-            && call.tier <= Tier::Reversible
-    }
-
-    fn pin(&mut self, server: &ServerName, tool: &'static str, print: Fingerprint) -> Fingerprint {
-        let pin = self.pins.entry((server.clone(), tool)).or_insert(Pin {
-            accepted: print,
-            offered: None,
-        });
-        pin.offered = (pin.accepted != print).then_some(print);
-        pin.accepted
-    }
-
-    fn accept(&mut self, server: &ServerName, tool: &'static str) -> bool {
-        let Some(pin) = self.pins.get_mut(&(server.clone(), tool)) else {
-            return false;
-        };
-        match pin.offered.take() {
-            Some(offered) => pin.accepted = offered,
-            None => return false,
-        }
-        true
-    }
-
-    fn of(store: &LocalStore) -> Self {
-        let pin = |pin: tollgate::ports::Pin| {
-            let tool = TOOLS.into_iter().find(|tool| *tool == pin.tool).unwrap();
-            let offered = pin.offered.map(|text| print(text.text()));
-            let accepted = pin.accepted;
-            assert_eq!(print(pin.definition.text()), accepted);
-            ((pin.server, tool), Pin { accepted, offered })
-        };
-        Self {
-            stops: store.stops().into_iter().map(|stop| stop.scope).collect(),
-            pins: store.pins().into_iter().map(pin).collect(),
-        }
-    }
-}
-
-/// What was said of a call, and so what its records may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// The store could not record it: it never ran.
-    NotAdmitted,
-    Refused,
-    /// It left.
-    Running,
-    /// It left, and ended with this word; whether that could be recorded.
-    Settled(&'static str, bool),
-    /// It was under way at a crash.
-    Lost,
-}
-
-/// What a crash leaves: all that was written, or all that was synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Crash {
-    Kill,
-    PowerCut,
-}
-
 struct History {
-    seed: u64,
     dice: Dice,
     disk: SimDisk,
     clock: Arc<SetClock>,
@@ -194,7 +108,6 @@ struct History {
 impl History {
     fn new(seed: u64) -> Self {
         let mut history = Self {
-            seed,
             dice: Dice(seed),
             disk: SimDisk::new(),
             clock: Arc::new(SetClock::at("2026-01-01T12:00:00Z".parse().unwrap())),
@@ -251,7 +164,11 @@ impl History {
     fn admit(&mut self) {
         let call = self.any_call();
         let before = self.now.passes(&call);
-        let admitted = self.store().admit(&call, &context(r#"{"a":[1,2,3]}"#));
+        let arguments = format!(
+            r#"{{"a":[1,2,3],"pad":"{}"}}"#,
+            "x y ".repeat(self.dice.below(400))
+        );
+        let admitted = self.store().admit(&call, &context(&arguments));
         let admitted = admitted.and_then(|admission| match admission {
             Admission::Refused(_) => Ok(None),
             Admission::Cleared(intent) => futures(intent.permit()).map(Some),
@@ -651,27 +568,7 @@ impl History {
             ..Query::default()
         };
         let records = lines(&self.store().query(&all).unwrap());
-        let mut stops = BTreeSet::new();
-        let mut told: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
-        for record in &records {
-            let text = |key: &str| record[key].as_str().unwrap();
-            match text("kind") {
-                "stop" => drop(stops.insert(scope_of(record))),
-                "resume" => drop(stops.remove(&scope_of(record))),
-                "call.intent" => {
-                    let (agent, run) = (AgentName::parse(text("agent")), RunId::parse(text("run")));
-                    let (agent, run) = (agent.unwrap(), run.unwrap());
-                    let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
-                    assert!(!stops.iter().any(covers), "it ran after a stop: {record}");
-                }
-                _ => {}
-            }
-            if let Some(call) = record["call"].as_str() {
-                let word = record["outcome"].as_str().unwrap_or(text("kind"));
-                let of_call = told.entry(CallId::parse(call).unwrap()).or_default();
-                of_call.push(word.to_owned());
-            }
-        }
+        let (stops, mut told) = read(&records);
         assert_eq!(stops, self.now.stops);
         for (call, fate) in &self.fates {
             let told = told.remove(call).unwrap_or_default();
@@ -692,55 +589,8 @@ impl History {
                 .iter()
                 .rev()
                 .find(|record| record["call"] == call.as_str());
-            *fate = match (word.map(|record| &record["outcome"]), *fate) {
-                (None, _) => Fate::NotAdmitted,
-                (Some(Value::Null), _) => Fate::Refused,
-                (Some(outcome), Fate::Settled(word, _)) if outcome == word => {
-                    Fate::Settled(word, true)
-                }
-                (Some(_), _) => Fate::Lost,
-            };
+            *fate = fate.found(word.map(|record| &record["outcome"]));
         }
         self.safe = self.fates.clone();
-    }
-}
-
-fn passes(store: &LocalStore, call: &Call) -> bool {
-    let pass = |verdict: &Verdict| matches!(verdict, Verdict::Pass(_));
-    store.judge(call).iter().all(|(_, verdict)| pass(verdict))
-}
-
-/// Whether the records of a call fit what was said of it, and of which that
-/// much is sure to be there.
-fn fits(told: &[&str], fate: Fate, sure: Option<Fate>) -> bool {
-    const INTENT: &str = "call.intent";
-    let right = match fate {
-        Fate::NotAdmitted => matches!(told, [] | ["call.refused"] | [INTENT, "unknown"]),
-        Fate::Refused => matches!(told, [] | ["call.refused"]),
-        Fate::Running | Fate::Lost => matches!(told, [] | [INTENT, "unknown"]),
-        Fate::Settled(word, _) => match told {
-            [] => true,
-            [INTENT, outcome] => *outcome == word || *outcome == "unknown",
-            _ => false,
-        },
-    };
-    let there = match sure {
-        None | Some(Fate::NotAdmitted) => true,
-        Some(Fate::Settled(word, true)) => told.last() == Some(&word),
-        Some(Fate::Refused | Fate::Running | Fate::Lost | Fate::Settled(_, false)) => {
-            !told.is_empty()
-        }
-    };
-    right && there
-}
-
-fn scope_of(record: &Value) -> StopScope {
-    let name = |key: &str| record[key].as_str().unwrap();
-    match name("scope") {
-        "everything" => StopScope::Everything,
-        "agent" => StopScope::Agent(AgentName::parse(name("agent")).unwrap()),
-        "server" => StopScope::Server(server(name("server"))),
-        "run" => StopScope::Run(RunId::parse(name("run")).unwrap()),
-        other => panic!("a stop of {other}"),
     }
 }

@@ -1,0 +1,185 @@
+//! What the store must know, and what it must have written down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tollgate::domain::{
+    AgentName, Call, CallId, Fingerprint, Offer, RunId, ServerName, Standing, StopScope, Subject,
+    Tier,
+};
+use tollgate::gate::Verdict;
+use tollgate::ports::Store;
+use tollgate::store::LocalStore;
+
+use crate::TOOLS;
+use crate::stores::{print, server};
+
+/// What the store must know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Model {
+    pub stops: BTreeSet<StopScope>,
+    pub pins: BTreeMap<(ServerName, &'static str), Pin>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    pub accepted: Fingerprint,
+    pub offered: Option<Fingerprint>,
+}
+
+impl Model {
+    pub fn passes(&self, call: &Call) -> bool {
+        let stopped = |scope: &StopScope| scope.covers(&call.by.agent, &call.server, &call.run);
+        let known = match (&call.subject, &call.standing) {
+            (Subject::Tool(name), Standing::Defined(now)) => self
+                .pins
+                .iter()
+                .any(|((s, t), pin)| *s == call.server && *t == &**name && pin.accepted == *now),
+            _ => call.standing == Standing::Plain,
+        };
+        !self.stops.iter().any(stopped)
+            && known
+            && call.findings.rules.is_empty()
+            && matches!(call.offer, Offer::At(_))
+            && call.tier <= Tier::Reversible
+    }
+
+    pub fn pin(
+        &mut self,
+        server: &ServerName,
+        tool: &'static str,
+        print: Fingerprint,
+    ) -> Fingerprint {
+        let pin = self.pins.entry((server.clone(), tool)).or_insert(Pin {
+            accepted: print,
+            offered: None,
+        });
+        pin.offered = (pin.accepted != print).then_some(print);
+        pin.accepted
+    }
+
+    pub fn accept(&mut self, server: &ServerName, tool: &'static str) -> bool {
+        let Some(pin) = self.pins.get_mut(&(server.clone(), tool)) else {
+            return false;
+        };
+        match pin.offered.take() {
+            Some(offered) => pin.accepted = offered,
+            None => return false,
+        }
+        true
+    }
+
+    pub fn of(store: &LocalStore) -> Self {
+        let pin = |pin: tollgate::ports::Pin| {
+            let tool = TOOLS.into_iter().find(|tool| *tool == pin.tool).unwrap();
+            let offered = pin.offered.map(|text| print(text.text()));
+            let accepted = pin.accepted;
+            assert_eq!(print(pin.definition.text()), accepted);
+            ((pin.server, tool), Pin { accepted, offered })
+        };
+        Self {
+            stops: store.stops().into_iter().map(|stop| stop.scope).collect(),
+            pins: store.pins().into_iter().map(pin).collect(),
+        }
+    }
+}
+
+/// What was said of a call, and so what its records may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The store could not record it: it never ran.
+    NotAdmitted,
+    Refused,
+    /// It left.
+    Running,
+    /// It left, and ended with this word; whether that could be recorded.
+    Settled(&'static str, bool),
+    /// It was under way at a crash.
+    Lost,
+}
+
+/// What a crash leaves: all that was written, or all that was synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    Kill,
+    PowerCut,
+}
+
+impl Fate {
+    /// What a start found of it: the outcome in its last record.
+    pub fn found(self, outcome: Option<&Value>) -> Self {
+        match (outcome, self) {
+            (None, _) => Fate::NotAdmitted,
+            (Some(Value::Null), _) => Fate::Refused,
+            (Some(outcome), Fate::Settled(word, _)) if outcome == word => Fate::Settled(word, true),
+            (Some(_), _) => Fate::Lost,
+        }
+    }
+}
+
+/// Reads the journal: the stops at its end, and the records of each call.
+pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, BTreeMap<CallId, Vec<String>>) {
+    let mut stops = BTreeSet::new();
+    let mut told: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
+    for record in records {
+        let text = |key: &str| record[key].as_str().unwrap();
+        match text("kind") {
+            "stop" => drop(stops.insert(scope_of(record))),
+            "resume" => drop(stops.remove(&scope_of(record))),
+            "call.intent" => {
+                let (agent, run) = (AgentName::parse(text("agent")), RunId::parse(text("run")));
+                let (agent, run) = (agent.unwrap(), run.unwrap());
+                let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
+                assert!(!stops.iter().any(covers), "it ran after a stop: {record}");
+            }
+            _ => {}
+        }
+        if let Some(call) = record["call"].as_str() {
+            let word = record["outcome"].as_str().unwrap_or(text("kind"));
+            let of_call = told.entry(CallId::parse(call).unwrap()).or_default();
+            of_call.push(word.to_owned());
+        }
+    }
+    (stops, told)
+}
+
+/// Whether the store would let it pass.
+pub fn passes(store: &LocalStore, call: &Call) -> bool {
+    let pass = |verdict: &Verdict| matches!(verdict, Verdict::Pass(_));
+    store.judge(call).iter().all(|(_, verdict)| pass(verdict))
+}
+
+/// Whether the records of a call fit what was said of it, and of which that
+/// much is sure to be there.
+pub fn fits(told: &[&str], fate: Fate, sure: Option<Fate>) -> bool {
+    const INTENT: &str = "call.intent";
+    let right = match fate {
+        Fate::NotAdmitted => matches!(told, [] | ["call.refused"] | [INTENT, "unknown"]),
+        Fate::Refused => matches!(told, [] | ["call.refused"]),
+        Fate::Running | Fate::Lost => matches!(told, [] | [INTENT, "unknown"]),
+        Fate::Settled(word, _) => match told {
+            [] => true,
+            [INTENT, outcome] => *outcome == word || *outcome == "unknown",
+            _ => false,
+        },
+    };
+    let there = match sure {
+        None | Some(Fate::NotAdmitted) => true,
+        Some(Fate::Settled(word, true)) => told.last() == Some(&word),
+        Some(Fate::Refused | Fate::Running | Fate::Lost | Fate::Settled(_, false)) => {
+            !told.is_empty()
+        }
+    };
+    right && there
+}
+
+fn scope_of(record: &Value) -> StopScope {
+    let name = |key: &str| record[key].as_str().unwrap();
+    match name("scope") {
+        "everything" => StopScope::Everything,
+        "agent" => StopScope::Agent(AgentName::parse(name("agent")).unwrap()),
+        "server" => StopScope::Server(server(name("server"))),
+        "run" => StopScope::Run(RunId::parse(name("run")).unwrap()),
+        other => panic!("a stop of {other}"),
+    }
+}
