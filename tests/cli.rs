@@ -311,6 +311,39 @@ fn the_state_is_not_moved_away_under_a_daemon() {
 }
 
 #[test]
+fn a_damaged_record_is_found_without_a_daemon_and_its_loss_is_accepted_once() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    let journal = home.state().join("journal/000001.jsonl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let pinned = bytes.windows(5).position(|w| w == b"\"pin\"").unwrap();
+    bytes[pinned + 1] = b'q';
+    fs::write(&journal, &bytes).unwrap();
+
+    // A start that has its state looks only at what follows it; one that has to
+    // build it walks the whole chain.
+    assert_eq!(home.run(&["state", "rebuild"]).status.code(), Some(0));
+    let refused = home.run(&["daemon"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(
+        complaint(&refused).contains("state rebuild --accept-loss"),
+        "{refused:?}"
+    );
+    let shown = home.run(&["audit", "verify"]);
+    assert_eq!(shown.status.code(), Some(1), "{shown:?}");
+    assert!(text(&shown).starts_with("BROKEN  "), "{shown:?}");
+
+    let accepted = home.run(&["state", "rebuild", "--accept-loss"]);
+    assert!(text(&accepted).contains("accepts the loss"), "{accepted:?}");
+    let mut next = home.agent();
+    next.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert!(text(&home.run(&["audit", "verify"])).contains("unbroken"));
+    assert!(!home.state().join("ACCEPT_LOSS").exists());
+}
+
+#[test]
 fn the_configured_idle_time_ends_a_daemon_that_an_agent_started() {
     let home = Home::new(RULES);
     fs::write(
