@@ -139,12 +139,14 @@ impl Engine {
         };
         batch.bytes.clear();
         writer.spare = batch.bytes;
-        self.written.store(batch.end.seq.get(), Ordering::Release);
 
         let mut tail = lock(&self.tail);
         let clean = tail.end.seq <= self.synced_mark();
         tail.files.extend(fresh);
         tail.end = batch.end;
+        // Only now: who sees its record written may sync at once, and must find
+        // it among what is to be synced.
+        self.written.store(batch.end.seq.get(), Ordering::Release);
         tail.wanted = tail.wanted.max(batch.durable);
         if clean || batch.durable > Seq::ZERO {
             self.wake.notify_one();
