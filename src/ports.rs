@@ -165,12 +165,18 @@ pub trait Store: Send + Sync {
     /// Every tool whose definition was ever accepted.
     fn pins(&self) -> Vec<Pin>;
 
-    /// A person accepts what a server offers now; says whether there was
-    /// anything to accept.
+    /// A person accepts what they saw a server offer; says whether that is still
+    /// what it offers.
     ///
     /// # Errors
     /// When it cannot be recorded: the accepted definition then stays.
-    fn accept(&self, server: &ServerName, tool: &str, by: &str) -> Result<bool, Fault>;
+    fn accept(
+        &self,
+        server: &ServerName,
+        tool: &str,
+        seen: Fingerprint,
+        by: &str,
+    ) -> Result<bool, Fault>;
 
     /// The stops in force.
     fn stops(&self) -> Vec<Stop>;

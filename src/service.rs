@@ -447,10 +447,8 @@ fn secret(path: &Path) -> std::io::Result<[u8; 32]> {
 /// A run that was given a name belongs to its agent: the same name of another
 /// agent is another run.
 fn named_run(agent: &AgentName, name: &str) -> RunId {
-    RunId::parse(name).unwrap_or_else(|| {
-        let hash = blake3::hash(format!("{agent}\0{name}").as_bytes()).to_hex();
-        RunId::from_tail(hash.get(..10).unwrap_or_default())
-    })
+    let hash = blake3::hash(format!("{agent}\0{name}").as_bytes()).to_hex();
+    RunId::from_tail(hash.get(..10).unwrap_or_default())
 }
 
 /// Who runs tollgate, for agents that no file gives an owner.

@@ -69,7 +69,7 @@ impl Case {
             (_, Standing::Defined(now)) => self.pinned == Some(*now),
             (Subject::Tool(_), Standing::Plain) => false,
             (_, Standing::Plain) => true,
-            (_, Standing::Unreachable(_) | Standing::Missing) => false,
+            (_, Standing::Unreachable(_) | Standing::Missing | Standing::Renewed(_)) => false,
         };
         let low = |tier| tier <= Tier::Reversible;
         !self.stops.iter().any(|stop| stop.covers(call))

@@ -338,8 +338,11 @@ impl History {
     fn accept(&mut self) {
         let (server, tool) = self.any_tool();
         let mut accepted = self.now.clone();
+        let seen = accepted.offered(&server, tool);
         let there = accepted.accept(&server, tool);
-        match self.store().accept(&server, tool, "ann") {
+        // What nobody offers cannot have been seen.
+        let seen = seen.unwrap_or(tollgate::domain::Fingerprint([0; 32]));
+        match self.store().accept(&server, tool, seen, "ann") {
             Ok(said) => {
                 assert_eq!(said, there);
                 if there {

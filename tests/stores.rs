@@ -228,8 +228,10 @@ promise!(
         );
 
         world.clock.advance(Duration::from_secs(60));
-        assert!(store.accept(&files, "rm", "ann").unwrap());
-        assert!(!store.accept(&files, "rm", "ann").unwrap());
+        // Only what the person saw.
+        assert!(!store.accept(&files, "rm", print("3"), "ann").unwrap());
+        assert!(store.accept(&files, "rm", print("2"), "ann").unwrap());
+        assert!(!store.accept(&files, "rm", print("2"), "ann").unwrap());
         store = (world.again)(store);
         let pins = store.pins();
         assert_eq!(
@@ -251,7 +253,7 @@ promise!(
             .pin(&files, "rm", &raw(r#"{"name":"rm","v":2}"#), print("2"))
             .unwrap();
         assert_eq!(store.pins()[0].offered, None, "back to what was accepted");
-        assert!(!store.accept(&files, "rm", "ann").unwrap());
+        assert!(!store.accept(&files, "rm", print("1"), "ann").unwrap());
     }
 );
 

@@ -128,7 +128,7 @@ impl Caller for ModernCaller {
         {
             self.connection.out.send_if_room(wire::notification_line(
                 "notifications/message",
-                &[params.bytes().clone()],
+                &[wire::without_ours(params).bytes().clone()],
             ));
         }
     }
@@ -165,7 +165,7 @@ impl Connection {
         if wanted {
             self.out.send_if_room(wire::notification_line(
                 "notifications/message",
-                &[params.bytes().clone()],
+                &[wire::without_ours(params).bytes().clone()],
             ));
         }
     }
@@ -173,7 +173,8 @@ impl Connection {
 
 /// Progress, under the token that the agent knows.
 fn pass_progress(connection: &Connection, params: &Raw, token: &Raw) {
-    let mut edit = Edit::new(params);
+    let params = wire::without_ours(params);
+    let mut edit = Edit::new(&params);
     edit.set("progressToken", token.bytes().clone());
     connection.out.send_if_room(wire::notification_line(
         "notifications/progress",

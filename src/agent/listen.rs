@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     broker::{Asked, Changed, Request},
-    domain::RunId,
+    domain::{RunId, ServerName},
     ports::Event,
     wire::{self, Edit, Raw, keys},
 };
@@ -98,7 +98,7 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
 /// Watches the resources for as long as the stream is open.
 async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Listen>, meta: Meta) {
     for uri in &listen.uris {
-        subscribe(&connection, Asked::Subscribe, uri, &meta).await;
+        subscribe(&connection, Asked::Subscribe, uri, &meta, &responder.cancel).await;
     }
     tokio::select! {
         () = listen.over.notified() => {}
@@ -109,8 +109,10 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
         let others = lock(&connection.listens)
             .values()
             .any(|other| other.uris.contains(uri));
-        if !others {
-            subscribe(&connection, Asked::Unsubscribe, uri, &meta).await;
+        // An agent that has gone takes its instances along.
+        if !others && !connection.out.is_closed() {
+            let cancel = Cancel::new();
+            subscribe(&connection, Asked::Unsubscribe, uri, &meta, &cancel).await;
         }
     }
     let result = format!(
@@ -127,12 +129,18 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
 }
 
 /// A subscription is a call like any other: judged and recorded.
-async fn subscribe(connection: &Arc<Connection>, asked: Asked, uri: &str, meta: &Meta) {
+async fn subscribe(
+    connection: &Arc<Connection>,
+    asked: Asked,
+    uri: &str,
+    meta: &Meta,
+    cancel: &Arc<Cancel>,
+) {
     let (questions, _) = tokio::sync::mpsc::unbounded_channel();
     let caller = ModernCaller {
         connection: connection.clone(),
         questions,
-        cancel: Cancel::new(),
+        cancel: cancel.clone(),
         round: std::sync::Mutex::new(super::caller::Round {
             capabilities: dispatch::declared(meta),
             ..Default::default()
@@ -212,10 +220,15 @@ fn lists_changed(connection: &Connection, changed: Changed) {
 
 fn happened(connection: &Connection, event: &Event) {
     match event {
-        Event::ResourceUpdated { run, params, .. } => {
-            if !for_us(connection, run.as_ref()) {
+        Event::ResourceUpdated {
+            server,
+            run,
+            params,
+        } => {
+            if !for_us(connection, server, run.as_ref()) {
                 return;
             }
+            let params = &wire::without_ours(params);
             let method = "notifications/resources/updated";
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
@@ -238,25 +251,35 @@ fn happened(connection: &Connection, event: &Event) {
                 }
             }
         }
-        Event::ElicitationComplete { run, params, .. } => {
-            if for_us(connection, run.as_ref()) && lock(&connection.legacy).initialized {
+        Event::ElicitationComplete {
+            server,
+            run,
+            params,
+        } => {
+            if for_us(connection, server, run.as_ref()) && lock(&connection.legacy).initialized {
                 connection.out.send_if_room(wire::notification_line(
                     "notifications/elicitation/complete",
-                    &[params.bytes().clone()],
+                    &[wire::without_ours(params).bytes().clone()],
                 ));
             }
         }
-        Event::Log { run, params, .. } => {
-            if for_us(connection, run.as_ref()) {
+        Event::Log {
+            server,
+            run,
+            params,
+        } => {
+            if for_us(connection, server, run.as_ref()) {
                 connection.log(params);
             }
         }
     }
 }
 
-/// Whether an instance belongs to this connection's run, or to everybody.
-fn for_us(connection: &Connection, run: Option<&RunId>) -> bool {
-    run.is_none_or(|run| run == connection.session.run())
+/// Whether an instance belongs to this connection's run, or to everybody who may
+/// see its server.
+fn for_us(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> bool {
+    let session = &connection.session;
+    session.visible().contains(server) && run.is_none_or(|run| run == session.run())
 }
 
 /// Parameters with the id of the stream they are for.

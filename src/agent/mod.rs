@@ -91,7 +91,10 @@ async fn read(
         let line = tokio::select! {
             biased;
             ending = &mut told => return ending,
-            line = lines.next() => line,
+            line = async {
+                connection.out.not_flooded().await;
+                lines.next().await
+            } => line,
         };
         match line {
             Ok(Some(Line::Whole(line))) => match wire::parse(&line) {

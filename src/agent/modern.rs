@@ -198,6 +198,15 @@ async fn ask(
     while let Ok(Some(next)) = tokio::time::timeout(TOGETHER, running.questions.recv()).await {
         questions.push(next);
     }
+    // Cancelled while the questions were gathered: nobody would come back for it.
+    if let Some(reason) = responder.cancel.reason() {
+        running.caller.cancel.pull(&reason);
+        drop(questions);
+        if let Ok(answer) = (&mut running.task).await {
+            finish(&connection, responder, answer, &running).await;
+        }
+        return;
+    }
     let can = lock(&running.caller.round).capabilities;
     let undeclared = questions.iter().find_map(|(question, _)| {
         parked::undeclared(can, &question.method, question.params.as_ref())

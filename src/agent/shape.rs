@@ -77,6 +77,10 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
 fn done(broker: &Broker, call: &Call, result: &Raw, era: Era, asked: Asked) -> Parts {
     let mut edit = Edit::new(result);
     edit.set("_meta", meta(result, call, era));
+    if era == Era::Modern && result.get("resultType").is_some() {
+        // What came as a result is complete, whatever it says a second time.
+        edit.set("resultType", "\"complete\"");
+    }
     match (era, broker.era(&call.server)) {
         (Era::Legacy, Era::Modern) => {
             edit.remove("resultType");
@@ -262,6 +266,7 @@ fn stamp(members: &mut serde_json::Map<String, serde_json::Value>, era: Era) {
 
 /// A server's error, with a code that is legal on the agent's wire.
 fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked) -> Shaped {
+    let error = without_forgery(error);
     let code = error
         .get("code")
         .and_then(|code| code.text().parse::<i32>().ok())
@@ -286,6 +291,28 @@ fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked
     let mut edit = Edit::new(&error);
     edit.set("code", Bytes::from(legal.to_string()));
     Shaped::Error(edit.raw())
+}
+
+/// A server cannot refuse in our name.
+fn without_forgery(error: Raw) -> Raw {
+    let poses = error.get("data").is_some_and(|data| {
+        wire::members(data.text())
+            .any(|(key, _)| wire::unquote(key).is_none_or(|key| key.starts_with(keys::OUR_PREFIX)))
+    });
+    let ours = error
+        .get("code")
+        .is_some_and(|code| code.text() == REFUSED.to_string());
+    if !poses && !ours {
+        return error;
+    }
+    let mut edit = Edit::new(&error);
+    if poses {
+        edit.remove("data");
+    }
+    if ours {
+        edit.set("code", "-32603");
+    }
+    edit.raw()
 }
 
 /// Codes of the handshake era that the stateless era forbids.

@@ -91,6 +91,10 @@ impl Broker {
             digest_key,
         } = parts;
         let catalog = Catalog::build(shelf.listings(), &policy, store.as_ref());
+        let stops = {
+            let store = store.clone();
+            Arc::new(move || store.stops())
+        };
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
             store,
@@ -104,7 +108,7 @@ impl Broker {
             events: broadcast::Sender::new(256),
             changed: broadcast::Sender::new(16),
             runs: runs::Runs::default(),
-            under_way: stop::UnderWay::default(),
+            under_way: stop::UnderWay::new(stops),
             latest: Latest::default(),
             met: watch::Sender::new(met),
         })
@@ -170,6 +174,7 @@ impl Broker {
             idle,
             total,
         };
+        open.leaves();
         let (spent, reply) = seat.run(permit, job).await;
 
         // 6. (Framing comes here.) 7. Settle, then answer.
@@ -178,6 +183,7 @@ impl Broker {
             duration: self.clock.elapsed().saturating_sub(begun),
             result: reply.as_ref().ok().map(|reply| reply.raw().clone()),
         };
+        open.became(&settlement.outcome);
         if let Err(fault) = self.store.settle(spent, &settlement) {
             return Answer::Unrecorded {
                 call: Box::new(call),
@@ -186,7 +192,6 @@ impl Broker {
         }
         self.latest
             .add(self.clock.now(), &call, settlement.outcome.word());
-        open.became(&settlement.outcome);
         Answer::of(call, reply, open.stopped(), has_output_schema)
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::{Broker, Catalog, Session};
 use crate::{
-    domain::{Fault, ServerName},
+    domain::{Fault, Fingerprint, ServerName},
     ports::Listing,
 };
 
@@ -80,10 +80,11 @@ impl Broker {
         &self,
         server: ServerName,
         tool: String,
+        seen: Fingerprint,
         by: String,
     ) -> Result<bool, Fault> {
         let store = self.store.clone();
-        let accepted = tokio::task::spawn_blocking(move || store.accept(&server, &tool, &by))
+        let accepted = tokio::task::spawn_blocking(move || store.accept(&server, &tool, seen, &by))
             .await
             .map_err(|_| Fault::new("the store gave way while recording it"))??;
         if accepted {

@@ -48,6 +48,16 @@ pub enum JoinError {
     ForeignRun,
 }
 
+impl Broker {
+    /// Whether this very run is open and this agent's: then its id may be used
+    /// to join it.
+    #[must_use]
+    pub fn is_own_run(&self, agent: &AgentName, run: &RunId) -> bool {
+        let runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(run).is_some_and(|open| open.agent == *agent)
+    }
+}
+
 /// The runs that have a connection.
 #[derive(Debug, Default)]
 pub(super) struct Runs(Mutex<HashMap<RunId, Open>>);
@@ -110,7 +120,19 @@ impl Broker {
     }
 
     /// The folders that an agent works in have changed.
+    ///
+    /// Nothing leaves while a stop holds, this notice neither: it makes servers
+    /// ask.
     pub fn roots_changed(&self, session: &Session) {
+        let stopped = self.store.stops().iter().any(|stop| {
+            session.visible().iter().any(|server| {
+                stop.scope
+                    .covers(&session.principal.agent, server, &session.run)
+            })
+        });
+        if stopped {
+            return;
+        }
         if let Some(tools) = self.tools.get() {
             tools.roots_changed(&session.run);
         }

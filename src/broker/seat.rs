@@ -44,10 +44,22 @@ impl Broker {
         if refused {
             return Ok(None);
         }
-        tokio::select! {
-            seat = tools.seat(&call.server, &call.run, caller) => seat.map(Some),
-            reason = caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+        // A run that is over starts nothing any more, also not one that ended
+        // while its instance started.
+        let over = || ToolFault::Cancelled("its run is over".to_owned());
+        if !self.is_own_run(&call.by.agent, &call.run) {
+            return Err(over());
         }
+        let seat = tokio::select! {
+            biased;
+            reason = caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+            seat = tools.seat(&call.server, &call.run, caller) => seat.map(Some),
+        };
+        if !self.is_own_run(&call.by.agent, &call.run) {
+            tools.end_run(&call.run);
+            return Err(over());
+        }
+        seat
     }
 }
 
@@ -61,7 +73,11 @@ pub(super) fn standing(call: &Call, seat: &Found) -> Standing {
         // Not seated: it will be refused, by what was known before.
         (Ok(None), _) => call.standing.clone(),
         (Ok(Some(seat)), Subject::Tool(name)) => match seat.definition(name) {
-            Some(definition) => Standing::Defined(definition),
+            // What was measured and what would run must be one and the same.
+            Some(definition) if call.standing == Standing::Defined(definition) => {
+                Standing::Defined(definition)
+            }
+            Some(definition) => Standing::Renewed(definition),
             None => Standing::Missing,
         },
         (

@@ -91,11 +91,23 @@ impl Broker {
     }
 }
 
+/// Tells the stops in force.
+type Stops = Arc<dyn Fn() -> Vec<Stop> + Send + Sync>;
+
 /// Every call between the door and its answer.
-#[derive(Default)]
-pub(super) struct UnderWay(Mutex<HashMap<CallId, Arc<One>>>);
+pub(super) struct UnderWay {
+    calls: Mutex<HashMap<CallId, Arc<One>>>,
+    stops: Stops,
+}
 
 impl UnderWay {
+    pub(super) fn new(stops: Stops) -> Self {
+        Self {
+            calls: Mutex::default(),
+            stops,
+        }
+    }
+
     /// Enters a call until the guard is dropped.
     pub(super) fn enter(&self, call: &Call, caller: Arc<dyn Caller>) -> Open<'_> {
         let one = Arc::new(One {
@@ -113,6 +125,7 @@ impl UnderWay {
             caller: Arc::new(Stoppable {
                 inner: caller,
                 one: one.clone(),
+                stops: self.stops.clone(),
             }),
             one,
         }
@@ -134,7 +147,7 @@ impl UnderWay {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Arc<One>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,6 +162,11 @@ impl Open<'_> {
     /// Who waits for it, with the switch in hand.
     pub(super) fn caller(&self) -> &Arc<dyn Caller> {
         &self.caller
+    }
+
+    /// It leaves now: whatever happens to it, the server may have it.
+    pub(super) fn leaves(&self) {
+        self.one.lock().left = true;
     }
 
     /// What it hears if it was stopped.
@@ -169,7 +187,12 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.under_way.lock().remove(&self.one.call);
-        self.one.end(Became::NotSent);
+        let left = self.one.lock().left;
+        self.one.end(if left {
+            Became::Unknown
+        } else {
+            Became::NotSent
+        });
     }
 }
 
@@ -186,6 +209,8 @@ struct One {
 
 #[derive(Default)]
 struct State {
+    /// Handed to its instance.
+    left: bool,
     told: Option<Refusal>,
     became: Option<Became>,
 }
@@ -239,6 +264,19 @@ impl One {
 struct Stoppable {
     inner: Arc<dyn Caller>,
     one: Arc<One>,
+    stops: Stops,
+}
+
+impl Stoppable {
+    /// Whether a stop in force covers the call.
+    fn is_stopped(&self) -> bool {
+        let One {
+            agent, server, run, ..
+        } = &*self.one;
+        (self.stops)()
+            .iter()
+            .any(|stop| stop.scope.covers(agent, server, run))
+    }
 }
 
 impl Caller for Stoppable {
@@ -272,11 +310,21 @@ impl Caller for Stoppable {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            tokio::select! {
+            // A server may ask between calls as well, through the caller of its
+            // last one: then no registry tells us of a stop, and the switch is
+            // looked at before the question and before its answer leaves.
+            if self.is_stopped() {
+                return Answer::Gone;
+            }
+            let answer = tokio::select! {
                 biased;
                 _ = self.one.told() => Answer::Gone,
                 answer = self.inner.ask(question) => answer,
+            };
+            if self.is_stopped() {
+                return Answer::Gone;
             }
+            answer
         })
     }
 
@@ -397,7 +445,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
-        let under_way = UnderWay::default();
+        let under_way = UnderWay::new(Arc::new(Vec::new));
         let covered = under_way.enter(&call("1", "dev"), Arc::new(Patient));
         let other = under_way.enter(&call("2", "ops"), Arc::new(Patient));
         let told = under_way.tell(&stop("dev"));
@@ -414,7 +462,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_waits_already_is_woken() {
-        let under_way = UnderWay::default();
+        let under_way = UnderWay::new(Arc::new(Vec::new));
         let open = under_way.enter(&call("1", "dev"), Arc::new(Patient));
         let mut waiting = pin!(open.caller().cancelled());
         assert!(poll_immediate(waiting.as_mut()).await.is_none());
@@ -424,7 +472,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_says_what_became_of_it() {
-        let under_way = UnderWay::default();
+        let under_way = UnderWay::new(Arc::new(Vec::new));
         let enter = |id| under_way.enter(&call(id, "dev"), Arc::new(Patient));
         let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
         let mut told = under_way.tell(&stop("dev"));

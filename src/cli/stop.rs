@@ -45,10 +45,11 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     };
     match ask(place, &order) {
         Ok(Some(report)) => {
+            out.lines(told(&order.scope, &report))?;
             if report.unrecorded.is_some() {
-                lay(place, &order)?;
+                lay_soon(place, &order)?;
             }
-            Ok(out.lines(told(&order.scope, &report))?)
+            Ok(())
         }
         Ok(None) => beforehand(place, &order, out),
         Err(silence) => by_force(place, &order, &silence, out),
@@ -103,9 +104,26 @@ fn by_force(
 ) -> Result<(), Trouble> {
     // The file first: whoever starts the next daemon may be faster than we are. But
     // a disk that refuses it does not save this daemon.
-    let laid = lay(place, order);
+    let laid = lay_soon(place, order);
     kill(place, order, silence, out)?;
     Ok(laid?)
+}
+
+/// Writes the STOP file, but waits for a disk that hangs no longer than a
+/// moment: what has to be stopped is not to wait for it.
+fn lay_soon(place: &Place, order: &StopOrder) -> Result<(), Failure> {
+    let (own_place, own_order) = (place.clone(), order.clone());
+    let (tell, laid) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = tell.send(lay(&own_place, &own_order));
+    });
+    laid.recv_timeout(PAUSE * 6).unwrap_or_else(|_| {
+        Err(Failure::fault(format!(
+            "the disk does not take `{}`",
+            place.stop_file().display()
+        ))
+        .hint("the next daemon would not be stopped"))
+    })
 }
 
 fn kill(place: &Place, order: &StopOrder, silence: &Failure, out: &mut Out) -> Result<(), Trouble> {

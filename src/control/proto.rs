@@ -100,6 +100,8 @@ pub enum Question {
         server: ServerName,
         /// The server's own name for it.
         tool: String,
+        /// The fingerprint of what the person saw.
+        seen: String,
         /// Who accepts it.
         by: String,
     },
@@ -318,6 +320,9 @@ pub struct PinTexts {
     /// What the server offers now, where that is something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<String>,
+    /// The fingerprint of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// One connected agent.

@@ -82,6 +82,9 @@ impl Subject {
 pub enum Standing {
     /// A tool, with the definition that the instance offers now.
     Defined(Fingerprint),
+    /// A tool whose definition is no longer the one that the arguments were
+    /// measured by.
+    Renewed(Fingerprint),
     /// Not a tool: nothing to pin.
     Plain,
     /// The server cannot be reached; the text says why, for the operator.

@@ -47,7 +47,13 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
             format!("server `{}` no longer offers this tool", call.server),
             "Ask for the list of tools again.",
         ),
-        Standing::Defined(now) => match facts.pinned {
+        Standing::Renewed(now) if facts.pinned == Some(*now) => refuse(
+            call,
+            Code::ToolChanged,
+            "its definition was accepted anew a moment ago".into(),
+            "Ask for the list of tools again, then call again.",
+        ),
+        Standing::Defined(now) | Standing::Renewed(now) => match facts.pinned {
             Some(pinned) if pinned == *now => {
                 tell.pass(|| format!("pinned {}, unchanged", now.short()))
             }

@@ -27,6 +27,9 @@ use crate::wire::Parts;
 /// Bytes of answers that may wait for an agent that does not read.
 const ROOM: usize = 4 * 1024 * 1024;
 
+/// More than all the room, the notices and a few lines together.
+const FLOOD: usize = 2 * ROOM;
+
 /// Queued bytes after which messages that nobody waits for are dropped.
 const NOTICES: usize = 1024 * 1024;
 
@@ -144,6 +147,15 @@ impl LineOut {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.lock().to.is_none()
+    }
+
+    /// Waits while more is queued than those with room can have queued: replies
+    /// that cost the other side nothing to cause, and that it does not read. Who
+    /// reads from that side waits here first.
+    pub async fn not_flooded(&self) {
+        if self.0.lock().bytes > FLOOD {
+            self.flushed().await;
+        }
     }
 
     /// Waits until everything is written, or the other side has gone.

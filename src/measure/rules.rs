@@ -130,8 +130,15 @@ impl Rule {
     }
 }
 
+/// The longest path that a system takes.
+const LONGEST_PATH: usize = 4096;
+
 /// Only absolute paths: what a relative one points to is the server's business.
 fn lies_under(path: &Path, dir: &Path, follow: Follow<'_>) -> bool {
+    // Longer than any system takes: following it could only take long.
+    if path.as_os_str().len() > LONGEST_PATH {
+        return false;
+    }
     if !path.is_absolute() || path.as_os_str().as_encoded_bytes().contains(&0) {
         return false;
     }

@@ -11,7 +11,7 @@ use crate::{
         GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
         Reply, Status, StopOrder, StopReport, StruckRow, Trial,
     },
-    domain::{Fault, Offer, ServerName, Stop, StopScope},
+    domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope},
     gate::{GATES, Verdict},
     ports::{Pin, Query, Store},
     store::stop_file,
@@ -52,8 +52,15 @@ impl Tollgate {
                 self.broker.store().pins().into_iter().map(row).collect(),
             )),
             Question::Pin { server, tool } => self.pin(&server, &tool),
-            Question::Accept { server, tool, by } => {
-                let changed = self.broker.accept(server, tool, by).await;
+            Question::Accept {
+                server,
+                tool,
+                seen,
+                by,
+            } => {
+                let seen = Fingerprint::parse(&seen)
+                    .ok_or_else(|| not_found(format!("`{seen}` is not a fingerprint")))?;
+                let changed = self.broker.accept(server, tool, seen, by).await;
                 let changed = changed.map_err(unavailable)?;
                 Ok(Reply::Accepted { changed })
             }
@@ -190,6 +197,10 @@ impl Tollgate {
         Ok(Reply::Pin(PinTexts {
             accepted: canonical(&pin.definition),
             offered: pin.offered.as_ref().map(canonical),
+            fingerprint: pin.offered.as_ref().map(|offered| {
+                let hash = blake3::hash(canonical(offered).as_bytes());
+                Fingerprint(*hash.as_bytes()).to_string()
+            }),
         }))
     }
 

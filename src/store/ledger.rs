@@ -339,13 +339,22 @@ impl<L: Log> Store for Ledger<L> {
         pins
     }
 
-    fn accept(&self, server: &ServerName, tool: &str, by: &str) -> Result<bool, Fault> {
+    fn accept(
+        &self,
+        server: &ServerName,
+        tool: &str,
+        seen: Fingerprint,
+        by: &str,
+    ) -> Result<bool, Fault> {
         let placed = {
             let mut section = self.section();
             let pinned = section.state.pinned(server, tool);
             let Some(offered) = pinned.and_then(|pinned| pinned.offered.as_ref()) else {
                 return Ok(false);
             };
+            if offered.print != seen {
+                return Ok(false);
+            }
             let draft = record::pin_accept(pin_key(server, tool)?, offered, by);
             self.commit(&mut section, draft, true)?
         };

@@ -78,7 +78,9 @@ impl Noted {
             Offer::At(_) | Offer::Off => {}
         }
         match &call.standing {
-            Standing::Defined(print) => members.print("definition", print),
+            Standing::Defined(print) | Standing::Renewed(print) => {
+                members.print("definition", print);
+            }
             Standing::Plain | Standing::Unreachable(_) | Standing::Missing => {}
         }
         if let Some(arguments) = &context.arguments {

@@ -255,6 +255,16 @@ impl Instance {
         more
     }
 
+    /// Whether a request is still waited for.
+    pub(super) fn is_pending(&self, id: u64) -> bool {
+        self.pending().contains_key(&id)
+    }
+
+    /// Forgets a request whose answer nobody needs.
+    pub(super) fn forget(&self, id: u64) {
+        self.pending().remove(&id);
+    }
+
     /// Tells the server that nobody waits for a request any more.
     fn withdraw(&self, id: u64, reason: &str) {
         let params = format!("{{\"requestId\":{id},\"reason\":{}}}", wire::quote(reason));
@@ -283,6 +293,10 @@ impl Instance {
 
     pub(super) fn question_ended(&self, id: &str) {
         lock(&self.questions).remove(id);
+    }
+
+    pub(super) fn is_open_question(&self, id: &str) -> bool {
+        lock(&self.questions).contains_key(id)
     }
 
     pub(super) fn questions_open(&self) -> usize {
@@ -404,7 +418,10 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
     let why = loop {
         tokio::select! {
             biased;
-            line = lines.next() => match line {
+            line = async {
+                instance.out.not_flooded().await;
+                lines.next().await
+            } => match line {
                 Ok(Some(line)) => {
                     let line = counted(&instance, line).await;
                     take(&instance, line);

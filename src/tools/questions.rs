@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::instance::{Instance, lock};
+use super::{
+    deadline::Clock,
+    instance::{Instance, lock},
+};
 use crate::{
     domain::{Capabilities, Era, ServerName},
     ports::{Answer, Question},
@@ -30,6 +33,19 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
                 return;
             }
             let key = id.text().to_owned();
+            if instance.is_open_question(&key) {
+                refuse(
+                    instance,
+                    &id,
+                    -32600,
+                    "a request with this id is still open",
+                );
+                return;
+            }
+            let Ok(params) = labelled(&instance.server, &method, params) else {
+                refuse(instance, &id, -32602, "`message` is not a string");
+                return;
+            };
             let task = tokio::spawn(ask(instance.clone(), id, method, params));
             instance.question_started(key, task.abort_handle());
         }
@@ -53,22 +69,20 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
             Answer::Error(error(-32601, "the agent's client does not offer this"))
         }
         Some(caller) => {
-            let clock = owner.as_ref().map(|asking| asking.open.clock.clone());
-            if let Some(clock) = &clock {
-                clock.pause(Instant::now());
-            }
+            // Given back on every way out: a server that cancels its question must
+            // not stop its own clock for good.
+            let _paused = owner
+                .as_ref()
+                .map(|asking| Paused::new(asking.open.clock.clone()));
             let answer = caller
                 .ask(Question {
                     server: instance.server.clone(),
-                    params: labelled(&instance.server, &method, params),
+                    params,
                     method: method.clone(),
                 })
                 .await;
             if let Some(asking) = owner {
                 asking.turn().await;
-            }
-            if let Some(clock) = &clock {
-                clock.resume(Instant::now());
             }
             answer
         }
@@ -83,6 +97,22 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     };
     instance.out.send(line);
     instance.question_ended(id.text());
+}
+
+/// A clock that stands still until this is dropped.
+struct Paused(Arc<Clock>);
+
+impl Paused {
+    fn new(clock: Arc<Clock>) -> Self {
+        clock.pause(Instant::now());
+        Self(clock)
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.resume(Instant::now());
+    }
 }
 
 fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
@@ -108,19 +138,24 @@ pub(super) fn can_answer(can: Capabilities, method: &str, params: Option<&Raw>) 
     }
 }
 
-/// Puts the server's name before the text that the user will read.
-pub(super) fn labelled(server: &ServerName, method: &str, params: Option<Raw>) -> Option<Raw> {
-    let params = params?;
+/// A question whose text cannot be labelled: it is not put to anybody.
+#[derive(Debug)]
+pub(super) struct Unlabelled;
+
+/// Puts the server's name before the text that the user will read, and leaves
+/// the text as it is written, whatever a reader may make of it.
+pub(super) fn labelled(
+    server: &ServerName,
+    method: &str,
+    params: Option<Raw>,
+) -> Result<Option<Raw>, Unlabelled> {
     if method != "elicitation/create" {
-        return Some(params);
+        return Ok(params.map(|params| wire::without_ours(&params)));
     }
-    let Some(message) = params.get("message") else {
-        return Some(params);
-    };
-    let Some(text) = message.as_str() else {
-        return Some(params);
-    };
+    let params = params.ok_or(Unlabelled)?;
+    let message = params.get("message").ok_or(Unlabelled)?;
+    let text = message.text().strip_prefix('"').ok_or(Unlabelled)?;
     let mut edit = Edit::new(&params);
-    edit.set("message", wire::quote(&format!("[{server}] {text}")));
-    Some(edit.raw())
+    edit.set("message", format!("\"[{server}] {text}"));
+    Ok(Some(wire::without_ours(&edit.raw())))
 }

@@ -130,6 +130,7 @@ async fn round(
                     biased;
                     _ = job.caller.cancelled() => None,
                     room = instance.out.room(bytes) => room,
+                    () = tokio::time::sleep(job.idle.min(job.total)) => None,
                 }
             })
             .await
@@ -141,11 +142,20 @@ async fn round(
         ticket.never_sent();
         return Err(ToolFault::Cancelled(reason));
     }
-    let sent = match room {
-        Some(room) => instance.out.send_with(line, Some(room)),
-        None => false,
+    if !instance.is_pending(ticket.id) {
+        // Its deadline passed while the server did not read its input: it must
+        // not leave after it was given up.
+        ticket.never_sent();
+        return Err(ToolFault::Busy(job.idle));
+    }
+    let Some(room) = room else {
+        ticket.never_sent();
+        return Err(match instance.out.is_closed() {
+            true => Box::pin(instance.gone()).await,
+            false => ToolFault::Busy(job.idle),
+        });
     };
-    if !sent {
+    if !instance.out.send_with(line, Some(room)) {
         return Err(Box::pin(instance.gone()).await);
     }
     ticket.wait(Some(&job.caller)).await
@@ -171,7 +181,7 @@ async fn rounds(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault>
             }
         }
         match job.caller.era() {
-            Era::Modern => return Ok(Reply::Asks(label_all(instance, &result))),
+            Era::Modern => return label_all(instance, &result).map(Reply::Asks),
             Era::Legacy => extra = answers(instance, job.caller.as_ref(), &result).await?,
         }
     }
@@ -211,7 +221,8 @@ async fn answers(
         let answer = caller
             .ask(Question {
                 server: instance.server.clone(),
-                params: questions::labelled(&instance.server, &method, params),
+                params: questions::labelled(&instance.server, &method, params)
+                    .map_err(unlabelled)?,
                 method,
             })
             .await;
@@ -231,18 +242,22 @@ async fn answers(
 }
 
 /// Names the server in every question that passes on its own.
-fn label_all(instance: &Instance, result: &Raw) -> Raw {
+fn label_all(instance: &Instance, result: &Raw) -> Result<Raw, ToolFault> {
     let Some(asked) = result.get("inputRequests") else {
-        return result.clone();
+        return Ok(result.clone());
     };
     let mut members: Vec<String> = Vec::new();
     for (key, request) in wire::members(asked.text()) {
         let request = asked.part(request);
         let method = request.get("method");
         let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
+        let params = questions::labelled(&instance.server, &method, request.get("params"))
+            .map_err(unlabelled)?;
         let mut edit = Edit::new(&request);
-        if let Some(params) = questions::labelled(&instance.server, &method, request.get("params"))
-        {
+        // Written anew, once: what stands twice reads one way here and another
+        // way there.
+        edit.set("method", wire::quote(&method));
+        if let Some(params) = params {
             edit.set("params", params.bytes().clone());
         }
         let request: Parts = edit.parts();
@@ -252,8 +267,13 @@ fn label_all(instance: &Instance, result: &Raw) -> Raw {
         ));
     }
     let mut edit = Edit::new(result);
+    edit.set("resultType", "\"input_required\"");
     edit.set("inputRequests", format!("{{{}}}", members.join(",")));
-    edit.raw()
+    Ok(edit.raw())
+}
+
+fn unlabelled(_: questions::Unlabelled) -> ToolFault {
+    ToolFault::Protocol("it asks without a `message` that is a string".to_owned())
 }
 
 /// A server of the handshake era is told the level that its caller wants.

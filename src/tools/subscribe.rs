@@ -65,6 +65,8 @@ pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
         &[params.into()],
     ));
     if let Some(before) = before {
+        // What is cancelled is not answered.
+        instance.forget(before);
         let params = format!("{{\"requestId\":{before},\"reason\":\"replaced\"}}");
         instance.notify("notifications/cancelled", &[params.into()]);
     }

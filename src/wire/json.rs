@@ -10,6 +10,10 @@ use std::{borrow::Cow, ops::Range};
 /// Deeper than this nobody means it, and a recursive reader may not survive it.
 const MAX_DEPTH: usize = 128;
 
+/// Bytes that may be looked at, each once a level: a large value that is deep as
+/// well would hold everybody up.
+const MAX_WORK: usize = 128 << 20;
+
 /// Why two readers could understand a value differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flaw {
@@ -53,20 +57,22 @@ impl<'a> Node<'a> {
     /// # Errors
     /// With the first [`Flaw`].
     pub fn parse(text: &'a str) -> Result<Self, Flaw> {
-        Self::at(text, 0)
+        let mut work = MAX_WORK;
+        Self::at(text, 0, &mut work)
     }
 
-    fn at(text: &'a str, depth: usize) -> Result<Self, Flaw> {
+    fn at(text: &'a str, depth: usize, work: &mut usize) -> Result<Self, Flaw> {
         if depth > MAX_DEPTH {
             return Err(Flaw::TooDeep);
         }
+        *work = work.checked_sub(text.len()).ok_or(Flaw::TooDeep)?;
         let text = trim(text);
         match text.as_bytes().first() {
             Some(b'{') => {
                 let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
                 for (key, value) in members(text) {
                     let key = unquote(key).ok_or(Flaw::LoneSurrogate)?;
-                    entries.push((key, Self::at(value, depth + 1)?));
+                    entries.push((key, Self::at(value, depth + 1, work)?));
                 }
                 match repeated(&entries) {
                     Some(key) => Err(Flaw::RepeatedKey(key.to_owned())),
@@ -74,7 +80,7 @@ impl<'a> Node<'a> {
                 }
             }
             Some(b'[') => elements(text)
-                .map(|item| Self::at(item, depth + 1))
+                .map(|item| Self::at(item, depth + 1, work))
                 .collect::<Result<_, _>>()
                 .map(Node::Array),
             Some(b'"') => unquote(text).map(Node::String).ok_or(Flaw::LoneSurrogate),

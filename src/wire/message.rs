@@ -94,6 +94,15 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
         }
         Err(_) => return Err(Malformed::NotJson),
     };
+    // White space to JSON, but the end of a line to many a reader (Python's text
+    // streams for one): what stands behind it would be a message of its own to
+    // them, and one that nobody judged.
+    if memchr::memchr(b'\r', line).is_some() {
+        return Err(Malformed::NotRpc {
+            id: salvage_id(line),
+            why: "a carriage return inside the line",
+        });
+    }
     let raw = |value: &RawValue| Raw::trusted(line.slice_ref(value.get().as_bytes()));
     let id = envelope.id.filter(|id| is_id(id.get())).map(raw);
     match envelope {
@@ -160,14 +169,19 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
     }
 }
 
+/// Longer ids are nobody's; they would be echoed whole.
+const MAX_ID: usize = 256;
+
 /// Ids are strings or integers; the suite of the protocol forbids `null`.
 fn is_id(text: &str) -> bool {
-    text.starts_with('"')
-        || text
-            .strip_prefix('-')
-            .unwrap_or(text)
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
+    text.len() <= MAX_ID && (text.starts_with('"') || is_integer(text))
+}
+
+fn is_integer(text: &str) -> bool {
+    text.strip_prefix('-')
+        .unwrap_or(text)
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
 }
 
 fn salvage_id(line: &Bytes) -> Option<Raw> {
@@ -263,6 +277,15 @@ mod tests {
         assert_eq!(id.text(), r#""a\u0062""#);
         assert_eq!(&*method, "tools/call");
         assert_eq!(params.unwrap().text(), r#"{"n":1e400}"#);
+    }
+
+    #[test]
+    fn a_line_within_the_line_is_no_message() {
+        let smuggled = "{\"id\":1,\"method\":\"a\",\"params\":[\r{\"id\":2}\r]}";
+        match read(smuggled) {
+            Err(Malformed::NotRpc { id: Some(id), .. }) => assert_eq!(id.text(), "1"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

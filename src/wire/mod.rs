@@ -25,6 +25,26 @@ use std::{
 
 use bytes::Bytes;
 
+/// A value whose `_meta` says nothing under our prefix: what a tool server writes
+/// there is a forgery. Most values are left as they are.
+#[must_use]
+pub fn without_ours(value: &Raw) -> Raw {
+    let Some(meta) = value.get("_meta") else {
+        return value.clone();
+    };
+    let is_ours = |key: &str| unquote(key).is_none_or(|key| key.starts_with(keys::OUR_PREFIX));
+    if !members(meta.text()).any(|(key, _)| is_ours(key)) {
+        return value.clone();
+    }
+    let kept: Vec<String> = members(meta.text())
+        .filter(|(key, _)| !is_ours(key))
+        .map(|(key, value)| format!("{key}:{value}"))
+        .collect();
+    let mut edit = Edit::new(value);
+    edit.set("_meta", format!("{{{}}}", kept.join(",")));
+    edit.raw()
+}
+
 /// A valid JSON value: a slice of the line it came in.
 ///
 /// Where the members of an object stand is found once, when it is first asked:

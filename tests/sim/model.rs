@@ -58,6 +58,10 @@ impl Model {
         pin.accepted
     }
 
+    pub fn offered(&self, server: &ServerName, tool: &'static str) -> Option<Fingerprint> {
+        self.pins.get(&(server.clone(), tool))?.offered
+    }
+
     pub fn accept(&mut self, server: &ServerName, tool: &'static str) -> bool {
         let Some(pin) = self.pins.get_mut(&(server.clone(), tool)) else {
             return false;
