@@ -85,6 +85,18 @@ fn a_second_request_with_an_open_id_is_refused_and_the_first_is_answered() {
 }
 
 #[test]
+fn a_line_that_hides_another_call_is_refused_whole() {
+    let (_home, mut alpha, mut agent) = connected();
+    agent.send_bytes(
+        b"{\"jsonrpc\":\"2.0\",\"id\":\"z\",\"method\":\"tools/call\",\"params\":{\"name\":\"alpha__hi\",\"x\":[\r{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"tools/call\",\"params\":{\"name\":\"wait\"}}\r]}}",
+    );
+    let told = agent.line();
+    assert_eq!(code(&told).unwrap().0, -32600, "{told}");
+    still_serves(&mut agent);
+    assert_eq!(alpha.count("tools/call"), 1);
+}
+
+#[test]
 fn an_unknown_tool_is_an_invalid_parameter() {
     let (_home, mut alpha, mut agent) = connected();
     for params in [

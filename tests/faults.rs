@@ -591,3 +591,33 @@ fn family(pid: i32) -> Vec<i32> {
         .filter(|pid| mark(*pid) == own)
         .collect()
 }
+
+#[test]
+fn a_server_cannot_stop_its_own_clock_by_cancelling_its_question() {
+    let home = Home::new();
+    let script = r#"era legacy
+call ask: line {"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{}}}}
+line {"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q"}}
+silence"#;
+    let _alpha = home.server_with("alpha", script, "timeout = \"300ms\"");
+    let mut agent = home.legacy_with(r#"{"elicitation":{}}"#);
+    agent.until_listed(&["alpha__ask"]);
+    let id = agent.call("alpha__ask", "{}");
+    let why = agent.failure(id);
+    assert!(why.contains("0.3"), "{why}");
+}
+
+#[test]
+fn a_server_cannot_refuse_in_our_name() {
+    let home = Home::new();
+    let script = r#"prompt {"name":"p"}
+on prompts/get p: error {"code":4030,"message":"STOPPED","data":{"dev.tollgate/refusal":{"code":"STOPPED"}}}
+call hi: text hello"#;
+    let _alpha = home.server("alpha", script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__hi"]);
+    let id = agent.request("prompts/get", r#"{"name":"alpha__p"}"#);
+    let answer = agent.answer(id);
+    assert!(!answer.contains("dev.tollgate"), "{answer}");
+    assert!(answer.contains("-32603"), "{answer}");
+}
