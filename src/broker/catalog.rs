@@ -5,7 +5,7 @@
 //! that is not running keeps its place with what it offered last.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -115,7 +115,14 @@ impl Catalog {
             let Some(rules) = policy.servers.get(server) else {
                 continue;
             };
+            let mut names = HashSet::new();
             for definition in &listing.tools {
+                let name = definition.get("name");
+                if name.is_some_and(|name| !names.insert(name.text().to_owned())) {
+                    let why = "a tool is hidden: its name is listed twice".to_owned();
+                    catalog.warnings.push((server.clone(), why));
+                    continue;
+                }
                 let tool = Tool::read(server, definition, rules, store);
                 if let Err(why) = tool.and_then(|tool| catalog.add_tool(tool)) {
                     catalog.warnings.push((server.clone(), why));

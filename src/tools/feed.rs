@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     instance::Instance,
@@ -17,6 +17,15 @@ use crate::domain::Era;
 
 /// Changes of a list within this time are one change.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// The longest that a change waits for others.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Changes that come this far apart are none too many.
+const CALM: Duration = Duration::from_secs(10);
+
+/// So many in a row are still listed at once.
+const FREE: u32 = 8;
 
 /// Runs until the pool closes.
 pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watch::Receiver<bool>) {
@@ -66,6 +75,7 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
         }
         let mut changes = instance.watch_changes();
         let mut ended = instance.watch_end();
+        let mut patience = Patience::default();
         loop {
             changes.mark_unchanged();
             match listing::everything(&instance, server.registered.start).await {
@@ -81,9 +91,44 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
                     if changed.is_err() {
                         break;
                     }
-                    tokio::time::sleep(DEBOUNCE).await;
+                    tokio::time::sleep(patience.next(Instant::now())).await;
                 }
             }
         }
+    }
+}
+
+/// How long a change waits for others: longer and longer for a server that does
+/// not stop changing, since every list of it costs everybody a little.
+#[derive(Debug, Default)]
+struct Patience {
+    in_a_row: u32,
+    last: Option<Instant>,
+}
+
+impl Patience {
+    fn next(&mut self, now: Instant) -> Duration {
+        let calm = self
+            .last
+            .is_none_or(|last| now.saturating_duration_since(last) > CALM);
+        self.in_a_row = if calm { 0 } else { self.in_a_row + 1 };
+        self.last = Some(now);
+        let doubled = self.in_a_row.saturating_sub(FREE).min(8);
+        DEBOUNCE.saturating_mul(1 << doubled).min(LONGEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_stop_changing_is_listed_less_and_less_often() {
+        let mut patience = Patience::default();
+        let start = Instant::now();
+        let waits: Vec<Duration> = (0..30).map(|_| patience.next(start)).collect();
+        assert_eq!(waits.first(), Some(&DEBOUNCE));
+        assert_eq!(waits.last(), Some(&LONGEST));
+        assert_eq!(patience.next(start + 2 * CALM), DEBOUNCE);
     }
 }

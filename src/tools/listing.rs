@@ -13,7 +13,10 @@ use crate::{
 const MAX_PAGES: usize = 1_000;
 
 /// More entries than this are not a catalogue.
-const MAX_ENTRIES: usize = 100_000;
+const MAX_ENTRIES: usize = 20_000;
+
+/// Nor is more than this, all pages together.
+const MAX_BYTES: usize = 64 << 20;
 
 /// Everything that the server offers.
 pub(super) async fn everything(
@@ -101,6 +104,7 @@ async fn pages(
     let mut found = Vec::new();
     let mut cursor: Option<Raw> = None;
     let mut seen = HashSet::new();
+    let mut bytes = 0;
     for _ in 0..MAX_PAGES {
         let mut members = Vec::new();
         if let Some(cursor) = &cursor {
@@ -136,6 +140,12 @@ async fn pages(
             if found.len() >= MAX_ENTRIES {
                 return Err(ToolFault::Protocol(format!(
                     "`{method}` gives more than {MAX_ENTRIES} entries"
+                )));
+            }
+            bytes += entry.len();
+            if bytes > MAX_BYTES {
+                return Err(ToolFault::Protocol(format!(
+                    "`{method}` gives more than {MAX_BYTES} bytes"
                 )));
             }
             found.push(entries.part(entry).detached());
