@@ -597,12 +597,16 @@ fn a_server_cannot_stop_its_own_clock_by_cancelling_its_question() {
     let home = Home::new();
     let script = r#"era legacy
 call ask: line {"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{}}}}
+wait
 line {"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q"}}
 silence"#;
-    let _alpha = home.server_with("alpha", script, "timeout = \"300ms\"");
+    let mut alpha = home.server_with("alpha", script, "timeout = \"300ms\"");
     let mut agent = home.legacy_with(r#"{"elicitation":{}}"#);
     agent.until_listed(&["alpha__ask"]);
     let id = agent.call("alpha__ask", "{}");
+    // The user has been asked, so the clock stands; then the question is gone.
+    agent.request_from_server();
+    alpha.order("go");
     let why = agent.failure(id);
     assert!(why.contains("0.3"), "{why}");
 }
