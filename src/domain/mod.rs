@@ -1,25 +1,43 @@
 //! The words of tollgate: plain data, no I/O, no clock, no async.
 
+mod breaker;
+mod budget;
 mod call;
 mod era;
 mod fault;
 mod fingerprint;
+mod halt;
 mod id;
+mod loops;
+pub mod money;
 mod name;
+mod notice;
 mod outcome;
 mod place;
+mod rate;
 mod refusal;
 mod stop;
+mod terms;
 mod tier;
+mod window;
 
+pub use breaker::{BreakerRule, Circuit};
+pub use budget::{Amounts, Dimension, Level, Limit, Over, Period, Scope, Then};
 pub use call::{Call, Finding, Findings, Principal, Reach, Standing, Subject};
 pub use era::{Capabilities, Era};
 pub use fault::{Fault, ToolFault};
 pub use fingerprint::Fingerprint;
+pub use halt::{Ends, Halt, HaltKind};
 pub use id::{AskId, CallId, RunId};
+pub use loops::{Loops, Streaks, Threshold};
+pub use money::Currency;
 pub use name::{AgentName, NameError, Owner, ServerName};
+pub use notice::{Notice, NoticeKind};
 pub use outcome::Outcome;
 pub use place::Place;
+pub use rate::Rate;
 pub use refusal::{Code, Refusal};
 pub use stop::{Became, Stop, StopScope};
+pub use terms::{Path, Prices, Terms};
 pub use tier::{Offer, Tier};
+pub use window::{Window, Zone};

@@ -1,0 +1,352 @@
+//! Budgets: what is counted, for whom, over which time, and how much is allowed.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    AgentName, Call, Place, ServerName, Subject,
+    money::{Currency, show_money},
+};
+
+/// What is counted.
+///
+/// To count something else, add a variant here, and what measures it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// Turns of the agent.
+    Steps,
+    /// Calls that were let through.
+    Calls,
+    /// How long tools worked, in microseconds.
+    Time,
+    /// How long the run has lasted, in microseconds.
+    Elapsed,
+    /// What calls cost the operator, in millionths.
+    Cost,
+    /// What calls move, in millionths.
+    Amount,
+    /// How many things calls touch.
+    Count,
+    /// Size of what tools answered.
+    Bytes,
+    /// Of the model, as the agent reports them.
+    Tokens,
+}
+
+impl Dimension {
+    /// How many there are.
+    pub const NUMBER: usize = 9;
+
+    /// All of them, in the order of their values.
+    pub const ALL: [Dimension; Self::NUMBER] = [
+        Dimension::Steps,
+        Dimension::Calls,
+        Dimension::Time,
+        Dimension::Elapsed,
+        Dimension::Cost,
+        Dimension::Amount,
+        Dimension::Count,
+        Dimension::Bytes,
+        Dimension::Tokens,
+    ];
+
+    /// The word in files, records and lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dimension::Steps => "steps",
+            Dimension::Calls => "calls",
+            Dimension::Time => "time",
+            Dimension::Elapsed => "elapsed",
+            Dimension::Cost => "cost",
+            Dimension::Amount => "amount",
+            Dimension::Count => "count",
+            Dimension::Bytes => "bytes",
+            Dimension::Tokens => "tokens",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// A quantity of it, for people.
+    #[must_use]
+    pub fn show(self, quantity: u64, currency: Currency) -> String {
+        match self {
+            Dimension::Cost | Dimension::Amount => show_money(quantity, currency),
+            Dimension::Time | Dimension::Elapsed => {
+                let (seconds, millis) = (quantity / 1_000_000, quantity % 1_000_000 / 1_000);
+                if millis == 0 || seconds >= 100 {
+                    format!("{seconds} s")
+                } else {
+                    format!("{seconds}.{millis:03} s")
+                }
+            }
+            Dimension::Steps
+            | Dimension::Calls
+            | Dimension::Count
+            | Dimension::Bytes
+            | Dimension::Tokens => format!("{quantity} {}", self.name()),
+        }
+    }
+
+    /// Whether `total`, of which nothing is left to be measured, together with
+    /// what is asked for goes beyond `limit`.
+    #[must_use]
+    pub const fn exceeds(self, total: u64, asked: u64, limit: u64) -> bool {
+        let with = total.saturating_add(asked);
+        match self {
+            // Known beforehand: one call more, a thing more, an amount more.
+            Dimension::Steps | Dimension::Amount | Dimension::Count => asked > 0 && with > limit,
+            // What is used up is used up, also for what seems to cost nothing.
+            Dimension::Calls | Dimension::Cost | Dimension::Bytes | Dimension::Tokens => {
+                total >= limit || with > limit
+            }
+            // Known only afterwards.
+            Dimension::Time | Dimension::Elapsed => total > limit,
+        }
+    }
+}
+
+/// A quantity of every dimension.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Amounts([u64; Dimension::NUMBER]);
+
+impl Amounts {
+    /// Nothing.
+    pub const ZERO: Amounts = Amounts([0; Dimension::NUMBER]);
+
+    /// How much of one.
+    #[must_use]
+    pub fn get(&self, dimension: Dimension) -> u64 {
+        self.0.get(dimension as usize).copied().unwrap_or_default()
+    }
+
+    /// Sets how much of one.
+    pub fn set(&mut self, dimension: Dimension, quantity: u64) {
+        if let Some(place) = self.0.get_mut(dimension as usize) {
+            *place = quantity;
+        }
+    }
+
+    /// The same with so much of one.
+    #[must_use]
+    pub fn with(mut self, dimension: Dimension, quantity: u64) -> Self {
+        self.set(dimension, quantity);
+        self
+    }
+
+    /// Adds; never wraps.
+    pub fn add(&mut self, other: &Amounts) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
+    /// Takes away, down to nothing.
+    pub fn subtract(&mut self, other: &Amounts) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = mine.saturating_sub(theirs);
+        }
+    }
+
+    /// Whether there is nothing of anything.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0.iter().all(|quantity| *quantity == 0)
+    }
+
+    /// What there is something of.
+    pub fn nonzero(&self) -> impl Iterator<Item = (Dimension, u64)> {
+        Dimension::ALL
+            .into_iter()
+            .zip(self.0)
+            .filter(|(_, quantity)| *quantity > 0)
+    }
+}
+
+/// Over which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Period {
+    /// One call.
+    Action,
+    /// One run.
+    Run,
+    /// Sixty minutes up to now.
+    Hour,
+    /// A day of the calendar, or twenty-four hours up to now.
+    Day,
+    /// A month of the calendar, or thirty days up to now.
+    Month,
+}
+
+impl Period {
+    /// All of them, from the shortest.
+    pub const ALL: [Period; 5] = [
+        Period::Action,
+        Period::Run,
+        Period::Hour,
+        Period::Day,
+        Period::Month,
+    ];
+
+    /// The word in files, records and lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Period::Action => "action",
+            Period::Run => "run",
+            Period::Hour => "hour",
+            Period::Day => "day",
+            Period::Month => "month",
+        }
+    }
+
+    /// How long it is when it follows the clock up to now.
+    #[must_use]
+    pub const fn rolling(self) -> Option<Duration> {
+        match self {
+            Period::Action | Period::Run => None,
+            Period::Hour => Some(Duration::from_secs(3600)),
+            Period::Day => Some(Duration::from_secs(24 * 3600)),
+            Period::Month => Some(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}
+
+/// Whose calls are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Over {
+    /// Everybody's.
+    Everything,
+    /// Those of the agent.
+    Agent,
+    /// Those to the server.
+    Server,
+    /// Those of the tool.
+    Tool,
+}
+
+/// A counter belongs to this.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Everything that happens.
+    Everything,
+    /// One agent.
+    Agent(AgentName),
+    /// One tool server.
+    Server(ServerName),
+    /// One tool of a server, by the server's own name.
+    Tool(ServerName, Arc<str>),
+}
+
+impl Scope {
+    /// What of a call a counter over `over` belongs to; none for the tool of a
+    /// call that is not to a tool.
+    #[must_use]
+    pub fn of(over: Over, call: &Call) -> Option<Self> {
+        match over {
+            Over::Everything => Some(Scope::Everything),
+            Over::Agent => Some(Scope::Agent(call.by.agent.clone())),
+            Over::Server => Some(Scope::Server(call.server.clone())),
+            Over::Tool => match &call.subject {
+                Subject::Tool(name) => Some(Scope::Tool(call.server.clone(), name.clone())),
+                Subject::Prompt(_)
+                | Subject::Resource(_)
+                | Subject::Completion(_)
+                | Subject::Subscribe(_)
+                | Subject::Unsubscribe(_) => None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Everything => f.write_str("everything"),
+            Scope::Agent(agent) => write!(f, "agent {agent}"),
+            Scope::Server(server) => write!(f, "server {server}"),
+            Scope::Tool(server, tool) => write!(f, "{server}.{tool}"),
+        }
+    }
+}
+
+/// What happens when a limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The call is refused; others may still fit.
+    Refuse,
+    /// A person is asked for another helping; until somebody can be asked, the
+    /// call is refused.
+    Ask,
+    /// The run is over: what is under way is cancelled, and nothing more passes.
+    Kill,
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Whose calls are counted together.
+    pub over: Over,
+    /// Over which time.
+    pub period: Period,
+    /// What is counted.
+    pub dimension: Dimension,
+    /// How much of it is allowed.
+    pub at: u64,
+    /// From how much on the operator hears of it, once a period.
+    pub warn: Option<u64>,
+    /// From how much on people are notified, once a period.
+    pub notify: Option<u64>,
+    /// What happens then.
+    pub then: Then,
+    /// The last so many hours instead of the calendar's day or month.
+    pub rolling: bool,
+    /// Where it is written; none for what holds without a line.
+    pub place: Option<Place>,
+}
+
+impl Limit {
+    /// Its name in refusals and lists: `run.calls`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.period.name(), self.dimension.name())
+    }
+}
+
+/// How a limit stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Level {
+    /// Charged in this period.
+    pub used: u64,
+    /// Kept back for calls that are under way.
+    pub reserved: u64,
+    /// What people have added to the limit.
+    pub added: u64,
+    /// When this period ends, or the first of it is forgotten: microseconds
+    /// since 1970.
+    pub resets: Option<i64>,
+}
+
+impl Level {
+    /// Used and reserved.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.used.saturating_add(self.reserved)
+    }
+
+    /// What the limit is with what people have added.
+    #[must_use]
+    pub const fn allowed(&self, limit: &Limit) -> u64 {
+        limit.at.saturating_add(self.added)
+    }
+
+    /// What is left.
+    #[must_use]
+    pub const fn left(&self, limit: &Limit) -> u64 {
+        self.allowed(limit).saturating_sub(self.total())
+    }
+}

@@ -1,0 +1,89 @@
+//! What people are told without having asked.
+
+/// Of what kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoticeKind {
+    /// A limit is used up to where its author wants to hear of it.
+    BudgetWarn,
+    /// The same, for people beyond the operator.
+    BudgetNotify,
+    /// A limit has stopped a call.
+    BudgetStop,
+    /// More was spent than the limit and a tenth of it.
+    BudgetOverrun,
+    /// A price could not be read from an answer: the estimate was charged.
+    PriceUnknown,
+    /// A breaker has opened.
+    BreakerOpen,
+    /// A breaker has closed again.
+    BreakerClosed,
+    /// An agent does the same again and again.
+    Loop,
+    /// A run was ended.
+    Killed,
+    /// A run was paused.
+    Paused,
+    /// An agent used a tool for the first time.
+    FirstUse,
+}
+
+impl NoticeKind {
+    /// All of them.
+    pub const ALL: [NoticeKind; 11] = [
+        NoticeKind::BudgetWarn,
+        NoticeKind::BudgetNotify,
+        NoticeKind::BudgetStop,
+        NoticeKind::BudgetOverrun,
+        NoticeKind::PriceUnknown,
+        NoticeKind::BreakerOpen,
+        NoticeKind::BreakerClosed,
+        NoticeKind::Loop,
+        NoticeKind::Killed,
+        NoticeKind::Paused,
+        NoticeKind::FirstUse,
+    ];
+
+    /// The word in records and lists.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            NoticeKind::BudgetWarn => "budget.warn",
+            NoticeKind::BudgetNotify => "budget.notify",
+            NoticeKind::BudgetStop => "budget.stop",
+            NoticeKind::BudgetOverrun => "budget.overrun",
+            NoticeKind::PriceUnknown => "price.unknown",
+            NoticeKind::BreakerOpen => "breaker.open",
+            NoticeKind::BreakerClosed => "breaker.closed",
+            NoticeKind::Loop => "loop",
+            NoticeKind::Killed => "killed",
+            NoticeKind::Paused => "paused",
+            NoticeKind::FirstUse => "first_use",
+        }
+    }
+
+    /// How much it matters: `info`, `warning` or `critical`.
+    #[must_use]
+    pub const fn severity(self) -> &'static str {
+        match self {
+            NoticeKind::FirstUse | NoticeKind::BreakerClosed => "info",
+            NoticeKind::BudgetWarn
+            | NoticeKind::BudgetNotify
+            | NoticeKind::BudgetStop
+            | NoticeKind::PriceUnknown
+            | NoticeKind::BreakerOpen
+            | NoticeKind::Loop => "warning",
+            NoticeKind::BudgetOverrun | NoticeKind::Killed | NoticeKind::Paused => "critical",
+        }
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Of what kind.
+    pub kind: NoticeKind,
+    /// What it is about, so that it is told once a period: a limit, a breaker, a tool.
+    pub about: String,
+    /// In one sentence.
+    pub says: String,
+}
