@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use simdisk::journal::{STATE, closed, damage, entry, members, open, open_in, options, put};
+use simdisk::journal::{
+    STATE, closed, damage, entry, members, open, open_in, options, pruned, put, put_pruned,
+};
 use simdisk::{Dice, SimDisk, Step};
 use tollgate::store::journal::{
     Entry, Journal, Options, Pace, Placed, PutError, RealDisk, Refused, Seq, Why, verify,
@@ -195,30 +197,68 @@ fn a_pruned_journal_still_verifies_and_a_segment_taken_by_hand_does_not() {
     closed(&disk, 100, 4096);
     let (journal, ..) = open(options(&disk, 4096)).unwrap();
     let before = disk.segments().len();
-    let first = journal.prune(Seq::new(50)).unwrap();
-    assert!(first <= Seq::new(50) && first > Seq::new(30), "{first}");
+    let (pruned, record) = put_pruned(&journal, 50);
+    let unsynced = put(&journal, "").seq;
+    assert!(journal.prune(&pruned, unsynced).is_err());
+    // Nobody loses what is being read.
+    journal
+        .read(Seq::new(1), &mut |_, _| {
+            assert!(!journal.prune(&pruned, record).unwrap());
+            ControlFlow::Break(())
+        })
+        .unwrap();
+    assert_eq!(disk.segments().len(), before);
+    journal.write(unsynced).unwrap();
+    assert!(journal.prune(&pruned, record).unwrap());
     assert!(disk.segments().len() < before);
     let report = journal.verify().unwrap();
     assert_eq!(
         (report.first, report.last, report.broken),
-        (first, Seq::new(100), None)
+        (pruned.first, Seq::new(102), None)
     );
-    assert_eq!(
-        journal.prune(Seq::new(50)).unwrap(),
-        first,
-        "once is enough"
-    );
-    // Nothing is pruned that isn't synced.
-    put(&journal, "");
-    assert!(journal.prune(Seq::new(1000)).unwrap() <= Seq::new(100));
+    let by = report.pruned.unwrap();
+    assert_eq!((by.record, by.says), (record, pruned));
     journal.close().unwrap();
 
     let (journal, opened, _) = open(options(&disk, 4096)).unwrap();
-    assert_eq!(opened.last, Seq::new(101));
+    assert_eq!(opened.last, Seq::new(102));
     drop(journal);
     let bad = disk.kill();
     bad.vanish(&bad.segments()[0]);
+    let broken = verify(&bad, Path::new(STATE), None)
+        .unwrap()
+        .broken
+        .unwrap();
+    assert!(
+        broken.to_string().contains("and not by tollgate"),
+        "{broken}"
+    );
     damage(open(options(&bad, 4096)));
+}
+
+#[test]
+fn a_base_that_no_record_speaks_of_is_found() {
+    let disk = SimDisk::new();
+    closed(&disk, 100, 4096);
+    let (journal, ..) = open(options(&disk, 4096)).unwrap();
+    let first = journal.starts().unwrap()[3];
+    let base = Path::new(STATE).join("journal/base");
+    // A true record, of something else.
+    let record = put(&journal, "");
+    journal.write(record.seq).unwrap();
+    journal.sync().unwrap();
+    assert!(journal.prune(&pruned(&first), record.seq).unwrap());
+    let broken = journal.verify().unwrap().broken.unwrap();
+    assert!(
+        broken.to_string().contains("and not by tollgate"),
+        "{broken}"
+    );
+    journal.close().unwrap();
+    // Without it the journal seems to begin earlier.
+    disk.vanish(&base);
+    let broken = verify(&disk, Path::new(STATE), None).unwrap().broken;
+    assert!(matches!(broken.unwrap().why, Why::Removed { .. }));
+    damage(open(options(&disk, 4096)));
 }
 
 #[test]

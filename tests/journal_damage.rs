@@ -17,7 +17,7 @@ mod simdisk;
 
 use std::path::Path;
 
-use simdisk::journal::{STATE, closed, damage, entry, members, open, options, put};
+use simdisk::journal::{STATE, closed, damage, entry, members, open, options, put, put_pruned};
 use simdisk::{Dice, SimDisk};
 use tollgate::store::journal::{Journal, Loss, Options, Refused, Seq, Why, verify};
 
@@ -503,12 +503,13 @@ fn pruning_that_is_interrupted_anywhere_is_finished_or_never_was() {
             let disk = SimDisk::new();
             closed(&disk, 60, 2048);
             let (journal, ..) = open(options(&disk, 2048)).unwrap();
+            let (pruned, record) = put_pruned(&journal, 40);
             disk.set_fuse(steps);
-            let _ = journal.prune(Seq::new(40));
+            let _ = journal.prune(&pruned, record);
             drop(journal);
             let disk = disk.power_cut(&mut Dice(seed));
             let (journal, opened, _) = open(options(&disk, 2048)).unwrap();
-            assert_eq!(opened.last, Seq::new(60));
+            assert_eq!(opened.last, Seq::new(61));
             assert_eq!(journal.verify().unwrap().broken, None);
         }
     }

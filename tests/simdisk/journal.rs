@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tollgate::store::journal::{Entry, Journal, Opened, Options, Pace, Placed, Refused, Seq, Why};
+use tollgate::store::journal::{
+    Base, Digest, Entry, Journal, Opened, Options, Pace, Placed, Pruned, Refused, Seq, Why,
+};
 
 use super::SimDisk;
 
@@ -52,6 +54,34 @@ pub fn put(journal: &Journal, members: &str) -> Placed {
 
 pub fn members(n: usize, length: usize) -> String {
     format!(r#""n":{n},"pad":"{}""#, "x".repeat(length))
+}
+
+/// What a record says that lets a journal begin with one of its segments.
+pub fn pruned(first: &Base) -> Pruned {
+    Pruned {
+        first: first.seq,
+        segment: first.segment,
+        since: Timestamp::UNIX_EPOCH,
+        removed: first.seq.get() - 1,
+        body: Digest::NONE,
+        broken: None,
+    }
+}
+
+/// Puts that record, synced; the journal is to begin with the segment that holds `seq`.
+pub fn put_pruned(journal: &Journal, seq: u64) -> (Pruned, Seq) {
+    let starts = journal.starts().unwrap();
+    let at = starts.partition_point(|start| start.seq <= Seq::new(seq));
+    let pruned = pruned(&starts[at - 1]);
+    let members = pruned.members();
+    let entry = Entry {
+        kind: Pruned::KIND,
+        ..entry(&members, true)
+    };
+    let record = journal.put(&entry).unwrap().seq;
+    journal.write(record).unwrap();
+    journal.sync().unwrap();
+    (pruned, record)
 }
 
 /// A journal of `count` records of about 300 bytes, closed in order.

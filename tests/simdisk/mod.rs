@@ -184,6 +184,19 @@ impl SimDisk {
         world.files[file].synced = world.files[file].now.clone();
     }
 
+    /// Puts a whole file there behind everybody's back.
+    pub fn put(&self, path: &Path, content: &[u8]) {
+        let mut world = self.world();
+        world.files.push(Content {
+            now: content.to_vec(),
+            synced: content.to_vec(),
+            reserved: 0,
+        });
+        let file = world.files.len() - 1;
+        world.names.insert(path.to_path_buf(), file);
+        world.synced_names.insert(path.to_path_buf(), file);
+    }
+
     pub fn vanish(&self, path: &Path) {
         let mut world = self.world();
         world.names.remove(path).unwrap();

@@ -131,6 +131,17 @@ impl Bodies {
         }
     }
 
+    /// Whether a body begins so: what kind of body it is, unchecked and without reading
+    /// all of it.
+    #[must_use]
+    pub fn begins(&self, name: &Digest, with: &[u8]) -> bool {
+        let Ok(file) = self.disk.open(&self.path(name), Open::Read) else {
+            return false;
+        };
+        let mut start = vec![0; with.len()];
+        file.read_at(&mut start, 0).is_ok() && start == with
+    }
+
     /// Forgets a body; content with one that is already gone.
     ///
     /// # Errors

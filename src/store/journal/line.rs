@@ -208,6 +208,11 @@ pub enum Why {
     Missing,
     /// It is a true record, but not the one that was synced here.
     Other,
+    /// A later record stands in its place, and no record says that it was pruned.
+    Removed {
+        /// The number it has.
+        found: Seq,
+    },
 }
 
 impl fmt::Display for Why {
@@ -222,6 +227,11 @@ impl fmt::Display for Why {
             Why::TooLong => f.write_str("it is longer than any record"),
             Why::Missing => f.write_str("it is missing"),
             Why::Other => f.write_str("another record was synced in its place"),
+            Why::Removed { found } => write!(
+                f,
+                "the records from here to {} were removed, and not by tollgate",
+                found.previous()
+            ),
         }
     }
 }

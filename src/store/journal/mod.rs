@@ -23,7 +23,9 @@ mod line;
 mod lines;
 mod notes;
 mod options;
+mod pruned;
 mod recover;
+mod retain;
 mod segments;
 mod synced;
 mod verify;
@@ -31,21 +33,22 @@ mod walk;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::{self, JoinHandle};
 
 pub use bodies::{BODY_LIMIT, Bodies, BodyError};
 pub use disk::{Disk, Handle, Open, RealDisk};
 pub use error::{MarkedBy, Poisoned, PutError, Refused};
 pub use line::{Digest, Entry, MEMBERS_LIMIT, Record, Seq, Why};
+pub use notes::{Base, Stand};
 pub use options::{Loss, Opened, Options, Pace, Place, Placed, TailCut};
+pub use pruned::{Pruned, start_of};
 pub use synced::Synced;
-pub use verify::{Broken, Report, verify};
+pub use verify::{Broken, PrunedBy, Report, verify};
 
 use ahead::Ahead;
 use engine::Engine;
 use lines::{Line, Lines};
-use notes::Base;
 use recover::{Recovered, recover};
 use walk::{Files, Start, walk};
 
@@ -56,6 +59,9 @@ pub struct Journal {
     state: PathBuf,
     dir: PathBuf,
     engine: Arc<Engine>,
+    base: Mutex<Base>,
+    /// Held by who reads files that were finished long ago: they are not pruned meanwhile.
+    readers: RwLock<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -79,6 +85,7 @@ impl Journal {
             key,
             head,
             first,
+            base,
             end,
             file,
             ahead,
@@ -99,6 +106,8 @@ impl Journal {
             options,
             state: state.to_path_buf(),
             dir,
+            base: Mutex::new(base),
+            readers: RwLock::new(()),
             threads: Vec::new(),
         };
         if let Some(cut) = &tail_cut {
@@ -237,6 +246,7 @@ impl Journal {
         from: Seq,
         visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
     ) -> Result<(), Refused> {
+        let _reading = self.reading();
         let until = self.written();
         let list = segments::list(&*self.options.disk, &self.dir)?;
         let mut begin = 0;
@@ -265,6 +275,7 @@ impl Journal {
         from: Place,
         visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
     ) -> Result<(), Refused> {
+        let _reading = self.reading();
         let until = self.written();
         let mut list = segments::list(&*self.options.disk, &self.dir)?;
         list.retain(|segment| *segment >= from.segment);
@@ -311,6 +322,7 @@ impl Journal {
         if seq > self.written() {
             return Ok(None);
         }
+        let _reading = self.reading();
         let path = segments::path(&self.dir, place.segment);
         let io = |e| Refused::io("read", &path, e);
         let file = self.options.disk.open(&path, Open::Read).map_err(io)?;
@@ -324,45 +336,13 @@ impl Journal {
             .map(|record| record.line.to_owned()))
     }
 
-    /// Removes the segments in which every record is older than `before`. The caller has
-    /// kept the state up to there, and has a record of having done so in the journal.
-    /// Returns the first record that is kept.
-    ///
-    /// # Errors
-    /// When `before` is not synced yet, or the file system refuses.
-    pub fn prune(&self, before: Seq) -> Result<Seq, Refused> {
-        let disk = &*self.options.disk;
-        let old = Base::load(disk, &self.dir, &self.engine.key)?;
-        let before = before.min(self.synced_mark());
-        let list = segments::list(disk, &self.dir)?;
-        let mut base = old;
-        for &segment in &list {
-            if let Some(first) = self.first_in(segment, self.synced_mark())?
-                && first.seq <= before
-                && first.seq > base.seq
-            {
-                base = first;
-            }
-        }
-        if base == old {
-            return Ok(old.seq);
-        }
-        // From here on a start goes on with what is left undone.
-        base.save(disk, &self.dir, &self.engine.key)
-            .map_err(|e| Refused::io("write", &self.dir.join("base"), e))?;
-        for &segment in list.iter().filter(|s| **s < base.segment) {
-            let path = segments::path(&self.dir, segment);
-            disk.remove(&path)
-                .map_err(|e| Refused::io("remove", &path, e))?;
-        }
-        disk.sync_dir(&self.dir)
-            .map_err(|e| Refused::io("sync", &self.dir, e))?;
-        Ok(base.seq)
-    }
-
     fn first_in(&self, segment: u32, until: Seq) -> Result<Option<Base>, Refused> {
         let first = recover::first_record(self.files(), &[segment])?;
         Ok(first.filter(|first| first.seq <= until))
+    }
+
+    fn reading(&self) -> RwLockReadGuard<'_, ()> {
+        self.readers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Walks the whole chain up to what is written now.
@@ -370,6 +350,7 @@ impl Journal {
     /// # Errors
     /// When a file can't be read.
     pub fn verify(&self) -> Result<Report, Refused> {
+        let _reading = self.reading();
         verify(&*self.options.disk, &self.state, Some(self.written()))
     }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::disk::{Disk, Handle, Open, read_all, replace, write_all};
@@ -155,19 +156,42 @@ fn slot(key: &Key, block: &[u8]) -> Option<End> {
 /// Where a pruned journal starts: the first segment that was kept, and what its first
 /// record is and names as its predecessor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Base {
-    pub(super) segment: u32,
-    pub(super) seq: Seq,
-    pub(super) prev: Digest,
+pub struct Base {
+    /// The first segment.
+    pub segment: u32,
+    /// Its first record.
+    pub seq: Seq,
+    /// The hash of the record before.
+    pub prev: Digest,
+    /// What it follows from; none for a journal that was never pruned.
+    pub stand: Option<Stand>,
+}
+
+/// What a base follows from: the record that says that the ones before went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stand {
+    /// That record.
+    pub record: Seq,
+    /// The body that holds the state to go on from.
+    pub body: Digest,
+    /// When the first record was made that is kept.
+    pub since: Timestamp,
 }
 
 impl Base {
     /// Where a journal starts that was never pruned.
-    pub(super) const GENESIS: Base = Base {
+    pub const GENESIS: Base = Base {
         segment: 1,
         seq: Seq::new(1),
         prev: Digest::NONE,
+        stand: None,
     };
+
+    /// Whether records before it were there once.
+    #[must_use]
+    pub fn is_pruned(&self) -> bool {
+        self.seq > Self::GENESIS.seq
+    }
 
     pub(super) fn load(disk: &dyn Disk, dir: &Path, key: &Key) -> Result<Self, Refused> {
         let path = dir.join(BASE_FILE);
@@ -186,20 +210,39 @@ impl Base {
             segment: u32,
             seq: u64,
             prev: String,
+            record: Option<u64>,
+            body: Option<String>,
+            since: Option<Timestamp>,
         }
         let text: Text = serde_json::from_str(&key.unseal(text)?).ok()?;
+        let stand = match (text.record, text.body, text.since) {
+            (Some(record), Some(body), Some(since)) => Some(Stand {
+                record: Seq::new(record),
+                body: Digest::parse(body.as_bytes())?,
+                since,
+            }),
+            _ => None,
+        };
         Some(Self {
             segment: text.segment,
             seq: Seq::new(text.seq),
             prev: Digest::parse(text.prev.as_bytes())?,
+            stand,
         })
     }
 
     pub(super) fn save(&self, disk: &dyn Disk, dir: &Path, key: &Key) -> io::Result<()> {
-        let text = key.seal(&format!(
+        let mut text = format!(
             r#"{{"segment":{},"seq":{},"prev":"{}""#,
             self.segment, self.seq, self.prev
-        ));
+        );
+        if let Some(stand) = &self.stand {
+            text.push_str(&format!(
+                r#","record":{},"body":"{}","since":"{:.6}""#,
+                stand.record, stand.body, stand.since
+            ));
+        }
+        let text = key.seal(&text);
         replace(disk, dir, BASE_FILE, text.as_bytes())
     }
 }

@@ -16,6 +16,7 @@ use super::error::{MarkedBy, Refused};
 use super::key::{KEY_FILE, Key};
 use super::line::{Record, Seq, Why};
 use super::notes::{Base, End, Head};
+use super::pruned;
 use super::segments;
 use super::walk::{Break, Files, Remains, Start, Walked, survey, walk};
 use super::{Loss, Options, Place, TailCut};
@@ -26,6 +27,7 @@ pub(super) struct Recovered {
     pub(super) key: Key,
     pub(super) head: Head,
     pub(super) first: Seq,
+    pub(super) base: Base,
     pub(super) end: End,
     /// The segment in which the journal ends and goes on.
     pub(super) file: Arc<dyn Handle>,
@@ -126,6 +128,7 @@ pub(super) fn recover(
         key,
         head,
         first,
+        base,
         end,
         file,
         ahead,
@@ -170,15 +173,7 @@ fn identity(
 
 /// Where the journal starts, after ending a pruning that was interrupted.
 fn base(files: Files<'_>, options: &Options, list: Vec<u32>) -> Result<(Base, Vec<u32>), Refused> {
-    let base = match Base::load(files.disk, files.dir, files.key) {
-        Err(Refused::BaseDamaged) if options.loss == Loss::Accept => {
-            let base = first_record(files, &list)?.unwrap_or(Base::GENESIS);
-            base.save(files.disk, files.dir, files.key)
-                .map_err(|e| Refused::io("write", &files.dir.join("base"), e))?;
-            base
-        }
-        other => other?,
-    };
+    let base = load_base(files, options, &list)?;
     let (old, kept): (Vec<u32>, Vec<u32>) = list.into_iter().partition(|s| *s < base.segment);
     for segment in old {
         let path = segments::path(files.dir, segment);
@@ -188,6 +183,48 @@ fn base(files: Files<'_>, options: &Options, list: Vec<u32>) -> Result<(Base, Ve
             .map_err(|e| Refused::io("remove", &path, e))?;
     }
     Ok((base, kept))
+}
+
+/// The base, or what the records themselves say of it where it is lost and an operator
+/// accepts that.
+fn load_base(files: Files<'_>, options: &Options, list: &[u32]) -> Result<Base, Refused> {
+    let found = match Base::load(files.disk, files.dir, files.key) {
+        Err(Refused::BaseDamaged) if options.loss == Loss::Accept => None,
+        // The base is lost as well, or somebody removed the first files.
+        Ok(base) if options.loss == Loss::Accept && !base.is_pruned() => list
+            .first()
+            .is_none_or(|first| *first == base.segment)
+            .then_some(base),
+        other => Some(other?),
+    };
+    if let Some(base) = found {
+        return Ok(base);
+    }
+    let mut base = first_record(files, list)?.unwrap_or(Base::GENESIS);
+    base.stand = pruned::find(files, list, base.seq)?;
+    base.save(files.disk, files.dir, files.key)
+        .map_err(|e| Refused::io("write", &files.dir.join("base"), e))?;
+    Ok(base)
+}
+
+/// Where the journal below `state` starts, for who must know before it is opened.
+pub(super) fn find_base(state: &Path, options: &Options) -> Result<Base, Refused> {
+    let (disk, dir) = (&*options.disk, &*state.join("journal"));
+    let names = match disk.list(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Base::GENESIS),
+        other => other.map_err(|e| Refused::io("list", dir, e))?,
+    };
+    let list = segments::list(disk, dir)?;
+    if list.is_empty() && !names.iter().any(|name| name == "base") {
+        return Ok(Base::GENESIS);
+    }
+    // Without records there may be no key yet.
+    let key = match Key::load(disk, state, false) {
+        Err(Refused::KeyMissing) => return Ok(Base::GENESIS),
+        other => other?,
+    };
+    let key = &key;
+    load_base(Files { disk, dir, key }, options, &list)
 }
 
 /// The base that the first record in `list` asks for.
@@ -204,6 +241,7 @@ pub(super) fn first_record(files: Files<'_>, list: &[u32]) -> Result<Option<Base
                 segment,
                 seq: record.seq,
                 prev: record.prev,
+                stand: None,
             }));
         }
     }

@@ -10,6 +10,7 @@ use super::error::Refused;
 use super::key::Key;
 use super::line::{Seq, Why};
 use super::notes::{Base, Head};
+use super::pruned::Pruned;
 use super::segments;
 use super::walk::{Files, Start, walk};
 
@@ -22,8 +23,21 @@ pub struct Report {
     pub first: Seq,
     /// The last record that the chain reaches.
     pub last: Seq,
+    /// Why earlier ones are not.
+    pub pruned: Option<PrunedBy>,
     /// The first record that is not in order.
     pub broken: Option<Broken>,
+}
+
+/// The record that says that earlier ones were pruned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrunedBy {
+    /// Its number.
+    pub record: Seq,
+    /// When it was made, RFC 3339 with microseconds.
+    pub at: String,
+    /// What it says.
+    pub says: Pruned,
 }
 
 /// A record that is not in order.
@@ -66,6 +80,7 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
     let mut list = segments::list(disk, dir)?;
     list.retain(|segment| *segment >= base.segment);
 
+    let mut pruned = None;
     let mut other = None;
     let mut line = (0, 0);
     let walked = walk(
@@ -80,6 +95,16 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
             };
             if slot.is_some_and(|slot| slot.seq == record.seq && slot.hash != record.hash) {
                 other = Some((record.seq, place, line.1));
+            }
+            if base.stand.is_some_and(|stand| stand.record == record.seq)
+                && record.kind == Pruned::KIND
+                && let Ok(says) = Pruned::read(record.line)
+            {
+                pruned = Some(PrunedBy {
+                    record: record.seq,
+                    at: record.at.to_owned(),
+                    says,
+                });
             }
             Ok(())
         },
@@ -98,7 +123,12 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
             file: name(broken.place.segment),
             line: broken.line,
             seq: broken.seq,
-            why: broken.why,
+            why: match broken.why {
+                Why::Seq { found } if walked.records == 0 && found > base.seq => {
+                    Why::Removed { found }
+                }
+                why => why,
+            },
             tail: broken.seq > synced,
         }),
         (None, None) if walked.end.seq < synced.min(until.unwrap_or(synced)) => Some(Broken {
@@ -108,12 +138,29 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
             why: Why::Missing,
             tail: false,
         }),
+        // A base is written by who prunes, and after the record that says so.
+        (None, None) if !founded(&base, pruned.as_ref()) => Some(Broken {
+            file: name(base.segment),
+            line: 1,
+            seq: Seq::new(1),
+            why: Why::Removed { found: base.seq },
+            tail: false,
+        }),
         (None, None) => None,
     };
     Ok(Report {
         segments: list.len(),
         first: base.seq,
         last: walked.end.seq,
+        pruned,
         broken,
     })
+}
+
+/// Whether the journal begins where a record of its own says that it does.
+fn founded(base: &Base, pruned: Option<&PrunedBy>) -> bool {
+    let Some((stand, by)) = base.stand.zip(pruned) else {
+        return !base.is_pruned();
+    };
+    by.says.first == base.seq && by.says.body == stand.body
 }
