@@ -205,6 +205,10 @@ pub trait Store: Send + Sync {
     /// When the journal cannot be read.
     fn records_of(&self, call: &CallId) -> Result<Vec<String>, Fault>;
 
+    /// When the first record was made that is kept; none if no record was ever
+    /// pruned.
+    fn kept_since(&self) -> Option<jiff::Timestamp>;
+
     /// Walks the chain of records from its beginning.
     ///
     /// # Errors
@@ -280,7 +284,22 @@ pub struct Verified {
     pub first: u64,
     /// See `first`.
     pub last: u64,
+    /// Why earlier ones are not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<PrunedBy>,
     /// The first one that is not, and why.
+    pub broken: Option<String>,
+}
+
+/// The record that says that earlier records were pruned.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PrunedBy {
+    /// Its number.
+    pub record: u64,
+    /// When it was made, as RFC 3339.
+    pub at: String,
+    /// What was wrong with the records that went, if something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::csv;
 use super::filter::Filter;
 use super::out::Out;
@@ -13,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, FailureKind, Place, connect};
 use crate::domain::{CallId, Fault};
-use crate::ports::{Query, Verified};
+use crate::ports::{PrunedBy, Query, Verified};
 use crate::store;
 
 /// Search the record of everything
@@ -97,27 +99,43 @@ fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result
         out.line(csv::header())?;
     }
     let mut found = Vec::new();
-    loop {
-        let Records { lines, upto, more } =
-            records(place, Question::Audit(Box::new(query.clone())))?;
+    let asked = query.since;
+    let kept = loop {
+        let Records {
+            lines,
+            upto,
+            more,
+            since,
+        } = records(place, Question::Audit(Box::new(query.clone())))?;
         match (form.json, form.csv) {
             (true, _) => as_they_stand(&lines, out)?,
             (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
             (false, false) => found.extend(parsed(&lines)),
         }
         if !more {
-            break;
+            break since;
         }
         query.after = Some(upto);
         query.limit = None;
-    }
+    };
     if form.json || form.csv {
         return Ok(());
     }
     if found.is_empty() {
-        return Ok(out.line("no records match")?);
+        out.line("no records match")?;
     }
-    Ok(by_day(&merged(&found), out)?)
+    by_day(&merged(&found), out)?;
+    match kept {
+        Some(kept) if found.is_empty() || asked.is_some_and(|asked| asked < kept) => {
+            Ok(out.line(not_kept(kept))?)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is said where somebody may look for a record that was pruned.
+pub(super) fn not_kept(since: Timestamp) -> String {
+    format!("records before {since:.0} are not kept")
 }
 
 fn parsed(lines: &[String]) -> Vec<Record> {
@@ -148,9 +166,9 @@ fn by_day(rows: &[Row], out: &mut Out) -> io::Result<()> {
 }
 
 fn show(place: &Place, call: &CallId, json: bool, out: &mut Out) -> Result<(), Trouble> {
-    let lines = records(place, Question::Call { id: call.clone() })?.lines;
+    let Records { lines, since, .. } = records(place, Question::Call { id: call.clone() })?;
     if lines.is_empty() {
-        return Err(no_such_call(call).into());
+        return Err(no_such_call(call, since).into());
     }
     if json {
         return Ok(as_they_stand(&lines, out)?);
@@ -171,9 +189,21 @@ fn show(place: &Place, call: &CallId, json: bool, out: &mut Out) -> Result<(), T
     Ok(())
 }
 
-pub(super) fn no_such_call(call: &CallId) -> Failure {
-    Failure::fault(format!("there is no record of `{call}`"))
-        .hint("`tollgate audit` lists calls with their ids")
+pub(super) fn no_such_call(call: &CallId, since: Option<Timestamp>) -> Failure {
+    missing(call, since, "`tollgate audit` lists calls with their ids")
+}
+
+/// There is no record of something, perhaps not any more.
+pub(super) fn missing(
+    what: impl std::fmt::Display,
+    since: Option<Timestamp>,
+    hint: &str,
+) -> Failure {
+    let failure = Failure::fault(format!("there is no record of `{what}`"));
+    match since {
+        Some(since) => failure.hint(format!("{}; {hint}", not_kept(since))),
+        None => failure.hint(hint.to_owned()),
+    }
 }
 
 /// A journal of a hundred million records takes minutes.
@@ -213,13 +243,31 @@ fn verdict(verified: &Verified) -> String {
         records,
         first,
         last,
+        pruned,
         broken,
     } = verified;
     match broken {
         None if *records == 0 => "ok  no records yet".to_owned(),
-        None => format!("ok  {records} records, {first} to {last}, the chain is unbroken"),
+        None => {
+            let earlier = pruned.as_ref().map(|by| gone(*first, by));
+            let earlier = earlier.unwrap_or_default();
+            format!("ok  {records} records, {first} to {last}, the chain is unbroken{earlier}")
+        }
         Some(broken) => format!("BROKEN  {records} records are in order, then: {broken}"),
     }
+}
+
+/// Why the record does not begin with number one.
+fn gone(first: u64, by: &PrunedBy) -> String {
+    let day = by.at.get(..10).unwrap_or(&by.at);
+    let mut said = format!(
+        "; those before {first} were pruned on {day}, as record {} says",
+        by.record
+    );
+    if let Some(broken) = &by.broken {
+        said.push_str(&format!("; one of them was damaged: {broken}"));
+    }
+    said
 }
 
 /// What a follower is shown of what was before.
@@ -284,11 +332,32 @@ mod tests {
     }
 
     #[test]
+    fn a_pruned_record_says_where_it_begins_and_why() {
+        let pruned = Verified {
+            records: 5,
+            first: 12,
+            last: 16,
+            pruned: Some(PrunedBy {
+                record: 14,
+                at: "2026-03-04T05:06:07.000001Z".into(),
+                broken: None,
+            }),
+            broken: None,
+        };
+        assert_eq!(
+            verdict(&pruned),
+            "ok  5 records, 12 to 16, the chain is unbroken; \
+             those before 12 were pruned on 2026-03-04, as record 14 says"
+        );
+    }
+
+    #[test]
     fn a_broken_chain_is_told_with_its_first_record() {
         let broken = Verified {
             records: 6,
             first: 1,
             last: 6,
+            pruned: None,
             broken: Some("record 7 in 000001.jsonl, line 7: its hash does not fit".into()),
         };
         assert_eq!(

@@ -104,6 +104,15 @@ impl Calls {
             "pin.changed" => (by(), record.title(), "CHANGED", String::new()),
             "pin.restored" => (by(), record.title(), "restored", String::new()),
             "pin.accept" => (by(), record.title(), "accepted", String::new()),
+            "prune" => (
+                by(),
+                "journal".to_owned(),
+                "pruned",
+                format!(
+                    "records before {}",
+                    record.shown("first").unwrap_or_default()
+                ),
+            ),
             "tail_cut" => (by(), "journal".to_owned(), "tail cut", reason()),
             "start" => (
                 by(),

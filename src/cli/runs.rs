@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::audit::{missing, not_kept};
 use super::filter::Filter;
 use super::out::Out;
 use super::record::{Record, duration};
@@ -47,18 +48,26 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         query.limit = None;
         return one(place, &id, query, args.json, out);
     }
-    let runs = summed(&parsed(&all(place, query)?));
+    let asked = query.since;
+    let (found, kept) = all(place, query)?;
+    let runs = summed(&parsed(&found));
     if args.json {
         return Ok(runs.iter().try_for_each(|run| out.json(run))?);
     }
     if runs.is_empty() {
-        return Ok(out.line("no runs")?);
+        out.line("no runs")?;
     }
-    Ok(out.table(&table(&runs))?)
+    out.table(&table(&runs))?;
+    match kept {
+        Some(kept) if runs.is_empty() || asked.is_some_and(|asked| asked < kept) => {
+            Ok(out.line(not_kept(kept))?)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Result<(), Trouble> {
-    let lines = all(place, query)?;
+    let (lines, since) = all(place, query)?;
     if json {
         for line in &lines {
             out.raw(line.as_bytes())?;
@@ -69,9 +78,7 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
     let records = parsed(&lines);
     let runs = summed(&records);
     let Some(run) = runs.iter().find(|run| run.run == id.as_str()) else {
-        return Err(Failure::fault(format!("there is no record of `{id}`"))
-            .hint("`tollgate runs` lists runs")
-            .into());
+        return Err(missing(id, since, "`tollgate runs` lists runs").into());
     };
     out.lines(headline(run).lines())?;
     for (step, rows) in steps(merged(&records)) {
@@ -81,14 +88,19 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
     Ok(())
 }
 
-fn all(place: &Place, mut query: Query) -> Result<Vec<String>, Failure> {
+/// What matches, and from when on records are kept.
+fn all(place: &Place, mut query: Query) -> Result<(Vec<String>, Option<Timestamp>), Failure> {
     let mut found = Vec::new();
     loop {
-        let Records { lines, upto, more } =
-            records(place, Question::Audit(Box::new(query.clone())))?;
+        let Records {
+            lines,
+            upto,
+            more,
+            since,
+        } = records(place, Question::Audit(Box::new(query.clone())))?;
         found.extend(lines);
         if !more {
-            return Ok(found);
+            return Ok((found, since));
         }
         query.after = Some(upto);
         query.limit = None;

@@ -9,6 +9,7 @@ use super::{Trouble, beside_the_point};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Reply, Request, client};
 use crate::daemon::{Door, Failure, Place, connect, is_held};
+use crate::store;
 
 /// Check the state against the journal, or have it built anew
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,16 @@ fn rebuild(place: &Place, accept_loss: bool, out: &mut Out) -> Result<(), Troubl
         return Err(Failure::fault("the daemon runs, and it owns the state")
             .hint("end it with `tollgate stop-daemon`, then try again")
             .into());
+    }
+    if !accept_loss {
+        // What is kept may be the only one that is whole.
+        store::can_rebuild(&place.state, &SystemClock::new()).map_err(|fault| {
+            let failure = Failure::fault(fault.says);
+            match fault.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?;
     }
     if accept_loss {
         let path = place.accept_loss_file();

@@ -7,7 +7,7 @@ use super::judgement::{self, Rule, Said, Step};
 use super::out::Out;
 use super::record::{Record, duration};
 use super::{Trouble, records};
-use crate::control::Question;
+use crate::control::{Question, Records};
 use crate::daemon::Place;
 use crate::domain::{self, CallId};
 use crate::gate::GATES;
@@ -24,14 +24,18 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     let question = Question::Call {
         id: args.call.clone(),
     };
-    let records: Vec<Record> = records(place, question)?
-        .lines
+    let Records {
+        lines: found,
+        since,
+        ..
+    } = records(place, question)?;
+    let records: Vec<Record> = found
         .iter()
         .filter_map(|line| Record::parse(line))
         .collect();
     let told = lines(&records, &place.config);
     if told.is_empty() {
-        return Err(no_such_call(&args.call).into());
+        return Err(no_such_call(&args.call, since).into());
     }
     Ok(out.lines(told)?)
 }

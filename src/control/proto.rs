@@ -292,6 +292,9 @@ pub struct Records {
     /// Whether more match, after `upto`.
     #[serde(default)]
     pub more: bool,
+    /// Records from before this time are not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// One tool whose definition was accepted.

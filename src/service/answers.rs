@@ -256,6 +256,7 @@ impl Tollgate {
             upto: last(&lines).unwrap_or_default(),
             lines,
             more,
+            since: self.broker.store().kept_since(),
         }
     }
 

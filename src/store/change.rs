@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::journal::{Pruned, Seq};
 use crate::{
     domain::{AgentName, CallId, Fingerprint, RunId, ServerName, Stop, StopScope},
     wire::{self, Raw},
@@ -35,6 +36,8 @@ pub(super) enum Change {
     Restored(PinKey),
     /// A person accepted what is offered, which is this.
     Accepted(PinKey, Fingerprint, String),
+    /// The records before this one, which begins a segment, are not kept.
+    Pruned(Seq, u32),
 }
 
 /// A call that may have left and has not ended.
@@ -76,7 +79,8 @@ impl Change {
             | Change::Pinned(..)
             | Change::Offered(..)
             | Change::Restored(_)
-            | Change::Accepted(..) => (None, None),
+            | Change::Accepted(..)
+            | Change::Pruned(..) => (None, None),
         };
         let call = call.map(CallId::as_str).into_iter();
         call.chain(run.map(RunId::as_str))
@@ -120,6 +124,9 @@ impl Change {
                 let fields: OfPin<'_> = fields(line)?;
                 let by = need("by", fields.by.clone())?;
                 Ok(Change::Accepted(fields.key()?, fields.print()?, by))
+            }
+            Pruned::KIND => {
+                Pruned::read(line).map(|pruned| Change::Pruned(pruned.first, pruned.segment))
             }
             // What is not understood may be a stop: nothing is left out.
             other => Err(format!("records of kind `{other}` are not known")),

@@ -7,6 +7,8 @@
 //! tampering: whoever can write here can write the journal.
 //!
 //! Once keeping fails it is given up: the journal has everything.
+//!
+//! The same thread prunes the journal ([`super::retention`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,9 +20,10 @@ use std::time::Duration;
 use super::{
     entry::{Entries, Key},
     journal::{Digest, Place, Placed, Seq},
-    ledger::{Log, Section, lock},
+    ledger::{Section, lock},
     local::Pen,
     record,
+    retention::{self, Hands, Retention},
     sled::{Content, Sled, Trouble},
     state::{Delta, State},
 };
@@ -149,7 +152,7 @@ fn sealed(total: &Sum, applied: &Placed) -> Sum {
     sum(total, &encode_placed(applied))
 }
 
-fn encode_placed(placed: &Placed) -> Vec<u8> {
+pub(super) fn encode_placed(placed: &Placed) -> Vec<u8> {
     let mut out = vec![1];
     out.extend_from_slice(&placed.seq.get().to_be_bytes());
     out.extend_from_slice(&placed.place.segment.to_be_bytes());
@@ -159,13 +162,19 @@ fn encode_placed(placed: &Placed) -> Vec<u8> {
 }
 
 fn decode(head: &[u8]) -> Option<(Placed, Sum)> {
-    let (&1, rest) = head.split_first()? else {
+    let (placed, digest) = decode_placed(head)?;
+    Some((placed, digest.try_into().ok()?))
+}
+
+/// What [`encode_placed`] wrote, and what stands behind it.
+pub(super) fn decode_placed(bytes: &[u8]) -> Option<(Placed, &[u8])> {
+    let (&1, rest) = bytes.split_first()? else {
         return None;
     };
     let (seq, rest) = rest.split_first_chunk()?;
     let (segment, rest) = rest.split_first_chunk()?;
     let (offset, rest) = rest.split_first_chunk()?;
-    let (hash, digest) = rest.split_first_chunk::<64>()?;
+    let (hash, rest) = rest.split_first_chunk::<64>()?;
     let placed = Placed {
         seq: Seq::new(u64::from_be_bytes(*seq)),
         place: Place {
@@ -174,7 +183,7 @@ fn decode(head: &[u8]) -> Option<(Placed, Sum)> {
         },
         hash: Digest::parse(hash)?,
     };
-    Some((placed, digest.try_into().ok()?))
+    Some((placed, rest))
 }
 
 /// Puts a damaged database out of the way. Returns where it is now.
@@ -218,24 +227,34 @@ impl Keeper {
         }
     }
 
-    /// Starts keeping. `whole` if the database has nothing yet.
+    /// Starts keeping, or only pruning if there is nothing to keep it in. `whole` if
+    /// the database has nothing yet.
     pub(super) fn start(
-        kept: Kept,
+        kept: Result<Kept, String>,
         whole: bool,
         every: Duration,
-        section: Arc<Mutex<Section>>,
-        pen: Arc<Pen>,
-        clock: Arc<dyn Clock>,
+        hands: Hands,
+        retention: Arc<Mutex<Retention>>,
     ) -> std::io::Result<Self> {
         let (asks, asked) = mpsc::channel();
-        let trouble = Arc::new(Mutex::new(None));
+        let (kept, why) = match kept {
+            Ok(kept) => (Some(kept), None),
+            Err(why) => (None, Some(why)),
+        };
+        let trouble = Arc::new(Mutex::new(why));
+        let Hands {
+            section,
+            pen,
+            clock,
+        } = hands;
         let mut work = Work {
-            kept: Some(kept),
+            kept,
             whole,
             done: Seq::ZERO,
             section,
             pen,
             clock,
+            retention,
             trouble: trouble.clone(),
         };
         let thread = thread::Builder::new()
@@ -313,6 +332,7 @@ struct Work {
     section: Arc<Mutex<Section>>,
     pen: Arc<Pen>,
     clock: Arc<dyn Clock>,
+    retention: Arc<Mutex<Retention>>,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
@@ -328,7 +348,9 @@ impl Work {
                     let _ = answer.send(self.read());
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let _ = self.checkpoint();
+                    if self.checkpoint().is_ok() {
+                        retention::lock(&self.retention).tick();
+                    }
                 }
                 Ok(Ask::End) => {
                     let _ = self.checkpoint();
@@ -366,7 +388,7 @@ impl Work {
         };
         self.whole = false;
         // Never ahead of the journal: what is kept follows from synced records.
-        self.durable(applied.seq)?;
+        self.pen.durable(applied.seq)?;
         let changes = kept.plan(delta);
         let digest = sealed(&kept.total, &applied);
         let draft = record::checkpoint(
@@ -381,7 +403,7 @@ impl Work {
         };
         match placed {
             Ok(placed) => {
-                self.durable(placed.seq)?;
+                self.pen.durable(placed.seq)?;
                 self.done = placed.seq;
             }
             // The disk is full, the journal whole: kept without a record of it.
@@ -391,12 +413,6 @@ impl Work {
         let mut head = encode_placed(&applied);
         head.extend_from_slice(&digest);
         Ok(kept.sled.commit(&changes, &head))
-    }
-
-    fn durable(&self, seq: Seq) -> Result<(), Fault> {
-        self.pen.write(seq)?;
-        let synced = self.pen.journal.synced(seq).wait();
-        synced.map_err(|poisoned| self.pen.failed(&poisoned))
     }
 
     fn read(&mut self) -> Option<Content> {

@@ -99,7 +99,11 @@ pub(super) fn open(call: &CallId, open: &OpenCall) -> (Key, Vec<u8>) {
 pub(super) fn block(number: u64, block: &Block) -> (Key, Vec<u8>) {
     let mut value = vec![VERSION];
     block.encode(&mut value);
-    ([b"b", number.to_be_bytes().as_slice()].concat(), value)
+    (block_key(number), value)
+}
+
+pub(super) fn block_key(number: u64) -> Key {
+    [b"b", number.to_be_bytes().as_slice()].concat()
 }
 
 /// What all keys of one pin start with. A tool's name may be long: it is hashed.

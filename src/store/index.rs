@@ -64,6 +64,27 @@ impl Index {
             .map(|(number, block)| (*number, block))
     }
 
+    /// One block.
+    pub(super) fn get(&self, number: u64) -> Option<&Block> {
+        self.0.get(&number)
+    }
+
+    /// Forgets the records before `first`, which stands at `place`. Returns the
+    /// blocks that changed or are gone.
+    pub(super) fn forget_before(&mut self, first: Seq, place: Place) -> Vec<u64> {
+        let within = first.get() / RECORDS;
+        let kept = self.0.split_off(&within);
+        let mut changed: Vec<u64> = std::mem::replace(&mut self.0, kept).into_keys().collect();
+        if let Some(block) = self.0.get_mut(&within)
+            && block.first < first
+        {
+            // Its filter still names what went: it is read for nothing, sometimes.
+            (block.first, block.place) = (first, place);
+            changed.push(within);
+        }
+        changed
+    }
+
     /// All blocks, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Block> {
         self.0.values().rev()

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     change::{Change, Definition, PinKey},
-    entry::{self, Entries},
-    journal::{Entry, Place, Placed, Seq},
+    check,
+    entry::Entries,
+    footing::Footing,
+    journal::{Base, Entry, Place, Placed, Seq},
     record::{self, Draft, Noted},
     search,
     state::State,
@@ -60,6 +62,16 @@ pub(super) trait Log: Send + Sync {
 
     /// The state that is kept beside the records, and up to which one.
     fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault>;
+
+    /// Where the records begin.
+    fn base(&self) -> Base {
+        Base::GENESIS
+    }
+
+    /// The state that was there before them, if they were not always the first.
+    fn footing(&self) -> Result<Option<Footing>, Fault> {
+        Ok(None)
+    }
 
     /// Ends in order.
     fn close(&self);
@@ -186,8 +198,8 @@ impl<L: Log> Ledger<L> {
     /// Commits within a section that the caller holds.
     fn commit(&self, section: &mut Section, draft: Draft, durable: bool) -> Result<Placed, Fault> {
         let keep = match draft.change {
-            // What ends something finds the room that others left.
-            Change::Closed(_) | Change::Stopped(_) | Change::Resumed(_) => 0,
+            // What ends or frees something finds the room that others left.
+            Change::Closed(_) | Change::Stopped(_) | Change::Resumed(_) | Change::Pruned(..) => 0,
             Change::Nothing
             | Change::Opened(..)
             | Change::Refused(..)
@@ -456,70 +468,12 @@ impl<L: Log> Store for Ledger<L> {
         self.news.subscribe()
     }
 
+    fn kept_since(&self) -> Option<jiff::Timestamp> {
+        self.log.base().stand.map(|stand| stand.since)
+    }
+
     fn check(&self) -> Result<String, Fault> {
-        let kept = self.log.kept()?;
-        let (now, last, from) = {
-            let section = self.section();
-            let last = section.state.last();
-            let from = section
-                .state
-                .blocks()
-                .last()
-                .map(|block| (block.first, block.place));
-            (section.state.entries(), last, from)
-        };
-        let (Some(last), Some((first, place))) = (last, from) else {
-            return Ok("there are no records yet".to_owned());
-        };
-        self.log.write(last.seq)?;
-        let mut anew = State::default();
-        let mut failed = None;
-        let mut then = None;
-        self.log.read(place, &mut |seen| {
-            if let Err(why) = seen.replay(&mut anew) {
-                failed = Some(format!("record {}: {why}", seen.placed.seq));
-            }
-            if kept
-                .as_ref()
-                .is_some_and(|(_, seq)| *seq == seen.placed.seq)
-            {
-                then = Some(anew.entries());
-            }
-            match seen.placed.seq < last.seq && failed.is_none() {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            }
-        })?;
-        let hint = "`tollgate state rebuild` builds it anew from the journal";
-        if let Some(failed) = failed {
-            return Err(Fault::new(format!(
-                "the journal can't be replayed: {failed}"
-            )));
-        }
-        if let Some(key) = difference(&now, &anew.entries()) {
-            return Err(Fault::new(format!(
-                "the state in memory is not what follows from the journal: they differ in {key}"
-            ))
-            .hint(hint));
-        }
-        let memory = format!(
-            "records {first} to {}: the state is what follows from them",
-            last.seq
-        );
-        match (kept, then) {
-            (None, _) => Ok(memory),
-            (Some((entries, seq)), Some(then)) => match difference(&entries, &then) {
-                None => Ok(format!("{memory}; so is what is kept up to record {seq}")),
-                Some(key) => Err(Fault::new(format!(
-                    "what is kept up to record {seq} is not what follows from the journal: \
-                     they differ in {key}"
-                ))
-                .hint(hint)),
-            },
-            (Some((_, seq)), None) => Ok(format!(
-                "{memory}; what is kept belongs to record {seq}, which is not there any more"
-            )),
-        }
+        check::check(&self.log, &self.section)
     }
 
     fn close(&self) {
@@ -532,16 +486,6 @@ impl<L> std::fmt::Debug for Ledger<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ledger").finish_non_exhaustive()
     }
-}
-
-/// The first key in which two states differ.
-fn difference(one: &Entries, other: &Entries) -> Option<String> {
-    let changed = one
-        .iter()
-        .find(|(key, value)| other.get(*key) != Some(value))
-        .map(|(key, _)| key);
-    let key = changed.or_else(|| other.keys().find(|key| !one.contains_key(*key)))?;
-    Some(format!("`{}`", entry::show(key)))
 }
 
 fn pin_key(server: &ServerName, tool: &str) -> Result<PinKey, Fault> {

@@ -11,22 +11,24 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::{
-    checkpoint::{Keeper, Kept, Loaded, move_aside},
+    checkpoint::{Keeper, Kept},
     entry::Entries,
+    footing::Footing,
     journal::{
-        Disk, Entry, Journal, Loss, Open, Opened, Options, Pace, Place, Placed, Poisoned, PutError,
-        RealDisk, Record, Refused, Seq,
+        Base, Disk, Entry, Journal, Loss, Options, Pace, Place, Placed, Poisoned, PutError,
+        RealDisk, Seq,
     },
     ledger::{Ledger, Log, Section, Seen},
     record,
+    retention::{self, Hands, Retention},
     sled::Trouble,
-    state::State,
+    start::{self, refusal, seen},
     stop_file,
 };
 use crate::{
     clock::Clock,
     domain::Fault,
-    ports::{Boxed, Store, Verified},
+    ports::{Boxed, PrunedBy, Store, Verified},
 };
 
 /// The store of one machine.
@@ -58,6 +60,8 @@ pub struct Setup {
     pub keep_every: Option<Duration>,
     /// Build the state anew, whatever is kept of it.
     pub rebuild: bool,
+    /// How long records are kept; none for ever.
+    pub keep: Option<Duration>,
 }
 
 impl Setup {
@@ -78,6 +82,7 @@ impl Setup {
             loss: usual.loss,
             keep_every: Some(Duration::from_secs(1)),
             rebuild: false,
+            keep: None,
         }
     }
 }
@@ -88,15 +93,15 @@ impl LocalStore {
     /// # Errors
     /// When the journal is damaged, missing or can't be written.
     pub fn open(setup: Setup) -> Result<Self, Fault> {
-        let dir = setup.state.join(KEPT);
-        let (loaded, note) = load(&setup, &dir)?;
-        let Replayed {
+        let dir = setup.state.join(start::KEPT);
+        let (loaded, note) = start::load(&setup, &dir)?;
+        let start::Replayed {
             state,
             journal,
             opened,
             kept,
             note,
-        } = replay(&setup, &dir, loaded, note)?;
+        } = start::replay(&setup, &dir, loaded, note)?;
         if let Some(cut) = &opened.tail_cut {
             tracing::warn!(
                 bytes = cut.bytes,
@@ -113,9 +118,15 @@ impl LocalStore {
             told: OnceLock::new(),
         });
         let section = Arc::new(Mutex::new(Section::new(state)));
+        let hands = Hands {
+            section: section.clone(),
+            pen: pen.clone(),
+            clock: setup.clock.clone(),
+        };
         let log = Local {
             pen,
             keeper: Keeper::none(None),
+            retention: Arc::new(Mutex::new(Retention::new(hands.clone(), setup.keep))),
         };
         let mut store = Self::over(log, setup.clock, section);
         let started = record::start(&setup.version, &setup.config, note.as_deref());
@@ -125,7 +136,7 @@ impl LocalStore {
         // Before anything is kept: what is kept is never ahead of the journal.
         store.log.sync()?;
         if let Some(every) = setup.keep_every {
-            store.log.keeper = store.keeper(&dir, kept, every);
+            store.log.keeper = store.keeper(&dir, kept, every, hands);
         }
         Ok(store)
     }
@@ -145,15 +156,22 @@ impl LocalStore {
         self.log.keeper.trouble()
     }
 
-    fn keeper(&self, dir: &Path, kept: Option<Kept>, every: Duration) -> Keeper {
+    /// Prunes now what is old enough, one batch of it, and whatever an earlier
+    /// tollgate left undone; otherwise that is done by the hour. Says whether
+    /// records went: then there may be more.
+    ///
+    /// # Errors
+    /// When the records can't be read, or the disk refuses.
+    pub fn prune(&self) -> Result<bool, Fault> {
+        retention::lock(&self.log.retention).turn()
+    }
+
+    fn keeper(&self, dir: &Path, kept: Option<Kept>, every: Duration, hands: Hands) -> Keeper {
         let whole = kept.is_none();
-        let kept = match kept.map_or_else(|| Kept::fresh(dir), Ok) {
-            Ok(kept) => kept,
-            Err(trouble) => return without(&trouble),
-        };
-        let (section, pen) = (self.section.clone(), self.log.pen.clone());
-        Keeper::start(kept, whole, every, section, pen, self.clock.clone())
-            .unwrap_or_else(|e| without(&Trouble::Bad(e.to_string())))
+        let kept = kept.map_or_else(|| Kept::fresh(dir), Ok);
+        let kept = kept.map_err(|trouble| without(&trouble));
+        Keeper::start(kept, whole, every, hands, self.log.retention.clone())
+            .unwrap_or_else(|e| Keeper::none(Some(without(&Trouble::Bad(e.to_string())))))
     }
 
     /// What was under way when an earlier tollgate ended may or may not have
@@ -187,136 +205,13 @@ impl LocalStore {
     }
 }
 
-/// The directory in which the state is kept, below the state directory.
-const KEPT: &str = "state.sled";
-
-fn without(trouble: &Trouble) -> Keeper {
+fn without(trouble: &Trouble) -> String {
     let why = match trouble {
         Trouble::InUse => "another process has it",
         Trouble::Bad(why) => why,
     };
     tracing::error!("the state can't be kept beside the journal: {why}");
-    Keeper::none(Some(why.to_owned()))
-}
-
-/// What is kept of the state, if it is whole; else it is put out of the way.
-fn load(setup: &Setup, dir: &Path) -> Result<(Option<Loaded>, Option<String>), Fault> {
-    let there = std::fs::read_dir(dir).is_ok_and(|mut names| names.next().is_some());
-    if setup.keep_every.is_none() || !there {
-        return Ok((None, None));
-    }
-    // The journal's first record is older than anything that is kept.
-    if !has_records(setup) && setup.loss == Loss::Refuse {
-        return Err(Fault::new(format!(
-            "the journal is missing, but the state that followed from it is there (`{KEPT}`)"
-        ))
-        .hint(format!(
-            "restore `journal` from a backup; to begin anew without its records, stops and pins, \
-             move `{}` away",
-            dir.display()
-        )));
-    }
-    if setup.rebuild || setup.loss == Loss::Accept {
-        return aside(dir, "an operator wanted it").map(|note| (None, Some(note)));
-    }
-    match Loaded::read(dir) {
-        Ok(loaded) => Ok((Some(loaded), None)),
-        Err(Trouble::InUse) => Err(Fault::new(format!(
-            "another process has opened `{}`",
-            dir.display()
-        ))
-        .hint("end it; only one tollgate can own a state directory")),
-        Err(Trouble::Bad(why)) => aside(dir, &why).map(|note| (None, Some(note))),
-    }
-}
-
-fn aside(dir: &Path, why: &str) -> Result<String, Fault> {
-    let moved = move_aside(dir).map_err(|e| {
-        Fault::new(format!("can't move `{}` aside: {e}", dir.display()))
-            .hint("remove it; it is built anew from the journal")
-    })?;
-    let name = moved.file_name().unwrap_or_default().display();
-    Ok(format!(
-        "the state is built anew from the journal: {why}; the old one is in `{name}`"
-    ))
-}
-
-fn has_records(setup: &Setup) -> bool {
-    let dir = setup.state.join("journal");
-    let names = setup.disk.list(&dir).unwrap_or_default();
-    names
-        .iter()
-        .filter(|name| name.ends_with(".jsonl"))
-        .any(|name| {
-            let file = setup.disk.open(&dir.join(name), Open::Read);
-            file.and_then(|file| file.length())
-                .is_ok_and(|length| length > 0)
-        })
-}
-
-/// A journal that was read to its end.
-struct Replayed {
-    state: State,
-    journal: Journal,
-    opened: Opened,
-    kept: Option<Kept>,
-    note: Option<String>,
-}
-
-fn replay(
-    setup: &Setup,
-    dir: &Path,
-    loaded: Option<Loaded>,
-    note: Option<String>,
-) -> Result<Replayed, Fault> {
-    let (mut state, anchor, kept) = match loaded.map(Loaded::split) {
-        Some((state, applied, kept)) => (state, Some(applied), Some(kept)),
-        None => (State::default(), None, None),
-    };
-    let known = anchor.map_or(Seq::ZERO, |anchor| anchor.seq);
-    let options = Options {
-        disk: setup.disk.clone(),
-        segment_bytes: setup.segment_bytes,
-        pace: setup.pace,
-        loss: setup.loss,
-        anchor,
-        known,
-        replay_from: known.next(),
-        ..Options::new(setup.clock.now())
-    };
-    let mut visit = |record: &Record<'_>, place: Place| seen(record, place).replay(&mut state);
-    let (journal, opened) =
-        Journal::open(&setup.state, options, &mut visit).map_err(|refused| refusal(&refused))?;
-    if anchor.is_some_and(|anchor| anchor.seq != opened.first) {
-        // The record that it names is not the one in the journal.
-        drop((journal, kept));
-        let note = aside(dir, "it belongs to another journal")?;
-        return replay(setup, dir, None, Some(note));
-    }
-    Ok(Replayed {
-        state,
-        journal,
-        opened,
-        kept,
-        note,
-    })
-}
-
-fn refusal(refused: &Refused) -> Fault {
-    Fault::new(refused.to_string()).hint(refused.hint())
-}
-
-fn seen<'a>(record: &Record<'a>, place: Place) -> Seen<'a> {
-    Seen {
-        placed: Placed {
-            seq: record.seq,
-            place,
-            hash: record.hash,
-        },
-        at: record.at,
-        kind: record.kind,
-        line: record.line,
-    }
+    why.to_owned()
 }
 
 impl std::fmt::Debug for Setup {
@@ -351,12 +246,21 @@ impl Pen {
         });
         fault
     }
+
+    /// Returns once a record survives a power cut.
+    pub(super) fn durable(&self, seq: Seq) -> Result<(), Fault> {
+        let written = self.journal.write(seq);
+        written
+            .and_then(|()| self.journal.synced(seq).wait())
+            .map_err(|poisoned| self.failed(&poisoned))
+    }
 }
 
 /// Records in a journal.
 pub struct Local {
     pen: Arc<Pen>,
     keeper: Keeper,
+    retention: Arc<Mutex<Retention>>,
 }
 
 impl Log for Pen {
@@ -451,6 +355,14 @@ impl Log for Local {
         self.keeper.read()
     }
 
+    fn base(&self) -> Base {
+        self.pen.journal.base()
+    }
+
+    fn footing(&self) -> Result<Option<Footing>, Fault> {
+        retention::footing_of(&self.pen.journal)
+    }
+
     fn close(&self) {
         self.keeper.end();
         self.pen.close();
@@ -473,6 +385,11 @@ fn verified(report: super::journal::Report) -> Verified {
         records: (last + 1).saturating_sub(first),
         first,
         last,
+        pruned: report.pruned.map(|by| PrunedBy {
+            record: by.record.get(),
+            at: by.at,
+            broken: by.says.broken,
+        }),
         broken: report.broken.map(|broken| broken.to_string()),
     }
 }

@@ -119,6 +119,7 @@ impl Log for MemoryLog {
             records,
             first: records.min(1),
             last: records,
+            pruned: None,
             broken: None,
         })
     }

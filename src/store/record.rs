@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::{
     change::{Change, Definition, OpenCall, PinKey},
+    journal::Pruned,
     redact,
 };
 use crate::{
@@ -283,6 +284,15 @@ pub(super) fn checkpoint(applied: u64, entries: usize, digest: &str) -> Draft {
         kind: "checkpoint",
         members: members.0,
         change: Change::Nothing,
+    }
+}
+
+/// The beginning of the journal is about to go.
+pub(super) fn prune(pruned: &Pruned) -> Draft {
+    Draft {
+        kind: Pruned::KIND,
+        members: pruned.members(),
+        change: Change::Pruned(pruned.first, pruned.segment),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     change::{Change, Definition, OpenCall, PinKey},
     entry::{self, Entries, Key},
     index::{Block, Index},
-    journal::Placed,
+    journal::{Placed, Seq, start_of},
 };
 use crate::{
     domain::{Call, CallId, ServerName, Stop, Subject},
@@ -51,6 +51,8 @@ struct Touched {
     pins: BTreeSet<PinKey>,
     /// The first block that changed.
     blocks: Option<u64>,
+    /// Blocks whose first records are gone.
+    pruned: BTreeSet<u64>,
 }
 
 /// What the entries below some keys are now; what is kept below them and not
@@ -147,7 +149,14 @@ impl State {
                     pinned.by = Some(by);
                 }
             }),
+            Change::Pruned(first, segment) => self.forget_before(first, segment),
         }
+    }
+
+    /// Forgets where the records before `first` are, which begins a segment.
+    pub(super) fn forget_before(&mut self, first: Seq, segment: u32) {
+        let changed = self.index.forget_before(first, start_of(segment));
+        self.touched.pruned.extend(changed);
     }
 
     fn change_pin(&mut self, key: PinKey, change: impl FnOnce(&mut Pinned)) {
@@ -241,6 +250,11 @@ impl State {
         for key in touched.pins {
             let entries = self.pin_entries(&key);
             delta.push((entry::pin_key(&key), entries));
+        }
+        for number in touched.pruned {
+            let block = self.index.get(number);
+            let entries = block.map(|block| entry::block(number, block)).into_iter();
+            delta.push((entry::block_key(number), entries.collect()));
         }
         if let Some(first) = touched.blocks {
             for (number, block) in self.index.from(first) {

@@ -1,0 +1,243 @@
+//! Pruning that is interrupted, and damage to what a pruned journal stands on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking; its helpers serve several programs"
+)]
+
+mod pruning;
+mod simdisk;
+#[path = "stores/mod.rs"]
+mod stores;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pruning::{
+    DAY, a_day, bodies, copy, day, days, decided, decisions, first_kept, prune, pruned, ready,
+    real, simulated, start,
+};
+use simdisk::{Dice, SimDisk};
+use tollgate::clock::SetClock;
+use tollgate::ports::Store;
+use tollgate::store::journal::Loss;
+use tollgate::store::{LocalStore, Setup};
+
+fn only_body(state: &Path) -> PathBuf {
+    let mut names = fs::read_dir(state.join("bodies")).unwrap();
+    let path = names.next().unwrap().unwrap().path();
+    assert!(names.next().is_none());
+    path
+}
+
+type Harm = fn(&Path);
+
+#[test]
+fn a_body_that_is_lost_is_made_anew_while_the_state_is_whole() {
+    let home = tempfile::tempdir().unwrap();
+    let good = home.path().join("good");
+    let clock = pruned(&good);
+    let harms: [Harm; 3] = [
+        |body| fs::remove_file(body).unwrap(),
+        |body| fs::write(body, b"").unwrap(),
+        |body| {
+            let mut bytes = fs::read(body).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(body, bytes).unwrap();
+        },
+    ];
+    for (n, harm) in harms.into_iter().enumerate() {
+        let state = home.path().join(n.to_string());
+        copy(&good, &state);
+        harm(&only_body(&state));
+        // Nothing throws the only whole one away.
+        let setup = Setup {
+            rebuild: true,
+            ..real(&state, &clock)
+        };
+        let fault = LocalStore::open(setup).unwrap_err();
+        assert!(fault.says.contains("can't be built anew"), "{}", fault.says);
+        assert!(tollgate::store::can_rebuild(&state, &*clock).is_err());
+
+        let store = LocalStore::open(real(&state, &clock)).unwrap();
+        let first = first_kept(&store);
+        decided(&store);
+        assert!(store.check().is_err());
+        store.prune().unwrap();
+        store.check().unwrap();
+        assert_eq!(first_kept(&store), first);
+        assert!(tollgate::store::can_rebuild(&state, &*clock).is_ok());
+        // It goes on being pruned.
+        let days_on = 30..50;
+        for day in days_on {
+            clock.jump_to(start() + DAY * day);
+            a_day(&store, &clock, day);
+            prune(&store);
+        }
+        assert!(first_kept(&store) > first);
+        store.check().unwrap();
+        store.close();
+        drop(store);
+        fs::remove_dir_all(state.join("state.sled")).unwrap();
+        let store = LocalStore::open(real(&state, &clock)).unwrap();
+        decided(&store);
+        store.check().unwrap();
+        only_body(&state);
+    }
+}
+
+#[test]
+fn without_a_body_and_without_sled_it_refuses_to_serve() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let clock = pruned(&state);
+    let away = home.path().join("body");
+    fs::rename(only_body(&state), &away).unwrap();
+    fs::rename(state.join("state.sled"), home.path().join("sled")).unwrap();
+    for _ in 0..2 {
+        let fault = LocalStore::open(real(&state, &clock)).unwrap_err();
+        assert!(fault.says.contains("can't be built anew"), "{}", fault.says);
+        let hint = fault.hint.unwrap();
+        assert!(hint.contains("state.sled") && hint.contains("--accept-loss"));
+    }
+    // Each of the ways out.
+    let restored = home.path().join("restored");
+    copy(&state, &restored);
+    copy(&home.path().join("sled"), &restored.join("state.sled"));
+    decided(&LocalStore::open(real(&restored, &clock)).unwrap());
+    let accept = Setup {
+        loss: Loss::Accept,
+        ..real(&state, &clock)
+    };
+    let store = LocalStore::open(accept).unwrap();
+    assert!(store.stops().is_empty() && store.pins().is_empty());
+    assert_eq!(store.verify().unwrap().broken, None);
+    store.prune().unwrap();
+    store.check().unwrap();
+}
+
+#[test]
+fn a_base_that_is_lost_is_found_again_with_its_body() {
+    let home = tempfile::tempdir().unwrap();
+    let good = home.path().join("good");
+    let clock = pruned(&good);
+    let harms: [Harm; 2] = [
+        |base| fs::remove_file(base).unwrap(),
+        |base| fs::write(base, b"nonsense").unwrap(),
+    ];
+    for (n, harm) in harms.into_iter().enumerate() {
+        let state = home.path().join(n.to_string());
+        copy(&good, &state);
+        harm(&state.join("journal/base"));
+        fs::remove_dir_all(state.join("state.sled")).unwrap();
+        let fault = LocalStore::open(real(&state, &clock)).unwrap_err();
+        assert!(fault.hint.unwrap().contains("--accept-loss"));
+        let accept = Setup {
+            loss: Loss::Accept,
+            ..real(&state, &clock)
+        };
+        let store = LocalStore::open(accept).unwrap();
+        decided(&store);
+        assert!(first_kept(&store) > 1);
+        store.check().unwrap();
+    }
+}
+
+/// Whatever stands here, everything is as it was before or as it is afterwards.
+fn whole(disk: &SimDisk, clock: &Arc<SetClock>, what: &str) -> (u64, SimDisk) {
+    let after = disk.kill();
+    let store = LocalStore::open(simulated(&after, clock))
+        .unwrap_or_else(|fault| panic!("{what}: {fault}"));
+    decided(&store);
+    store
+        .check()
+        .unwrap_or_else(|fault| panic!("{what}: {fault}"));
+    (first_kept(&store), after)
+}
+
+#[test]
+fn a_kill_or_a_power_cut_between_any_two_steps_loses_nothing() {
+    let (disk, clock) = ready();
+    let (_, opened) = whole(&disk, &clock, "before");
+    let mut dice = Dice(7);
+    let mut seen = Vec::new();
+    for fuse in 0.. {
+        let disk = opened.kill();
+        let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+        disk.set_fuse(fuse);
+        let ended = store.prune();
+        let blown = disk.blown();
+        drop(store);
+        assert!(ended.is_ok() || blown);
+        for cut in [disk.kill(), disk.power_cut(&mut dice)] {
+            let what = format!("step {fuse}");
+            let (first, after) = whole(&cut, &clock, &what);
+            seen.push(first);
+            // What is left undone is done, or done by the start already.
+            let store = LocalStore::open(simulated(&after, &clock)).unwrap();
+            prune(&store);
+            store.check().unwrap();
+            decided(&store);
+            assert!(first_kept(&store) > 1, "{what}");
+            assert_eq!(bodies(&after).len(), 1, "{what}");
+            let names = after.segments();
+            let oldest = names[0].file_stem().unwrap().to_str().unwrap();
+            assert_ne!(oldest, "000001", "{what}");
+        }
+        if !blown {
+            println!("{fuse} steps");
+            break;
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 2, "the old or the new beginning: {seen:?}");
+}
+
+#[test]
+fn damage_to_what_goes_is_told_and_does_not_hold_it_up() {
+    let (disk, clock) = ready();
+    disk.tamper(&disk.segments()[0], |content| content[1000] ^= 1);
+    let refused = LocalStore::open(simulated(&disk, &clock)).unwrap_err();
+    assert!(refused.says.contains("the journal is damaged"));
+
+    let (disk, clock) = ready();
+    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+    disk.tamper(&disk.segments()[0], |content| content[1000] ^= 1);
+    assert!(store.verify().unwrap().broken.is_some());
+    assert!(store.prune().unwrap());
+    let verified = store.verify().unwrap();
+    assert_eq!(verified.broken, None);
+    assert!(verified.pruned.unwrap().broken.is_some());
+    store.check().unwrap();
+    drop(store);
+    let (_, _) = whole(&disk, &clock, "after");
+}
+
+#[test]
+fn a_sled_older_than_the_first_kept_record_is_built_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let (state, old) = (home.path().join("state"), home.path().join("old"));
+    let clock = day(0);
+    let store = LocalStore::open(real(&state, &clock)).unwrap();
+    decisions(&store);
+    store.close();
+    drop(store);
+    copy(&state.join("state.sled"), &old);
+    let store = LocalStore::open(real(&state, &clock)).unwrap();
+    days(&store, &clock, 0..30);
+    assert!(prune(&store) > 0);
+    store.close();
+    drop(store);
+    fs::remove_dir_all(state.join("state.sled")).unwrap();
+    copy(&old, &state.join("state.sled"));
+    let store = LocalStore::open(real(&state, &clock)).unwrap();
+    decided(&store);
+    store.check().unwrap();
+    assert!(state.join("state.sled.bad-1").exists());
+}
