@@ -90,6 +90,7 @@ impl Tollgate {
             } else {
                 Loss::Refuse
             },
+            keep: generation.keep,
             ..Setup::new(&place.state, clock.clone())
         })
         .map_err(|fault| failure(&fault))?;

@@ -128,6 +128,20 @@ fn an_empty_table_of_agents_lets_nobody_in() {
 }
 
 #[test]
+fn records_are_kept_for_ninety_days_unless_something_else_is_said() {
+    let keep = |main: &str| loaded(Some(main), &[("files", FILES)]).keep;
+    let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
+    assert_eq!(loaded(None, &[]).keep, days(90));
+    assert_eq!(keep("[audit]\n"), days(90));
+    assert_eq!(keep("[audit]\nkeep = \"400d\"\n"), days(400));
+    assert_eq!(keep("audit.keep = \"none\"\n"), None);
+    for bad in ["keep = 90", "keep = \"forever\"", "keeps = \"90d\""] {
+        let main = format!("[audit]\n{bad}\n");
+        assert!(load(&sources(Some(&main), &[])).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn agents_with_a_token_each_may_have_different_rights() {
     let main = "[agents.a]\nowner = \"ana\"\nservers = [\"files\"]\ntoken = \"env:A\"\n\
                 [agents.b]\nowner = \"ana\"\ntoken = \"file:/run/b\"\n";

@@ -18,10 +18,24 @@ pub(super) struct TollgateForm {
     /// The agents that may connect, each in a table [agents.NAME]. With this
     /// table only these may; without it any name may.
     agents: Option<BTreeMap<String, AgentForm>>,
+    /// The record of everything.
+    audit: Option<AuditForm>,
     /// How long a daemon that was started on demand stays when there is
     /// nothing to do: a duration such as "10m" (the default), or "never".
     #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d)|never)$"))]
     idle_exit: Option<String>,
+}
+
+/// The record of everything.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct AuditForm {
+    /// How long records are kept: a duration such as "90d" (the default), or
+    /// "none" to keep them all. What is older goes, file by file, a little each
+    /// day; stops and accepted definitions stay.
+    #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d)|none)$"))]
+    keep: Option<String>,
 }
 
 /// An agent that may connect.

@@ -8,6 +8,7 @@
 
 mod access;
 mod args;
+mod audit;
 mod decode;
 mod duration;
 mod error;
@@ -128,6 +129,8 @@ pub struct Generation {
     /// How long a daemon that was started on demand stays without work; none
     /// when it stays for good.
     pub idle_exit: Option<Duration>,
+    /// How long records are kept; none for ever.
+    pub keep: Option<Duration>,
 }
 
 /// Turns texts into a generation.
@@ -142,7 +145,11 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
         .map(|source| (source, File::parse(source)))
         .collect();
 
-    let tollgate_toml::Main { agents, idle_exit } = tollgate_toml::decode(main.as_ref());
+    let tollgate_toml::Main {
+        agents,
+        idle_exit,
+        keep,
+    } = tollgate_toml::decode(main.as_ref());
     let names: Vec<Option<ServerName>> = tools
         .iter()
         .map(|(source, file)| server::name_of(source, file))
@@ -174,6 +181,7 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
                 agents,
                 servers,
                 idle_exit,
+                keep,
             })
         }
         _ => Err(ConfigErrors(errors)),

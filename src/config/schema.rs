@@ -62,7 +62,7 @@ fn for_authors(schema: &mut Schema) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{args, server, tollgate_toml, tool};
+    use super::super::{args, audit, server, tollgate_toml, tool};
     use super::*;
 
     /// The properties of the form of this name; the root's without one.
@@ -86,6 +86,7 @@ mod tests {
         let main = tollgate_schema();
         assert_eq!(properties(&main, ""), tollgate_toml::ROOT.keys);
         assert_eq!(properties(&main, "AgentForm"), tollgate_toml::AGENT.keys);
+        assert_eq!(properties(&main, "AuditForm"), audit::AUDIT.keys);
         let tools = tools_schema();
         assert_eq!(properties(&tools, ""), server::ROOT.keys);
         assert_eq!(properties(&tools, "ToolForm"), tool::TOOL.keys);

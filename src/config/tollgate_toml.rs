@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Place;
+use super::audit;
 use super::decode::{Field, Named, Table, Vocabulary};
 use super::error::{Code, quoted};
 use super::file::{File, Problem};
@@ -12,10 +13,10 @@ use super::server;
 use crate::domain::{AgentName, Owner, ServerName};
 
 pub(super) const ROOT: Vocabulary = Vocabulary {
-    keys: &["agents", "idle_exit"],
+    keys: &["agents", "audit", "idle_exit"],
     later: &[
-        "approval", "audit", "breaker", "budget", "canary", "console", "currency", "framing",
-        "include", "notify", "people", "tiers", "timezone", "window",
+        "approval", "breaker", "budget", "canary", "console", "currency", "framing", "include",
+        "notify", "people", "tiers", "timezone", "window",
     ],
     elsewhere: &[
         (server::ROOT.keys, "belongs in a file in tools.d/"),
@@ -59,6 +60,7 @@ pub struct Agent {
 pub(super) struct Main<'a> {
     pub(super) agents: AgentsDraft<'a>,
     pub(super) idle_exit: Option<Duration>,
+    pub(super) keep: Option<Duration>,
 }
 
 /// The `[agents]` table as far as it could be read.
@@ -98,6 +100,7 @@ pub(super) fn decode<'a>(file: Option<&'a File<'a>>) -> Main<'a> {
         return Main {
             agents: AgentsDraft::Anyone,
             idle_exit: Some(IDLE_EXIT),
+            keep: Some(audit::KEEP),
         };
     };
     let root = Table::root(file, &ROOT);
@@ -117,7 +120,11 @@ pub(super) fn decode<'a>(file: Option<&'a File<'a>>) -> Main<'a> {
         Some(field) => field.duration(),
         None => Some(IDLE_EXIT),
     };
-    Main { agents, idle_exit }
+    Main {
+        agents,
+        idle_exit,
+        keep: audit::decode(&root),
+    }
 }
 
 fn decode_agent<'a>(text: &str, field: Field<'a>) -> AgentDraft<'a> {
