@@ -253,6 +253,10 @@ fn a_base_that_no_record_speaks_of_is_found() {
         broken.to_string().contains("and not by tollgate"),
         "{broken}"
     );
+    // One that speaks of another beginning.
+    let (_, other) = put_pruned(&journal, 80);
+    assert!(journal.prune(&pruned(&first), other).unwrap());
+    assert!(journal.verify().unwrap().broken.is_some());
     journal.close().unwrap();
     // Without it the journal seems to begin earlier.
     disk.vanish(&base);

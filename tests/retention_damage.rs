@@ -15,14 +15,15 @@ mod simdisk;
 mod stores;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pruning::{
-    DAY, a_day, bodies, copy, day, days, decided, decisions, first_kept, prune, pruned, ready,
-    real, simulated, start,
+    DAY, STATE, a_day, bodies, copy, day, days, decided, decisions, first_kept, prune, pruned,
+    ready, real, simulated, start,
 };
-use simdisk::{Dice, SimDisk};
+use simdisk::{Dice, SimDisk, Step};
 use tollgate::clock::SetClock;
 use tollgate::ports::Store;
 use tollgate::store::journal::Loss;
@@ -240,4 +241,33 @@ fn a_sled_older_than_the_first_kept_record_is_built_anew() {
     decided(&store);
     store.check().unwrap();
     assert!(state.join("state.sled.bad-1").exists());
+}
+
+#[test]
+fn what_a_kill_or_an_error_left_goes_with_the_next_look() {
+    let (disk, clock) = ready();
+    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+    let body = |digit: &str| Path::new(STATE).join("bodies").join(digit.repeat(64));
+    disk.put(&body("a"), b"tollgate state 1\nthat no record names");
+    disk.put(&body("b"), b"of another kind");
+    let before = disk.segments();
+    // The first removal is of a draft of the base that is not there.
+    disk.fail(Step::Remove, 3, ErrorKind::PermissionDenied);
+    assert!(store.prune().is_err());
+    let first = first_kept(&store);
+    assert!(first > 1, "the new beginning counts");
+    assert_eq!(
+        disk.segments().len(),
+        before.len() - 1,
+        "one of two is left"
+    );
+    assert!(!store.prune().unwrap());
+    assert_eq!(disk.segments().len(), before.len() - 2);
+    assert_eq!(first_kept(&store), first);
+    let bodies = bodies(&disk);
+    assert!(
+        bodies.contains(&body("b")) && bodies.len() == 2,
+        "{bodies:?}"
+    );
+    whole(&disk, &clock, "after");
 }
