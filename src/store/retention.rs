@@ -34,7 +34,7 @@ use crate::{clock::Clock, domain::Fault};
 
 /// How often it is looked whether there is something to do.
 const AGAIN: Duration = Duration::from_secs(3600);
-/// The most segments that go at once: half a second of reading.
+/// The most segments that go at once: two seconds of reading.
 const BATCH: usize = 4;
 /// What part of the segments may go in a day. A clock that is wrong for a weekend
 /// then takes a quarter of the record and not all of it.
