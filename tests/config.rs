@@ -67,6 +67,8 @@ answers! {
     rules_for_arguments_are_checked: "argument_rules";
     names_stay_within_their_characters: "names";
     a_setting_below_tools_is_not_a_tool: "setting_below_tools";
+    mistakes_in_limits_come_in_one_pass: "limits";
+    one_currency_counts: "currencies";
 }
 
 fn sources(main: Option<&str>, tools: &[(&str, &str)]) -> Sources {
@@ -287,7 +289,7 @@ fn a_byte_order_mark_and_windows_line_ends_are_read() {
 }
 
 /// Pieces that configurations are made of, to be put together in any order.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 60] = [
     "command",
     "owner",
     "args",
@@ -328,6 +330,26 @@ const PIECES: [&str; 40] = [
     "3",
     "-1e400",
     "2027-02-01",
+    "budget",
+    "run",
+    "day",
+    "calls",
+    "cost",
+    "warn",
+    "rolling",
+    "breaker",
+    "loops",
+    "same",
+    "rate",
+    "window",
+    "currency",
+    "amount",
+    "limit",
+    "0.75",
+    "\"none\"",
+    "\"1.00 USD\"",
+    "\"Mon 08:00-18:00\"",
+    "\"$.a[?(@.b)]\"",
 ];
 
 proptest::proptest! {

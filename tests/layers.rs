@@ -207,6 +207,11 @@ const DEPENDENCIES: &[Dependency] = &[
         "a date is a word of the domain; nobody else reckons with it",
     ),
     dependency(
+        "jsonpath_rust",
+        &["measure", "config"],
+        "a path is checked where it is written and followed where arguments are measured",
+    ),
+    dependency(
         "jsonschema",
         // The demo's server is a tool server that only lives in our file.
         &["measure", "demo/offer.rs"],

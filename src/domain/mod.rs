@@ -38,6 +38,6 @@ pub use place::Place;
 pub use rate::Rate;
 pub use refusal::{Code, Refusal};
 pub use stop::{Became, Stop, StopScope};
-pub use terms::{Path, Prices, Terms};
+pub use terms::{Path, PricePlaces, Prices, Terms};
 pub use tier::{Offer, Tier};
 pub use window::{Window, Zone};
