@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tollgate::domain::{
-    AgentName, Call, CallId, Findings, Fingerprint, Offer, Owner, Place, Principal, Reach, RunId,
-    ServerName, Standing, Stop, StopScope, Subject, Tier,
+    AgentName, Call, CallId, Claim, Findings, Fingerprint, Offer, Owner, Place, Principal, Reach,
+    RunId, ServerName, Standing, Stop, StopScope, Subject, Tier,
 };
 use tollgate::gate::{Decision, Facts, decide};
 
@@ -52,6 +52,7 @@ fn main() {
         standing: Standing::Defined(print),
         findings: Findings::default(),
         digest: print,
+        claim: Claim::default(),
     };
     // None of them covers the call, so each is looked at.
     let stops: Vec<Stop> = (0..RULES)
@@ -63,10 +64,7 @@ fn main() {
         })
         .collect();
     for (name, stops) in [("no stop", &[][..]), ("1,000 stops", &stops[..])] {
-        let facts = Facts {
-            stops,
-            pinned: Some(print),
-        };
+        let facts = Facts::calm(jiff::Timestamp::UNIX_EPOCH, stops, Some(print));
         let mut batches: Vec<f64> = (0..50).map(|_| batch(&call, &facts)).collect();
         batches.sort_by(f64::total_cmp);
         let median = batches.get(batches.len() / 2).copied().unwrap_or_default();

@@ -219,7 +219,7 @@ fn a_call_is_found_in_the_record_and_explained() {
         .unwrap();
 
     let why = text(&home.run(&["why", denied]));
-    assert!(why.contains("4 arguments    DENY"), "{why}");
+    assert!(why.contains("5 arguments    DENY"), "{why}");
     assert!(why.contains("tools.d/demo.toml:13"), "{why}");
     assert!(
         why.contains("args = { path = { under = \"/srv/reports\" } }"),

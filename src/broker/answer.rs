@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Asked, Session};
 use crate::{
-    domain::{Call, Fault, Refusal, ToolFault},
+    domain::{Call, Fault, Left, Refusal, ToolFault},
     ports::{Caller, Reply},
     wire::{Body, Raw},
 };
@@ -19,6 +19,15 @@ pub struct Request {
     pub params: Option<Raw>,
     /// Who waits.
     pub caller: Arc<dyn Caller>,
+}
+
+/// What a call cost, and what is left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Paid {
+    /// In millionths.
+    pub cost: u64,
+    /// Of the budgets that it met.
+    pub left: Left,
 }
 
 /// The answer to a request.
@@ -69,6 +78,8 @@ pub enum Answer {
     Done {
         /// The call.
         call: Box<Call>,
+        /// What it cost.
+        paid: Paid,
         /// With a result or an error of its own.
         body: Body,
     },
@@ -85,6 +96,7 @@ impl Answer {
     /// The answer to a call that ran. A stop that cut it short says so.
     pub(super) fn of(
         call: Call,
+        paid: Paid,
         reply: Result<Reply, ToolFault>,
         stopped: Option<Refusal>,
         has_output_schema: bool,
@@ -93,10 +105,12 @@ impl Answer {
         match (reply, stopped) {
             (Ok(Reply::Result(result)), _) => Answer::Done {
                 call,
+                paid,
                 body: Body::Result(result),
             },
             (Ok(Reply::Error(error)), _) => Answer::Done {
                 call,
+                paid,
                 body: Body::Error(error),
             },
             (Ok(Reply::Asks(result)), _) => Answer::Asks { call, result },

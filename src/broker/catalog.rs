@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{names, offer, policy::Policy, uri};
 use crate::{
-    domain::{Fingerprint, Offer, Place, ServerName, Tier},
+    domain::{Fingerprint, Offer, Place, Prices, ServerName, Terms, Tier},
     measure::{Rules, Schema},
     ports::{Listing, Store},
     wire::{self, Edit, Node, Raw},
@@ -60,6 +60,10 @@ pub struct Tool {
     pub has_output_schema: bool,
     /// The operator's rules for its arguments.
     pub rules: Arc<Rules>,
+    /// What limits its calls.
+    pub terms: Arc<Terms>,
+    /// What its calls cost.
+    pub prices: Arc<Prices>,
     /// Its own idle limit.
     pub idle: Option<std::time::Duration>,
     /// As it is listed.
@@ -368,6 +372,8 @@ impl Tool {
             schema: Schema::new(schema),
             has_output_schema: accepted.get("outputSchema").is_some(),
             rules: said.rules,
+            terms: rules.terms_of(tier, &said.terms),
+            prices: said.prices,
             idle: said.idle,
         })
     }

@@ -1,6 +1,8 @@
 //! Budgets: what is counted, for whom, over which time, and how much is allowed.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     AgentName, Call, Place, ServerName, Subject,
@@ -167,6 +169,25 @@ impl Amounts {
     }
 }
 
+/// By name, without what there is nothing of.
+impl Serialize for Amounts {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.nonzero().map(|(dimension, n)| (dimension.name(), n)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Amounts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut amounts = Amounts::ZERO;
+        for (name, quantity) in BTreeMap::<String, u64>::deserialize(from)? {
+            let dimension = Dimension::parse(&name)
+                .ok_or_else(|| D::Error::custom(format!("`{name}` is nothing that is counted")))?;
+            amounts.set(dimension, quantity);
+        }
+        Ok(amounts)
+    }
+}
+
 /// Over which time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Period {
@@ -315,6 +336,20 @@ impl Limit {
     pub fn name(&self) -> String {
         format!("{}.{}", self.period.name(), self.dimension.name())
     }
+
+    /// What it counts of this call, by name: the same for all calls that are
+    /// counted together.
+    #[must_use]
+    pub fn about(&self, call: &Call) -> String {
+        let scope = Scope::of(self.over, call);
+        let scope = scope.map(|scope| scope.to_string()).unwrap_or_default();
+        match self.period {
+            Period::Run => format!("{} {scope} {}", self.name(), call.run),
+            Period::Action | Period::Hour | Period::Day | Period::Month => {
+                format!("{} {scope}", self.name())
+            }
+        }
+    }
 }
 
 /// How a limit stands.
@@ -348,5 +383,51 @@ impl Level {
     #[must_use]
     pub const fn left(&self, limit: &Limit) -> u64 {
         self.allowed(limit).saturating_sub(self.total())
+    }
+}
+
+/// What is left of every dimension that is limited: of several limits the least.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left([Option<u64>; Dimension::NUMBER]);
+
+impl Left {
+    /// Takes one more limit into account.
+    pub fn note(&mut self, dimension: Dimension, left: u64) {
+        if let Some(place) = self.0.get_mut(dimension as usize) {
+            *place = Some(place.map_or(left, |least| least.min(left)));
+        }
+    }
+
+    /// What is left, where anything is limited.
+    pub fn each(&self) -> impl Iterator<Item = (Dimension, u64)> {
+        let all = Dimension::ALL.into_iter().zip(self.0);
+        all.filter_map(|(dimension, left)| Some((dimension, left?)))
+    }
+
+    /// As a JSON object: money as text, times in milliseconds.
+    #[must_use]
+    pub fn json(&self, currency: Currency) -> String {
+        let mut out = String::from("{");
+        for (dimension, left) in self.each() {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            let name = dimension.name();
+            out.push_str(&match dimension {
+                Dimension::Cost | Dimension::Amount => {
+                    format!("\"{name}\":\"{}\"", show_money(left, currency))
+                }
+                Dimension::Time | Dimension::Elapsed => {
+                    format!("\"{name}_ms\":{}", left / 1_000)
+                }
+                Dimension::Steps
+                | Dimension::Calls
+                | Dimension::Count
+                | Dimension::Bytes
+                | Dimension::Tokens => format!("\"{name}\":{left}"),
+            });
+        }
+        out.push('}');
+        out
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::{AgentName, CallId, Fingerprint, Offer, Owner, Place, RunId, ServerName, Tier};
+use super::{
+    AgentName, Amounts, BreakerRule, CallId, Currency, Fingerprint, Limit, Loops, Offer, Owner,
+    Place, Rate, RunId, ServerName, Terms, Tier,
+};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +143,45 @@ pub struct Call {
     pub findings: Findings,
     /// Over everything that a yes would be a yes to.
     pub digest: Fingerprint,
+    /// What it asks of the budgets, and the terms that it is held to.
+    pub claim: Claim,
+}
+
+/// What a call asks of the budgets, and the terms that it is held to.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// What it would use, as far as is known beforehand.
+    pub ask: Amounts,
+    /// The turn of the agent, if it reports one; a hash of what it says.
+    pub turn: Option<u64>,
+    /// All of them hold.
+    pub terms: Vec<Arc<Terms>>,
+    /// The currency of all prices and limits.
+    pub currency: Currency,
+}
+
+impl Claim {
+    /// Every limit, in a fixed order.
+    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
+        self.terms.iter().flat_map(|terms| &terms.limits)
+    }
+
+    /// Every breaker, in a fixed order.
+    pub fn breakers(&self) -> impl Iterator<Item = &BreakerRule> {
+        self.terms.iter().flat_map(|terms| &terms.breakers)
+    }
+
+    /// Every rate, in a fixed order.
+    pub fn rates(&self) -> impl Iterator<Item = &Rate> {
+        self.terms.iter().flat_map(|terms| &terms.rates)
+    }
+
+    /// What counts as a loop for this tier: the strictest author comes last.
+    pub fn loops(&self, tier: Tier) -> impl Iterator<Item = &Loops> {
+        self.terms
+            .iter()
+            .filter_map(move |terms| terms.loops.get(&tier).map(Arc::as_ref))
+    }
 }
 
 impl Call {

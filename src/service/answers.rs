@@ -284,7 +284,7 @@ fn rows(said: Vec<(&'static str, Verdict)>) -> Vec<GateRow> {
                 remedy: None,
                 rule: None,
             },
-            Some((name, Verdict::Pass(says))) => GateRow {
+            Some((name, Verdict::Pass(says) | Verdict::With(_, says))) => GateRow {
                 gate: name.to_owned(),
                 says: Some(says),
                 code: None,

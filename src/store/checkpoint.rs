@@ -18,9 +18,10 @@ use std::time::Duration;
 use super::{
     entry::{Entries, Key},
     journal::{Digest, Place, Placed, Seq},
-    ledger::{Log, Section, lock},
+    ledger::{Log, lock},
     local::Pen,
     record,
+    section::Section,
     sled::{Content, Sled, Trouble},
     state::{Delta, State},
 };

@@ -11,21 +11,23 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::{
+    calendar::Calendar,
     checkpoint::{Keeper, Kept, Loaded, move_aside},
     entry::Entries,
     journal::{
         Disk, Entry, Journal, Loss, Open, Opened, Options, Pace, Place, Placed, Poisoned, PutError,
         RealDisk, Record, Refused, Seq,
     },
-    ledger::{Ledger, Log, Section, Seen},
+    ledger::{Ledger, Log},
     record,
+    section::{Section, Seen},
     sled::Trouble,
     state::State,
     stop_file,
 };
 use crate::{
     clock::Clock,
-    domain::Fault,
+    domain::{Fault, Zone},
     ports::{Boxed, Store, Verified},
 };
 
@@ -38,6 +40,8 @@ pub struct Setup {
     pub state: PathBuf,
     /// Where it exists, everything is stopped.
     pub stop_file: PathBuf,
+    /// In which days and months begin.
+    pub zone: Zone,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Of this program, for the record.
@@ -68,6 +72,7 @@ impl Setup {
         Self {
             state: state.to_path_buf(),
             stop_file: state.join("STOP"),
+            zone: Zone::UTC,
             clock,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: String::new(),
@@ -112,7 +117,10 @@ impl LocalStore {
             on_fault: setup.on_fault,
             told: OnceLock::new(),
         });
-        let section = Arc::new(Mutex::new(Section::new(state)));
+        let section = Arc::new(Mutex::new(Section::new(
+            state,
+            Calendar::of(setup.zone.clone()),
+        )));
         let log = Local {
             pen,
             keeper: Keeper::none(None),
