@@ -111,6 +111,35 @@ fn the_demo_of_this_repository_loads() {
     assert_eq!(demo.tools.len(), 12);
 }
 
+/// What the page on limits shows is what is read.
+#[test]
+fn the_example_of_limits_loads() {
+    let page = std::fs::read_to_string("docs/limits.md").unwrap();
+    let mut main = None;
+    let mut tools = Vec::new();
+    for block in page.split("```toml\n# ").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let (name, text) = block.split_once('\n').unwrap();
+        match name.strip_prefix("tools.d/") {
+            Some(file) => tools.push((file.strip_suffix(".toml").unwrap(), text)),
+            None => main = Some(text),
+        }
+    }
+    let generation = loaded(main, &tools);
+    let server = &generation.servers[0];
+    assert_eq!(server.terms.limits.len(), 2);
+    let refund = &server.tools["create_refund"];
+    assert_eq!(refund.terms.limits.len(), 2);
+    assert_eq!(refund.prices.call, 300_000);
+    let Agents::Listed(agents) = &generation.agents else {
+        panic!("agents are listed");
+    };
+    let bot = &agents[&AgentName::parse("billing-bot").unwrap()];
+    assert_eq!((bot.terms.limits.len(), bot.lifts.len()), (2, 2));
+    let named = |name: &str| generation.terms.limits.iter().any(|l| l.name() == name);
+    assert!(named("run.elapsed") && named("run.time") && named("action.cost"));
+}
+
 #[test]
 fn without_any_file_anyone_may_connect_to_nothing() {
     let generation = loaded(None, &[]);

@@ -208,7 +208,7 @@ pub(super) enum TierWord {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum ToolOrTierForm {
     Tier(TierForm),
-    Tool(ToolForm),
+    Tool(Box<ToolForm>),
 }
 
 /// One tool.

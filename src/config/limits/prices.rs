@@ -28,7 +28,8 @@ pub(in crate::config) const COST_PATH: Vocabulary = Vocabulary {
 };
 
 /// Longer than any that a person can check.
-const LONGEST: usize = 512;
+const LONGEST: usize = 256;
+const MOST_BRACKETS: usize = 4;
 
 pub(super) fn decode(tool: &Table<'_>, units: &Units) -> Prices {
     let (cost, count, moved) = (tool.get("cost"), tool.get("count"), tool.get("amount"));
@@ -97,24 +98,42 @@ fn path_or_table(field: &Field<'_>, words: &'static Vocabulary, units: &Units) -
 
 fn path(field: &Field<'_>, minor: bool) -> Option<Path> {
     let text = field.text()?;
-    let label = if !text.starts_with('$') {
-        "start with `$`, which is all the arguments or the whole result"
-    } else if text.len() > LONGEST {
-        "this is longer than anybody can check"
-    } else if parse_json_path(text).is_ok() {
+    let Err(label) = check_path(text) else {
         return Some(Path {
             text: text.to_owned(),
             minor,
             place: field.at(),
         });
-    } else {
-        "write for example `$.amount`, `$.order.total` or `$.ids[*]`"
     };
     let message = format!("{} is not a JSONPath", quoted(text));
     field
         .file
         .report(field.problem(Code::BadJsonPath, message).label(label));
     None
+}
+
+/// The error is a phrase for the label.
+pub(super) fn check_path(text: &str) -> Result<(), &'static str> {
+    if !text.starts_with('$') {
+        return Err("start with `$`, which is all the arguments or the whole result");
+    }
+    // The parser would take a blank as a part of the name.
+    let names = [text.split('[').next(), text.rsplit(']').next()];
+    let is_plain = |name: &&str| !name.contains(['[', ']', '\'', '"']);
+    let mut names = names.into_iter().flatten().filter(is_plain);
+    if names.any(|name| name.contains(char::is_whitespace)) {
+        return Err("a name with a blank stands in brackets: `$['a b']`");
+    }
+    // The parser tries every way to read what stands in brackets, and again
+    // within each: deep ones would keep it busy for ever.
+    let opened = text.matches('(').count();
+    if text.len() > LONGEST || opened > MOST_BRACKETS {
+        return Err("this is more than anybody can check");
+    }
+    match parse_json_path(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("write for example `$.amount`, `$.order.total` or `$.ids[*]`"),
+    }
 }
 
 fn check_currency(field: &Field<'_>, units: &Units) {
