@@ -92,6 +92,32 @@ impl Policy {
         own.unwrap_or(&self.everybody).clone()
     }
 
+    /// Everything that limits a call, in the order in which it is looked at.
+    #[must_use]
+    pub fn terms_of_call(
+        &self,
+        agent: &AgentName,
+        server: &ServerName,
+        tool: Option<&str>,
+        tier: Tier,
+    ) -> Vec<Arc<Terms>> {
+        let mut terms = vec![self.terms(agent)];
+        if let Some(server) = self.servers.get(server) {
+            terms.push(match tool {
+                Some(tool) => server.terms_of(tier, &server.tool(tool).terms),
+                None => server.terms.clone(),
+            });
+        }
+        terms
+    }
+
+    /// What a call of a tool costs.
+    #[must_use]
+    pub fn prices(&self, server: &ServerName, tool: &str) -> Arc<Prices> {
+        let known = self.servers.get(server);
+        known.map_or_else(|| self.free(), |server| server.tool(tool).prices)
+    }
+
     /// What a call costs that no price is written for.
     pub(super) fn free(&self) -> Arc<Prices> {
         self.free.clone()

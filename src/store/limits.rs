@@ -9,7 +9,7 @@ use super::{
     sight,
 };
 use crate::{
-    domain::{AgentName, Call, Fault, Halt, Level, Limit, RunId, Scope},
+    domain::{AgentName, Call, Dimension, Fault, Halt, Level, Limit, RunId, Scope},
     ports::{Helping, RunKnown, Settled, Settlement, Spent},
 };
 
@@ -34,6 +34,12 @@ impl<L: Log> Ledger<L> {
             } = section;
             let open = state.open().get(spent.call());
             let reserved = open.map(|open| open.charge).unwrap_or_default();
+            // The step that it began is one, whatever the call came to.
+            let steps = reserved.get(Dimension::Steps);
+            let settlement = &Settlement {
+                charged: settlement.charged.with(Dimension::Steps, steps),
+                ..settlement.clone()
+            };
             let levels = sight::levels(state, calendar, call, false, now);
             let probes = call.claim.breakers().map(|rule| {
                 let scope = Scope::of(rule.over, call);
