@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::form_limits::{
     ActionForm, AmountOrTableForm, BreakerForm, BudgetForm, CostOrTableForm, LoopsForm, OrNone,
-    PathForm, RateOrTableForm, TiersForm, WindowsForm,
+    PathForm, PerForm, RateOrTableForm, TiersForm, WindowsForm,
 };
 
 /// tollgate.toml: who may connect, what limits everybody, and how the daemon
