@@ -202,7 +202,8 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "jiff",
         &[
-            "domain", "config", "clock", "ports", "broker", "store", "control", "cli", "service",
+            "domain", "config", "gate", "clock", "ports", "broker", "store", "control", "cli",
+            "service",
         ],
         "a date is a word of the domain; nobody else reckons with it",
     ),

@@ -51,6 +51,7 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             let sentence = refusal.cut_short(&call.title().to_string());
             refused(&call, &refusal, &sentence, has_output_schema, era, asked)
         }
+        Answer::Own(result) => Shaped::Result(own(&result, era)),
         Answer::Fault(fault) => faulty(&fault, era, asked),
         Answer::Unrecorded { call, fault } => unrecorded(&call, &fault, era, asked),
         Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
@@ -73,6 +74,18 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             asked,
         ),
     }
+}
+
+/// What one of our own tools answered.
+fn own(result: &Raw, era: Era) -> Parts {
+    let mut edit = Edit::new(result);
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            edit.set("resultType", "\"complete\"");
+        }
+    }
+    edit.parts()
 }
 
 /// A server's result: every byte of it but the keys that are ours to write.

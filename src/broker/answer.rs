@@ -83,6 +83,8 @@ pub enum Answer {
         /// With a result or an error of its own.
         body: Body,
     },
+    /// Of one of tollgate's own tools: its result.
+    Own(Raw),
     /// The server wants something from the user first.
     Asks {
         /// The call.

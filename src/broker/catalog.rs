@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{names, offer, policy::Policy, uri};
+use super::{names, offer, own, policy::Policy, uri};
 use crate::{
     domain::{Fingerprint, Offer, Place, Prices, ServerName, Terms, Tier},
     measure::{Rules, Schema},
@@ -234,6 +234,7 @@ impl Catalog {
     }
 
     fn build_view(&self, servers: Vec<ServerName>) -> View {
+        let own = own::definitions();
         let offered = self
             .tool_order
             .iter()
@@ -255,7 +256,7 @@ impl Catalog {
                 .flat_map(move |listing| entries(listing))
         };
         View {
-            tools: array(offered),
+            tools: array(offered.chain(&own)),
             prompts: array(prompts),
             resources: array(of_all(|listing| &listing.resources)),
             templates: array(of_all(|listing| &listing.templates)),

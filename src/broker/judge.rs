@@ -95,6 +95,7 @@ fn complaint(answer: &Answer) -> String {
         | Answer::Unrecorded { .. }
         | Answer::Failed { .. }
         | Answer::Done { .. }
+        | Answer::Own(_)
         | Answer::Asks { .. } => "the request is wrong".to_owned(),
     }
 }

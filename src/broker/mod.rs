@@ -12,6 +12,7 @@ mod judge;
 mod latest;
 mod names;
 mod offer;
+mod own;
 mod policy;
 mod refresh;
 mod reported;
@@ -137,6 +138,9 @@ impl Broker {
         // what is wrong with the arguments.
         let view = self.view(&request.session);
         let params = request.params.as_ref();
+        if let Some(own) = self.asked_of_us(&request) {
+            return own;
+        }
         let door = match self.parse(&request.session, request.asked, params, &view) {
             Ok(door) => door,
             Err(wrong) => return wrong,
