@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::form_limits::{
     ActionForm, AmountOrTableForm, BreakerForm, BudgetForm, CostOrTableForm, LoopsForm, OrNone,
-    PathForm, RateOrTableForm, TiersForm, WindowsForm,
+    PathForm, PerForm, RateOrTableForm, TiersForm, WindowsForm,
 };
 
 /// tollgate.toml: who may connect, what limits everybody, and how the daemon
@@ -43,7 +43,7 @@ pub(super) struct TollgateForm {
     /// From which repetition on a call is refused, and the run ended.
     loops: Option<OrNone<LoopsForm>>,
     /// How many new runs an agent may begin. Default "30/h".
-    runs: Option<OrNone<RateOrTableForm>>,
+    runs: Option<OrNone<PerForm>>,
     /// An agent that spends so many times faster than it used to is paused.
     /// Default 10.
     spend: Option<OrNone<SpendForm>>,
@@ -79,7 +79,7 @@ pub(super) struct AgentForm {
     /// How often it may call anything.
     rate: Option<RateOrTableForm>,
     /// How many new runs it may begin, instead of the others' number.
-    runs: Option<OrNone<RateOrTableForm>>,
+    runs: Option<OrNone<PerForm>>,
     /// The tool servers it may use, by the names of their files in tools.d/.
     /// Without this key: all.
     servers: Option<Vec<String>>,

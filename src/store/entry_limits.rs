@@ -151,7 +151,7 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
         delta.push((use_key(&scope, width, slot), now.into_iter().collect()));
     }
     for id in used.runs {
-        let run = state.usage.run(&id);
+        let run = state.usage.remembered(&id);
         let now = run.map(|run| run_entries(&id, run)).unwrap_or_default();
         delta.push((run_key(&id), now));
     }

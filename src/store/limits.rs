@@ -121,7 +121,11 @@ impl<L: Log> Ledger<L> {
     ) -> Result<Option<AgentName>, Fault> {
         let (placed, agent) = {
             let mut section = self.section();
-            let Some(known) = section.state.usage.run(run) else {
+            let Some(known) = section
+                .state
+                .usage
+                .run(run, self.clock.now().as_microsecond())
+            else {
                 return Ok(None);
             };
             let agent = known.agent.clone();

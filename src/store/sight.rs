@@ -49,14 +49,14 @@ impl Sight {
             | Subject::Unsubscribe(_) => None,
         };
         let pinned = pinned.map(|pinned| pinned.accepted.print);
-        let begins_step = state.usage.begins_step(call);
+        let begins_step = state.usage.begins_step(call, at);
         let conduct = &state.conduct;
         let runs = call
             .claim
             .terms
             .iter()
             .filter_map(|terms| terms.runs.as_ref());
-        let new_run_at = match (state.usage.run(&call.run), runs.last()) {
+        let new_run_at = match (state.usage.run(&call.run, at), runs.last()) {
             (None, Some(rule)) => conduct.new_run_at(agent, rule.calls, rule.per, at),
             (Some(_), _) | (None, None) => None,
         };
@@ -79,7 +79,7 @@ impl Sight {
             circuits,
             levels: levels(state, calendar, call, begins_step, now),
             begins_step,
-            step: state.usage.step(&call.run, begins_step),
+            step: state.usage.step(&call.run, begins_step, at),
         }
     }
 

@@ -190,7 +190,7 @@ impl State {
 
     /// A call was let through.
     fn opened(&mut self, call: CallId, open: OpenCall) {
-        let new_run = self.usage.run(&open.run).is_none();
+        let new_run = self.usage.run(&open.run, open.at).is_none();
         self.conduct.attempted(&open.agent, open.attempt, open.at);
         self.conduct.began(&open.agent, new_run, open.at);
         if open.tool {

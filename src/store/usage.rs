@@ -208,7 +208,7 @@ impl Usage {
         match limit.period {
             Period::Action => Level::default(),
             Period::Run => {
-                let run = run.and_then(|run| self.runs.get(run));
+                let run = run.and_then(|run| self.run(run, at));
                 run.map_or_else(Level::default, |run| run.level(scope, limit, at))
             }
             Period::Hour | Period::Day | Period::Month => {
@@ -251,9 +251,8 @@ impl Usage {
 
     /// Whether the call begins a step: the agent reports another turn, or else
     /// nothing of the run is under way.
-    pub(super) fn begins_step(&self, call: &Call) -> bool {
-        self.runs
-            .get(&call.run)
+    pub(super) fn begins_step(&self, call: &Call, now: i64) -> bool {
+        self.run(&call.run, now)
             .is_none_or(|run| match call.claim.turn {
                 Some(turn) => run.turn != Some(turn),
                 None => run.pending.open == 0,
@@ -261,12 +260,18 @@ impl Usage {
     }
 
     /// The number of the step that a call belongs to.
-    pub(super) fn step(&self, run: &RunId, begins: bool) -> u64 {
-        let last = self.runs.get(run).map_or(0, |run| run.step);
+    pub(super) fn step(&self, run: &RunId, begins: bool, now: i64) -> u64 {
+        let last = self.run(run, now).map_or(0, |run| run.step);
         last + u64::from(begins)
     }
 
-    pub(super) fn run(&self, run: &RunId) -> Option<&RunUse> {
+    /// A run that goes on.
+    pub(super) fn run(&self, run: &RunId, now: i64) -> Option<&RunUse> {
+        self.runs.get(run).filter(|run| run.is_live(now))
+    }
+
+    /// A run that is remembered.
+    pub(super) fn remembered(&self, run: &RunId) -> Option<&RunUse> {
         self.runs.get(run)
     }
 
@@ -311,7 +316,7 @@ impl Usage {
             !counter.series.is_empty() || counter.pending.open > 0
         });
         self.runs.retain(|id, run| {
-            let kept = run.pending.open > 0 || now - run.last < RUN_KEPT;
+            let kept = run.is_live(now);
             if !kept {
                 touched.runs.insert(id.clone());
             }
@@ -329,11 +334,20 @@ impl Usage {
 
     fn run_mut(&mut self, open: &OpenCall) -> &mut RunUse {
         let new = || RunUse::new(open.agent.clone(), open.at);
-        self.runs.entry(open.run.clone()).or_insert_with(new)
+        let run = self.runs.entry(open.run.clone()).or_insert_with(new);
+        if !run.is_live(open.at) {
+            *run = new();
+        }
+        run
     }
 }
 
 impl RunUse {
+    /// Whether it still goes on: after a day without a call it is another run.
+    fn is_live(&self, now: i64) -> bool {
+        self.pending.open > 0 || now - self.last < RUN_KEPT
+    }
+
     fn level(&self, scope: &Scope, limit: &Limit, now: i64) -> Level {
         let dimension = limit.dimension;
         let (used, pending) = match limit.over {

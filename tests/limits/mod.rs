@@ -1,5 +1,6 @@
 //! A store, a clock that is set, and calls under the terms of a configuration.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub fn only(but: &str) -> String {
 
 /// See the module.
 pub struct World {
-    home: TempDir,
+    _home: Option<TempDir>,
+    place: PathBuf,
     pub clock: Arc<SetClock>,
     pub store: Option<LocalStore>,
     generation: Generation,
@@ -53,7 +55,7 @@ pub type Asked = Result<Flying, Refusal>;
 /// A call that was let through.
 pub struct Flying {
     pub call: Call,
-    permit: Permit,
+    pub permit: Permit,
 }
 
 impl World {
@@ -63,10 +65,20 @@ impl World {
     }
 
     pub fn at(now: &str, main: &str, shop: &str) -> World {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SetClock::at(now.parse().unwrap()));
+        let mut world = World::in_place(home.path(), clock, main, shop);
+        world._home = Some(home);
+        world
+    }
+
+    /// On a state that outlives it.
+    pub fn in_place(place: &Path, clock: Arc<SetClock>, main: &str, shop: &str) -> World {
         let generation = generation(main, shop);
         let mut world = World {
-            home: tempfile::tempdir().unwrap(),
-            clock: Arc::new(SetClock::at(now.parse().unwrap())),
+            _home: None,
+            place: place.to_owned(),
+            clock,
             store: None,
             policy: Policy::new(&generation, Owner::parse("ops").unwrap()),
             generation,
@@ -79,7 +91,7 @@ impl World {
     fn open(&mut self) {
         let setup = Setup {
             zone: self.generation.zone.clone(),
-            ..Setup::new(self.home.path(), self.clock.clone())
+            ..Setup::new(&self.place, self.clock.clone())
         };
         let store = LocalStore::open(setup).unwrap();
         for tool in ["buy", "look", "send"] {
@@ -110,7 +122,7 @@ impl World {
     /// Builds the state anew from the journal.
     pub fn rebuild(&mut self) {
         self.store.take().unwrap().close();
-        std::fs::remove_dir_all(self.home.path().join("state.sled")).unwrap();
+        std::fs::remove_dir_all(self.place.join("state.sled")).unwrap();
         self.open();
     }
 
@@ -135,6 +147,16 @@ impl World {
 
     pub fn call_with(&mut self, agent: &str, run: &str, tool: &str, arguments: &str) -> Call {
         self.made += 1;
+        let id = format!("{:06}", self.made);
+        self.the_call(&id, agent, run, tool, arguments)
+    }
+
+    /// A call of this id that differs from every other.
+    pub fn named_call(&self, id: &str, agent: &str, tool: &str) -> Call {
+        self.the_call(id, agent, "1", tool, &format!("{{\"id\":\"{id}\"}}"))
+    }
+
+    fn the_call(&self, id: &str, agent: &str, run: &str, tool: &str, arguments: &str) -> Call {
         let agent = AgentName::parse(agent).unwrap();
         let rule = self.generation.servers[0].tools.get(tool);
         let tier = match rule.map(|rule| rule.offer) {
@@ -150,7 +172,7 @@ impl World {
         });
         let named = format!("{agent} {tool} {arguments}");
         Call {
-            id: CallId::from_tail(&format!("{:06}", self.made)),
+            id: CallId::from_tail(id),
             run: RunId::from_tail(run),
             claim: Claim {
                 ask,
@@ -248,12 +270,19 @@ impl World {
     }
 
     pub fn records(&self, kind: &str) -> Vec<Value> {
-        let lines = self.store().query(&Query::default()).unwrap();
-        lines
-            .iter()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap())
-            .filter(|record| record["kind"] == kind)
-            .collect()
+        let mut records = self.all_records();
+        records.retain(|record| record["kind"] == kind);
+        records
+    }
+
+    pub fn all_records(&self) -> Vec<Value> {
+        let everything = Query {
+            limit: Some(usize::MAX),
+            ..Query::default()
+        };
+        let lines = self.store().query(&everything).unwrap();
+        let read = |line: &String| serde_json::from_str(line).unwrap();
+        lines.iter().map(read).collect()
     }
 
     /// Used and reserved of everything together, in its first limit of this name.

@@ -203,7 +203,7 @@ impl Standing {
             autonomy: said(table, "autonomy", |field| {
                 Some((field.duration()?, Some(field.at())))
             }),
-            runs: said(table, "runs", |field| rate::decode(field, Over::Agent)),
+            runs: said(table, "runs", rate::runs),
             spend: said(table, "spend", |field| {
                 Some((count(field, 2)?, Some(field.at())))
             }),

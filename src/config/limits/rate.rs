@@ -46,6 +46,28 @@ pub(super) fn decode(field: &Field<'_>, over: Over) -> Option<Rate> {
     })
 }
 
+/// Reads `runs`: a rate without a burst, of as many as are remembered.
+pub(super) fn runs(field: &Field<'_>) -> Option<Rate> {
+    let (calls, per) = read(field)?;
+    if usize::try_from(calls).is_ok_and(|calls| calls > Rate::RUNS) {
+        let most = Rate::RUNS;
+        field.file.report(
+            field
+                .problem(Code::NeverMatches, "so many runs are not remembered")
+                .label(format!("at most {most} at a time"))
+                .hint("take a shorter time, or write \"none\""),
+        );
+        return None;
+    }
+    Some(Rate {
+        over: Over::Agent,
+        calls,
+        per,
+        burst: calls,
+        place: Some(field.at()),
+    })
+}
+
 /// Reads `120/min`.
 fn read(field: &Field<'_>) -> Option<(u32, Duration)> {
     let DeValue::String(text) = field.value() else {

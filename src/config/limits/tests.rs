@@ -271,10 +271,10 @@ fn what_an_agent_says_of_itself_counts_and_none_lifts_it() {
     assert_eq!(silent.spend(&all).unwrap().0, 3);
     assert_eq!(silent.runs(&all), None);
 
-    let own = bot("autonomy = \"30m\"\nruns = { per = \"5/h\", burst = 1 }\nspend = 20\n");
+    let own = bot("autonomy = \"30m\"\nruns = \"5/h\"\nspend = 20\n");
     assert_eq!(own.autonomy(&all).unwrap().0, Duration::from_secs(1800));
     let runs = own.runs(&all).unwrap();
-    assert_eq!((runs.calls, runs.burst, runs.over), (5, 1, Over::Agent));
+    assert_eq!((runs.calls, runs.over), (5, Over::Agent));
     assert_eq!(own.spend(&all).unwrap().0, 20);
     assert_eq!(own.lifted, Lifted::default());
 
