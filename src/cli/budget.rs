@@ -8,9 +8,9 @@ use super::out::Out;
 use super::resume::halted;
 use super::scope::run_id;
 use super::{Trouble, ask, beside_the_point};
-use crate::control::{BreakerRow, Budget, BudgetQuery, LimitRow, Question, Reply};
+use crate::control::{BreakerRow, Budget, BudgetQuery, LimitRow, Quantity, Question, Reply};
 use crate::daemon::{Failure, Place};
-use crate::domain::{AgentName, RunId};
+use crate::domain::{AgentName, Dimension, RunId};
 
 /// Show every limit: what is used and left, when it resets, when it is full
 #[derive(Debug, clap::Args)]
@@ -174,33 +174,60 @@ fn table(limits: &[LimitRow], now: Timestamp) -> Vec<String> {
 
 /// What a limit is a limit of.
 fn subject(row: &LimitRow) -> String {
-    match (&row.run, &row.agent) {
-        (Some(run), Some(agent)) => format!("run {run} of agent {agent}"),
-        (Some(run), None) => format!("run {run}"),
-        (None, _) => row.scope.clone(),
+    let Some(run) = &row.run else {
+        return row.scope.clone();
+    };
+    let agent = row.agent.as_ref();
+    let agent = agent.map(|agent| format!(" of agent {agent}"));
+    let part = part(row).map(|part| format!(", {part}"));
+    format!(
+        "run {run}{}{}",
+        agent.unwrap_or_default(),
+        part.unwrap_or_default()
+    )
+}
+
+/// The server or tool whose calls alone a limit of a run counts.
+fn part(row: &LimitRow) -> Option<&str> {
+    let whole = row.run.is_none() || row.scope == "everything" || row.scope.starts_with("agent ");
+    (!whole).then_some(row.scope.as_str())
+}
+
+/// The name of a limit, with the part of the run that it counts.
+pub(super) fn name(row: &LimitRow) -> String {
+    match part(row) {
+        None => row.limit.clone(),
+        Some(part) => format!("{} of {part}", row.limit),
     }
 }
 
-/// The name of a limit; in a run also whose calls of it are counted.
-pub(super) fn name(row: &LimitRow) -> String {
-    let whole = row.run.is_none() || row.scope == "everything" || row.scope.starts_with("agent ");
-    match whole {
-        true => row.limit.clone(),
-        false => format!("{} of {}", row.limit, row.scope),
+/// A quantity below the name of its limit, which says what is counted.
+fn short(row: &LimitRow, quantity: &Quantity) -> String {
+    match Dimension::parse(&row.dimension) {
+        Some(
+            Dimension::Steps
+            | Dimension::Calls
+            | Dimension::Count
+            | Dimension::Bytes
+            | Dimension::Tokens,
+        ) => quantity.exact.to_string(),
+        Some(Dimension::Time | Dimension::Elapsed | Dimension::Cost | Dimension::Amount) | None => {
+            quantity.text.clone()
+        }
     }
 }
 
 fn cells(row: &LimitRow, now: Timestamp) -> [String; 7] {
     let empty = String::new;
     let allowed = match row.added.exact {
-        0 => row.allowed.text.clone(),
-        _ => format!("{} (+{})", row.allowed.text, row.added.text),
+        0 => short(row, &row.allowed),
+        _ => format!("{} (+{})", short(row, &row.allowed), short(row, &row.added)),
     };
     // One call is measured by itself: nothing of it is used.
     if row.period == "action" {
         let resets = "each call".to_owned();
         return [
-            name(row),
+            row.limit.clone(),
             allowed,
             empty(),
             empty(),
@@ -214,16 +241,16 @@ fn cells(row: &LimitRow, now: Timestamp) -> [String; 7] {
         false => clock(at, now),
     });
     [
-        name(row),
+        row.limit.clone(),
         allowed,
-        row.used.text.clone(),
+        short(row, &row.used),
         match row.reserved.exact {
             0 => empty(),
-            _ => row.reserved.text.clone(),
+            _ => short(row, &row.reserved),
         },
         match row.left.exact {
             0 => "NOTHING".to_owned(),
-            _ => row.left.text.clone(),
+            _ => short(row, &row.left),
         },
         resets.unwrap_or_default(),
         row.full.map(|at| clock(at, now)).unwrap_or_default(),
@@ -252,8 +279,8 @@ pub(super) fn left_alone(row: &BreakerRow, now: Timestamp) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::control::{HaltRow, Quantity};
-    use crate::domain::{Currency, Dimension, Period};
+    use crate::control::HaltRow;
+    use crate::domain::{Currency, Period};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
