@@ -46,10 +46,11 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
             all: args.all,
         },
     )?;
-    Ok(match args.json {
+    match args.json {
         true => json(&budget, out)?,
         false => out.lines(lines(&budget))?,
-    })
+    }
+    Ok(())
 }
 
 /// How the limits stand that are asked for.

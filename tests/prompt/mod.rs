@@ -1,7 +1,15 @@
 //! A person at the prompt: the real program with the directories of one user, and an
 //! agent beside them.
 
-#![allow(dead_code, reason = "not every test needs all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "shared by tests that fail by panicking, and not every one needs all of it"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
