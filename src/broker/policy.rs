@@ -9,8 +9,8 @@ use std::{
 use crate::{
     config::{Agent, Agents, Generation, Server},
     domain::{
-        AgentName, BreakerRule, Offer, Owner, Place, Prices, Principal, Rate, Reach, ServerName,
-        Terms, Tier,
+        AgentName, BreakerRule, Limit, Offer, Over, Owner, Period, Place, Prices, Principal, Rate,
+        Reach, Scope, ServerName, Terms, Tier,
     },
     measure::Rules,
 };
@@ -116,6 +116,54 @@ impl Policy {
     pub fn prices(&self, server: &ServerName, tool: &str) -> Arc<Prices> {
         let known = self.servers.get(server);
         known.map_or_else(|| self.free(), |server| server.tool(tool).prices)
+    }
+
+    /// Every limit in force with what it counts, each as its author wrote it.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(Scope, Limit)> {
+        let mut limits = of_author(&Scope::Everything, &self.everybody);
+        if let Agents::Listed(listed) = &self.agents {
+            for (name, agent) in listed {
+                limits.extend(of_author(&Scope::Agent(name.clone()), &agent.terms));
+            }
+        }
+        for (name, server) in &self.servers {
+            limits.extend(of_author(&Scope::Server(name.clone()), &server.terms));
+            for (tool, said) in &server.tools {
+                let tool = Scope::Tool(name.clone(), tool.as_str().into());
+                limits.extend(of_author(&tool, &said.terms));
+            }
+        }
+        limits
+    }
+
+    /// The limits of a run of this agent: its own and everybody's, but for those that
+    /// it is freed of, and those of servers and tools over a run.
+    #[must_use]
+    pub fn limits_of_run(&self, agent: &AgentName) -> Vec<(Scope, Limit)> {
+        let whole = self.terms(agent);
+        let whole = whole.limits.iter().cloned().map(|limit| {
+            let scope = match limit.over {
+                Over::Everything => Scope::Everything,
+                Over::Agent | Over::Server | Over::Tool => Scope::Agent(agent.clone()),
+            };
+            (scope, limit)
+        });
+        let parts = self.limits().into_iter().filter(|(scope, _)| match scope {
+            Scope::Server(_) | Scope::Tool(..) => true,
+            Scope::Everything | Scope::Agent(_) => false,
+        });
+        let limits = whole.chain(parts);
+        limits
+            .filter(|(_, limit)| limit.period == Period::Run)
+            .collect()
+    }
+
+    /// How long an agent may go on without a person.
+    #[must_use]
+    pub fn autonomy(&self, agent: &AgentName) -> Option<Duration> {
+        let terms = self.terms(agent);
+        terms.autonomy.as_ref().map(|(length, _)| *length)
     }
 
     /// What a call costs that no price is written for.
@@ -242,6 +290,11 @@ impl ServerPolicy {
         terms.rates.extend(self.tier_rates.get(&tier).cloned());
         Arc::new(terms)
     }
+}
+
+fn of_author(scope: &Scope, terms: &Terms) -> Vec<(Scope, Limit)> {
+    let limits = terms.limits.iter();
+    limits.map(|limit| (scope.clone(), limit.clone())).collect()
 }
 
 /// What holds for everybody and what holds for one agent, together. Limits add up:

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use args::ArgRule;
-pub use duration::show as show_duration;
+pub use duration::{parse as parse_duration, show as show_duration};
 pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position};
 pub use files::read;
 pub use launch::{EnvValue, Launch};

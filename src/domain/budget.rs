@@ -361,6 +361,9 @@ pub struct Level {
     pub reserved: u64,
     /// What people have added to the limit.
     pub added: u64,
+    /// Since when this period counts, in microseconds since 1970; none for a run,
+    /// which has no clock to be measured by.
+    pub begins: Option<i64>,
     /// When this period ends, or the first of it is forgotten: microseconds
     /// since 1970.
     pub resets: Option<i64>,
@@ -383,6 +386,20 @@ impl Level {
     #[must_use]
     pub const fn left(&self, limit: &Limit) -> u64 {
         self.allowed(limit).saturating_sub(self.total())
+    }
+
+    /// When it is used up if it goes on as it did since the period began; only if
+    /// that is before it resets.
+    #[must_use]
+    pub fn full_at(&self, limit: &Limit, now: i64) -> Option<i64> {
+        let (begins, resets) = (self.begins?, self.resets?);
+        let (left, total) = (self.left(limit), self.total());
+        if left == 0 || total == 0 || now <= begins {
+            return None;
+        }
+        let takes = i128::from(left) * i128::from(now - begins) / i128::from(total);
+        let full = i64::try_from(i128::from(now) + takes).ok()?;
+        (full < resets).then_some(full)
     }
 }
 
@@ -429,5 +446,44 @@ impl Left {
         }
         out.push('}');
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day_of_calls(at: u64) -> Limit {
+        Limit {
+            over: Over::Everything,
+            period: Period::Day,
+            dimension: Dimension::Calls,
+            at,
+            warn: None,
+            notify: None,
+            then: Then::Refuse,
+            rolling: false,
+            place: None,
+        }
+    }
+
+    #[test]
+    fn a_limit_is_full_when_it_goes_on_like_this_and_before_it_resets() {
+        let level = |used| Level {
+            used,
+            begins: Some(0),
+            resets: Some(240),
+            ..Level::default()
+        };
+        let limit = day_of_calls(100);
+        assert_eq!(level(50).full_at(&limit, 60), Some(120));
+        // At this pace it resets before.
+        assert_eq!(level(20).full_at(&limit, 60), None);
+        // Nothing to go by, and nothing left to wait for.
+        assert_eq!(level(0).full_at(&limit, 60), None);
+        assert_eq!(level(100).full_at(&limit, 60), None);
+        assert_eq!(level(50).full_at(&limit, 0), None);
+        let huge = day_of_calls(u64::MAX);
+        assert_eq!(level(1).full_at(&huge, 60), None);
     }
 }

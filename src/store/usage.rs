@@ -220,6 +220,7 @@ impl Usage {
                     used: counter.series.since(width, span.from).get(dimension),
                     reserved: counter.pending.of(dimension, at),
                     added: 0,
+                    begins: Some(span.from),
                     resets: span.until,
                 };
                 if let Some(window) = span.window {
@@ -372,6 +373,7 @@ impl RunUse {
             used,
             reserved: pending.of(dimension, now),
             added: self.added.get(dimension),
+            begins: None,
             resets: None,
         }
     }
