@@ -443,6 +443,7 @@ fn limit() -> impl Strategy<Value = (Limit, Level)> {
                 reserved,
                 added,
                 resets,
+                begins: None,
             },
         )
     })

@@ -45,7 +45,7 @@ pub enum Answer {
         /// Which call it would have been.
         call: Box<Call>,
         /// Why not.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
         /// Whether the tool declares what its results look like.
         has_output_schema: bool,
     },
@@ -54,7 +54,7 @@ pub enum Answer {
         /// The call.
         call: Box<Call>,
         /// What the stop says.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
         /// Whether the tool declares what its results look like.
         has_output_schema: bool,
     },
@@ -79,7 +79,7 @@ pub enum Answer {
         /// The call.
         call: Box<Call>,
         /// What it cost.
-        paid: Paid,
+        paid: Box<Paid>,
         /// With a result or an error of its own.
         body: Body,
     },
@@ -98,7 +98,7 @@ impl Answer {
     /// The answer to a call that ran. A stop that cut it short says so.
     pub(super) fn of(
         call: Call,
-        paid: Paid,
+        paid: Box<Paid>,
         reply: Result<Reply, ToolFault>,
         stopped: Option<Refusal>,
         has_output_schema: bool,
@@ -118,7 +118,7 @@ impl Answer {
             (Ok(Reply::Asks(result)), _) => Answer::Asks { call, result },
             (Err(_), Some(refusal)) => Answer::CutShort {
                 call,
-                refusal,
+                refusal: Box::new(refusal),
                 has_output_schema,
             },
             (Err(fault), None) => Answer::Failed { call, fault },
@@ -142,7 +142,7 @@ impl No {
         match self {
             No::Refused(refusal) => Answer::Refused {
                 call,
-                refusal,
+                refusal: Box::new(refusal),
                 has_output_schema,
             },
             No::Failed(fault) => Answer::Failed { call, fault },

@@ -205,10 +205,10 @@ impl Broker {
         }
         self.latest
             .add(self.clock.now(), &call, settlement.outcome.word());
-        let paid = Paid {
+        let paid = Box::new(Paid {
             cost: settlement.charged.get(Dimension::Cost),
             left: settled.left,
-        };
+        });
         Answer::of(call, paid, reply, open.stopped(), has_output_schema)
     }
 

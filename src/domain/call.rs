@@ -1,6 +1,6 @@
 //! One call, as the gates see it.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use super::{
     AgentName, Amounts, BreakerRule, CallId, Currency, Fingerprint, Limit, Loops, Offer, Owner,
@@ -176,11 +176,32 @@ impl Claim {
         self.terms.iter().flat_map(|terms| &terms.rates)
     }
 
-    /// What counts as a loop for this tier: the strictest author comes last.
-    pub fn loops(&self, tier: Tier) -> impl Iterator<Item = &Loops> {
-        self.terms
-            .iter()
-            .filter_map(move |terms| terms.loops.get(&tier).map(Arc::as_ref))
+    /// What counts as a loop for this tier, by the most special author: those come last.
+    #[must_use]
+    pub fn loops(&self, tier: Tier) -> Option<&Loops> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.loops.get(&tier).map(Arc::as_ref))
+    }
+
+    /// How long the agent may go on without a person.
+    #[must_use]
+    pub fn autonomy(&self) -> Option<&(Duration, Option<Place>)> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.autonomy.as_ref())
+    }
+
+    /// How many new runs the agent may begin.
+    #[must_use]
+    pub fn runs(&self) -> Option<&Rate> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.runs.as_ref())
+    }
+
+    /// From how many times its usual speed of spending on the agent is paused.
+    #[must_use]
+    pub fn spend(&self) -> Option<u32> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.spend.as_ref().map(|(times, _)| *times))
     }
 }
 

@@ -11,8 +11,7 @@ pub(super) const GATE: Gate = Gate {
 };
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
-    // What an agent's own table says takes the place of the general one.
-    let Some(rule) = call.claim.loops(call.tier).last() else {
+    let Some(rule) = call.claim.loops(call.tier) else {
         return tell.pass(|| "nothing counts as a loop".into());
     };
     let streaks = &facts.streaks;

@@ -10,22 +10,13 @@ pub(super) const GATE: Gate = Gate {
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     if let Some(at) = facts.new_run_at {
-        let rule = call
-            .claim
-            .terms
-            .iter()
-            .filter_map(|terms| terms.runs.as_ref());
-        let says = match rule.last() {
+        let rule = call.claim.runs();
+        let says = match rule {
             Some(rule) => format!("the agent has begun {} runs in a short time", rule.calls),
             None => "the agent has begun many runs in a short time".to_owned(),
         };
         let remedy = "Go on in a run that exists, or wait.";
-        let place = call
-            .claim
-            .terms
-            .iter()
-            .filter_map(|terms| terms.runs.as_ref());
-        let place = place.last().and_then(|rate| rate.place.clone());
+        let place = rule.and_then(|rate| rate.place.clone());
         return refuse(says, remedy, at, place);
     }
     for (rate, wait) in call.claim.rates().zip(facts.rates) {

@@ -44,13 +44,7 @@ fn alone_too_long(call: &Call, facts: &Facts<'_>) -> Option<Refusal> {
         Tier::Read => return None,
         Tier::Reversible | Tier::Consequential | Tier::Irreversible => {}
     }
-    // The most special author comes last.
-    let (lease, place) = call
-        .claim
-        .terms
-        .iter()
-        .filter_map(|terms| terms.autonomy.as_ref())
-        .last()?;
+    let (lease, place) = call.claim.autonomy()?;
     let since = facts.alone_since?;
     let length = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
     let ends = facts.alone_until.unwrap_or(since.saturating_add(length));

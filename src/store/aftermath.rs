@@ -251,12 +251,7 @@ impl Around<'_> {
     /// An agent that spends much faster than it used to.
     fn spends(&self) -> Option<Halt> {
         let call = self.call;
-        let rule = call
-            .claim
-            .terms
-            .iter()
-            .filter_map(|terms| terms.spend.as_ref());
-        let (times, _) = rule.last()?;
+        let times = call.claim.spend()?;
         let agent = self.state.conduct.get(&call.by.agent);
         let this = Width::Quarter.slot(self.at());
         // A person has looked at it in this very quarter.
@@ -281,7 +276,7 @@ impl Around<'_> {
             return None;
         }
         let usual = spent.iter().sum::<u64>() / spent.len() as u64;
-        if now <= usual.saturating_mul(u64::from(*times)) {
+        if now <= usual.saturating_mul(u64::from(times)) {
             return None;
         }
         let show = |quantity| Dimension::Cost.show(quantity, call.claim.currency);

@@ -51,12 +51,7 @@ impl Sight {
         let pinned = pinned.map(|pinned| pinned.accepted.print);
         let begins_step = state.usage.begins_step(call, at);
         let conduct = &state.conduct;
-        let runs = call
-            .claim
-            .terms
-            .iter()
-            .filter_map(|terms| terms.runs.as_ref());
-        let new_run_at = match (state.usage.run(&call.run, at), runs.last()) {
+        let new_run_at = match (state.usage.run(&call.run, at), call.claim.runs()) {
             (None, Some(rule)) => conduct.new_run_at(agent, rule.calls, rule.per, at),
             (Some(_), _) | (None, None) => None,
         };
@@ -65,7 +60,7 @@ impl Sight {
             scope.map_or(Circuit::Closed, |scope| state.circuits.circuit(&scope, at))
         };
         let circuits = call.claim.breakers().map(circuit).collect();
-        let rule = call.claim.loops(call.tier).last();
+        let rule = call.claim.loops(call.tier);
         let streaks = conduct.streaks(call, rule, at);
         let (alone, halt) = (conduct.alone(agent, at), conduct.halt(agent, at).cloned());
         Self {

@@ -50,7 +50,7 @@ pub struct World {
 }
 
 /// What came of an attempt.
-pub type Asked = Result<Flying, Refusal>;
+pub type Asked = Result<Flying, Box<Refusal>>;
 
 /// A call that was let through.
 pub struct Flying {
@@ -207,7 +207,7 @@ impl World {
                 let permit = block_on(intent.permit()).unwrap();
                 Ok(Flying { call, permit })
             }
-            Admission::Refused(refusal) => Err(refusal),
+            Admission::Refused(refusal) => Err(Box::new(refusal)),
         }
     }
 
