@@ -10,11 +10,12 @@
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tollgate::domain::{
-    AgentName, Call, CallId, Findings, Fingerprint, Offer, Owner, Place, Principal, Reach, RunId,
-    ServerName, Standing, Stop, StopScope, Subject, Tier,
+    AgentName, BreakerRule, Call, CallId, Circuit, Claim, Dimension, Findings, Fingerprint, Level,
+    Limit, Loops, Offer, Over, Owner, Period, Place, Principal, Reach, RunId, ServerName, Standing,
+    Stop, StopScope, Streaks, Subject, Terms, Then, Tier, Window, Zone,
 };
 use tollgate::gate::{Decision, Facts, decide};
 
@@ -52,6 +53,7 @@ fn main() {
         standing: Standing::Defined(print),
         findings: Findings::default(),
         digest: print,
+        claim: Claim::default(),
     };
     // None of them covers the call, so each is looked at.
     let stops: Vec<Stop> = (0..RULES)
@@ -62,18 +64,86 @@ fn main() {
             at: "2026-11-20T00:00:00Z".into(),
         })
         .collect();
+    let (limited, levels, circuits) = limited(&call);
     for (name, stops) in [("no stop", &[][..]), ("1,000 stops", &stops[..])] {
-        let facts = Facts {
-            stops,
-            pinned: Some(print),
-        };
+        let facts = Facts::calm(jiff::Timestamp::UNIX_EPOCH, stops, Some(print));
         let mut batches: Vec<f64> = (0..50).map(|_| batch(&call, &facts)).collect();
         batches.sort_by(f64::total_cmp);
         let median = batches.get(batches.len() / 2).copied().unwrap_or_default();
         println!(
             "decide, {name}, 1,000 servers in reach, 1,000 agents admitted: {median:.2} us a decision (to hold: 5)"
         );
+        let facts = Facts {
+            levels: &levels,
+            circuits: &circuits,
+            streaks: Streaks {
+                same: 1,
+                repeated: 1,
+                ..Streaks::default()
+            },
+            ..facts
+        };
+        let mut batches: Vec<f64> = (0..50).map(|_| batch(&limited, &facts)).collect();
+        batches.sort_by(f64::total_cmp);
+        let with = batches.get(batches.len() / 2).copied().unwrap_or_default();
+        println!(
+            "decide, {name}, with {} limits, loops, hours and two breakers: {with:.2} us, {:.2} us more (to hold: 2 more)",
+            levels.len(),
+            with - median
+        );
     }
+}
+
+/// The call under what holds without a line and as much again, and how that stands.
+fn limited(call: &Call) -> (Call, Vec<Level>, Vec<Circuit>) {
+    let mut limits = Vec::new();
+    for over in [Over::Everything, Over::Agent, Over::Server, Over::Tool] {
+        for (period, dimension) in [
+            (Period::Run, Dimension::Steps),
+            (Period::Run, Dimension::Calls),
+            (Period::Run, Dimension::Time),
+            (Period::Run, Dimension::Cost),
+            (Period::Hour, Dimension::Cost),
+            (Period::Day, Dimension::Cost),
+            (Period::Month, Dimension::Cost),
+        ] {
+            limits.push(Limit {
+                over,
+                period,
+                dimension,
+                at: 1_000_000,
+                warn: None,
+                notify: None,
+                then: Then::Refuse,
+                rolling: false,
+                place: None,
+            });
+        }
+    }
+    let loops = Arc::new(Loops::USUAL);
+    let levels = limits.iter().map(|_| Level::default()).collect();
+    let place = Place {
+        file: "tollgate.toml".into(),
+        line: 1,
+    };
+    let hours = Window::parse("daily 00:00-24:00 Europe/Paris", &Zone::UTC).unwrap();
+    let terms = Terms {
+        limits,
+        windows: vec![(hours, place)],
+        breakers: vec![
+            BreakerRule::usual(Over::Server),
+            BreakerRule::usual(Over::Tool),
+        ],
+        loops: Tier::ALL
+            .into_iter()
+            .map(|tier| (tier, loops.clone()))
+            .collect(),
+        autonomy: Some((Duration::from_secs(7200), None)),
+        ..Terms::default()
+    };
+    let mut call = call.clone();
+    call.claim.terms.push(Arc::new(terms));
+    (call, levels, vec![Circuit::Closed, Circuit::Closed])
 }
 
 /// The time of one decision in microseconds, over many.

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use tollgate::clock::SystemClock;
 use tollgate::domain::{
-    AgentName, Call, CallId, Findings, Fingerprint, Offer, Outcome, Owner, Principal, Reach, RunId,
-    ServerName, Standing, Subject, Tier,
+    AgentName, Amounts, Call, CallId, Claim, Findings, Fingerprint, Offer, Outcome, Owner,
+    Principal, Reach, RunId, ServerName, Standing, Subject, Tier,
 };
 use tollgate::ids::{IdKind, Ids};
 use tollgate::ports::{Admission, Context, Query, Settlement, Store};
@@ -58,6 +58,7 @@ fn main() {
         standing: Standing::Defined(print),
         findings: Findings::default(),
         digest: Fingerprint([7; 32]),
+        claim: Claim::default(),
     };
     let context = Context {
         arguments: Some(raw(
@@ -67,16 +68,16 @@ fn main() {
             r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","progressToken":17}"#,
         )),
     };
+    let outcome = Outcome::Done {
+        error: false,
+        bytes: 120,
+    };
     let settlement = Settlement {
-        outcome: Outcome::Done {
-            error: false,
-            bytes: 120,
-        },
-        duration: Duration::from_micros(812),
         result: Some(raw(&format!(
             r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#,
             "the quick brown fox ".repeat(4)
         ))),
+        ..Settlement::plain(outcome, Duration::from_micros(812), Amounts::ZERO)
     };
 
     let mut times = Vec::with_capacity(calls);
@@ -90,7 +91,7 @@ fn main() {
         };
         // A tier 0 intent waits for nothing: one poll.
         let permit = poll(intent.permit());
-        store.settle(permit.spend(), &settlement).unwrap();
+        store.settle(permit.spend(), &call, &settlement).unwrap();
         times.push(one.elapsed());
         last = Some(call.id);
     }

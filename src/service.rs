@@ -2,6 +2,7 @@
 //! agent side put together, and the answers to the command line.
 
 mod answers;
+mod limits;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -84,6 +85,7 @@ impl Tollgate {
             stop_file: place.stop_file(),
             version: crate::control::proto::VERSION.to_owned(),
             config: generation.digest.to_string(),
+            zone: generation.zone.clone(),
             on_fault: Box::new(move |fault| stopper.stop(Cause::Fault(failure(fault)))),
             loss: if accepts_loss {
                 Loss::Accept

@@ -300,12 +300,12 @@ fn a_full_disk_takes_no_call_but_ends_those_that_run_and_stops() {
     assert!(fault.hint.is_some() && open.len() > 5);
     let count = open.len();
     for permit in open {
-        store
-            .settle(
-                permit.spend(),
-                &stores::settlement(&format!("\"{}\"", "y".repeat(3000))),
-            )
-            .unwrap();
+        stores::settle(
+            &store,
+            permit,
+            &stores::settlement(&format!("\"{}\"", "y".repeat(3000))),
+        )
+        .unwrap();
     }
     store.stop(stop(bot())).unwrap();
     store.close();
@@ -542,9 +542,13 @@ fn what_was_under_way_when_tollgate_ended_is_unknown() {
     drop(store);
     let store = LocalStore::open(real(home.path())).unwrap();
     let records = lines(&store.records_of(&one.id).unwrap());
-    assert_eq!(records[0]["tool"], "rm");
-    assert_eq!(records[1]["outcome"], "unknown");
-    assert_eq!(records[1]["reason"], "tollgate ended during the call");
+    let [intent, told, outcome] = records.as_slice() else {
+        panic!("{records:?}");
+    };
+    assert_eq!(intent["tool"], "rm");
+    assert_eq!(told["notice"], "first_use");
+    assert_eq!(outcome["outcome"], "unknown");
+    assert_eq!(outcome["reason"], "tollgate ended during the call");
     store.keep().unwrap();
     store.check().unwrap();
 }
@@ -564,9 +568,7 @@ fn what_is_deep_or_odd_in_arguments_and_results_is_recorded_and_replayed() {
     .enumerate()
     {
         let permit = permit(&store, &call(&n.to_string(), "ann", "1"), &context(odd));
-        store
-            .settle(permit.spend(), &stores::settlement(odd))
-            .unwrap();
+        stores::settle(&store, permit, &stores::settlement(odd)).unwrap();
     }
     store.check().unwrap();
     store.close();

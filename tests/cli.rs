@@ -9,21 +9,16 @@
     reason = "a test fails by panicking"
 )]
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::Duration;
+mod prompt;
 
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use prompt::{Agent, Home, complaint, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-/// Long enough for a loaded machine; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const RULES: &str = r#"command = "tollgate"
 args = ["demo-server"]
@@ -219,7 +214,7 @@ fn a_call_is_found_in_the_record_and_explained() {
         .unwrap();
 
     let why = text(&home.run(&["why", denied]));
-    assert!(why.contains("4 arguments    DENY"), "{why}");
+    assert!(why.contains(" 5 arguments    DENY"), "{why}");
     assert!(why.contains("tools.d/demo.toml:13"), "{why}");
     assert!(
         why.contains("args = { path = { under = \"/srv/reports\" } }"),
@@ -240,7 +235,8 @@ fn a_call_is_found_in_the_record_and_explained() {
         (&json!(denied), &json!("call.refused"))
     );
     let csv = text(&home.run(&["audit", "--agent", "me", "--csv"]));
-    assert_eq!(csv.lines().count(), 4, "{csv}");
+    // The head, the call and its end, that it was the first of its kind, the refusal.
+    assert_eq!(csv.lines().count(), 5, "{csv}");
     let runs = text(&home.run(&["runs"]));
     assert!(runs.contains("2 calls: 1 done, 1 REFUSED"), "{runs}");
     let verified = home.run(&["audit", "verify"]);
@@ -383,10 +379,6 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert!(ended.stderr.is_empty(), "{ended:?}");
 }
 
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
 /// Fingerprints change with the demo server.
 fn without_prints(text: &str) -> String {
     let words = text.split_inclusive(' ').scan(false, |pinned, word| {
@@ -394,165 +386,6 @@ fn without_prints(text: &str) -> String {
         Some(if print { "[print], " } else { word })
     });
     words.collect()
-}
-
-fn complaint(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// The directories of one user. Its daemon ends with it.
-struct Home {
-    dir: TempDir,
-}
-
-impl Home {
-    fn new(rules: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("tg").tempdir().unwrap();
-        let home = Self { dir };
-        fs::create_dir_all(home.path("config/tollgate/tools.d")).unwrap();
-        fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
-        home
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.dir.path().join(below)
-    }
-
-    fn state(&self) -> PathBuf {
-        self.path("state/tollgate")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command
-            .args(args)
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .env("USER", "ana")
-            .env("XDG_CONFIG_HOME", self.path("config"))
-            .env("XDG_STATE_HOME", self.path("state"))
-            .env("XDG_RUNTIME_DIR", self.path("run"));
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn daemon(&self) -> Pid {
-        let text = fs::read_to_string(self.state().join("daemon.lock")).unwrap();
-        let holder: Value = serde_json::from_str(&text).unwrap();
-        Pid::from_raw(i32::try_from(holder["pid"].as_i64().unwrap()).unwrap()).unwrap()
-    }
-
-    fn agent(&self) -> Agent {
-        let mut shim = self
-            .command(&["stdio", "--agent", "me"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let input = shim.stdin.take().unwrap();
-        let output = BufReader::new(shim.stdout.take().unwrap());
-        let (say, said) = channel();
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if say.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut agent = Agent {
-            shim,
-            input,
-            said,
-            last: 0,
-        };
-        let hello = json!({
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": { "name": "test", "version": "0" },
-        });
-        agent.ask("initialize", &hello);
-        agent.write(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
-        agent
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = self.command(&["stop-daemon"]).output();
-    }
-}
-
-/// An agent of the handshake era.
-struct Agent {
-    shim: Child,
-    input: ChildStdin,
-    said: Receiver<Value>,
-    last: u64,
-}
-
-impl Agent {
-    fn write(&mut self, message: &Value) {
-        writeln!(self.input, "{message}").unwrap();
-    }
-
-    fn send(&mut self, method: &str, params: &Value) -> u64 {
-        self.last += 1;
-        let id = self.last;
-        self.write(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
-        id
-    }
-
-    fn send_call(&mut self, tool: &str, arguments: &Value) -> u64 {
-        let meta = json!({ "progressToken": "p" });
-        let params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
-        self.send("tools/call", &params)
-    }
-
-    fn call(&mut self, tool: &str, arguments: &Value) -> Value {
-        let id = self.send_call(tool, arguments);
-        self.answer(id)
-    }
-
-    /// The code of the refusal.
-    fn call_code(&mut self, tool: &str, arguments: &Value) -> String {
-        let answer = self.call(tool, arguments);
-        answer["result"]["_meta"]["dev.tollgate/refusal"]["code"]
-            .as_str()
-            .unwrap_or_else(|| panic!("not refused: {answer}"))
-            .to_owned()
-    }
-
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
-        let id = self.send(method, params);
-        self.answer(id)
-    }
-
-    fn answer(&mut self, id: u64) -> Value {
-        self.until(|message| message["id"] == id)
-    }
-
-    fn hears(&mut self, method: &str) {
-        self.until(|message| message["method"] == method);
-    }
-
-    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let message = self.said.recv_timeout(PATIENCE).unwrap();
-            if wanted(&message) {
-                return message;
-            }
-        }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.shim.kill();
-        let _ = self.shim.wait();
-    }
 }
 
 fn ended(pid: Pid) {

@@ -67,6 +67,8 @@ answers! {
     rules_for_arguments_are_checked: "argument_rules";
     names_stay_within_their_characters: "names";
     a_setting_below_tools_is_not_a_tool: "setting_below_tools";
+    mistakes_in_limits_come_in_one_pass: "limits";
+    one_currency_counts: "currencies";
 }
 
 fn sources(main: Option<&str>, tools: &[(&str, &str)]) -> Sources {
@@ -106,7 +108,36 @@ fn the_demo_of_this_repository_loads() {
     assert_eq!(offer("draft_mail"), Offer::At(Tier::Reversible));
     assert_eq!(offer("send_mail"), Offer::At(Tier::Consequential));
     assert_eq!(offer("refund"), Offer::At(Tier::Irreversible));
-    assert_eq!(demo.tools.len(), 12);
+    assert_eq!(demo.tools.len(), 14);
+}
+
+/// What the page on limits shows is what is read.
+#[test]
+fn the_example_of_limits_loads() {
+    let page = std::fs::read_to_string("docs/limits.md").unwrap();
+    let mut main = None;
+    let mut tools = Vec::new();
+    for block in page.split("```toml\n# ").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let (name, text) = block.split_once('\n').unwrap();
+        match name.strip_prefix("tools.d/") {
+            Some(file) => tools.push((file.strip_suffix(".toml").unwrap(), text)),
+            None => main = Some(text),
+        }
+    }
+    let generation = loaded(main, &tools);
+    let server = &generation.servers[0];
+    assert_eq!(server.terms.limits.len(), 2);
+    let refund = &server.tools["create_refund"];
+    assert_eq!(refund.terms.limits.len(), 2);
+    assert_eq!(refund.prices.call, 300_000);
+    let Agents::Listed(agents) = &generation.agents else {
+        panic!("agents are listed");
+    };
+    let bot = &agents[&AgentName::parse("billing-bot").unwrap()];
+    assert_eq!((bot.terms.limits.len(), bot.lifts.len()), (2, 2));
+    let named = |name: &str| generation.terms.limits.iter().any(|l| l.name() == name);
+    assert!(named("run.elapsed") && named("run.time") && named("action.cost"));
 }
 
 #[test]
@@ -301,7 +332,7 @@ fn a_byte_order_mark_and_windows_line_ends_are_read() {
 }
 
 /// Pieces that configurations are made of, to be put together in any order.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 60] = [
     "command",
     "owner",
     "args",
@@ -342,6 +373,26 @@ const PIECES: [&str; 40] = [
     "3",
     "-1e400",
     "2027-02-01",
+    "budget",
+    "run",
+    "day",
+    "calls",
+    "cost",
+    "warn",
+    "rolling",
+    "breaker",
+    "loops",
+    "same",
+    "rate",
+    "window",
+    "currency",
+    "amount",
+    "limit",
+    "0.75",
+    "\"none\"",
+    "\"1.00 USD\"",
+    "\"Mon 08:00-18:00\"",
+    "\"$.a[?(@.b)]\"",
 ];
 
 proptest::proptest! {

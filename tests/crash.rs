@@ -92,7 +92,7 @@ fn one(store: &LocalStore, acknowledged: &mut File, tools: &mut File, id: &str) 
         Admission::Cleared(intent) => {
             let permit = futures(intent.permit()).unwrap();
             say(tools, permit.call().as_str());
-            store.settle(permit.spend(), &settlement("{}")).unwrap();
+            stores::settle(store, permit, &settlement("{}")).unwrap();
             say(acknowledged, &format!("#done {}", call.id));
         }
     }

@@ -13,7 +13,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -42,19 +42,30 @@ fn the_demo_plays_elsewhere_with_its_own_copy_of_the_configuration() {
     );
 }
 
-/// What the demo tells in a working directory, with times masked; it must end
-/// well and leave nothing behind.
+#[test]
+fn the_demo_fails_where_a_limit_does_not_hold() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools.d/demo.toml");
+    std::fs::create_dir(place.path().join("tools.d")).unwrap();
+    std::fs::copy(server, place.path().join("tools.d/demo.toml")).unwrap();
+    let lifted = "[budget]\nrun = { cost = \"none\" }\n";
+    std::fs::write(place.path().join("tollgate.toml"), lifted).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let output = play(place.path(), home.path());
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(
+        complaint.contains("looks up a fourth: passed"),
+        "{complaint}"
+    );
+    assert!(complaint.contains("0.90 of 1.00 USD"), "{complaint}");
+}
+
+/// What the demo tells in a working directory, with what is another each time
+/// masked; it must end well and leave nothing behind.
 fn demo(place: &Path) -> String {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-        .arg("demo")
-        .current_dir(place)
-        .env_clear()
-        .env("HOME", home.path())
-        .env("TMPDIR", home.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = play(place, home.path());
     let complaint = String::from_utf8(output.stderr).unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{told}{complaint}");
@@ -64,14 +75,48 @@ fn demo(place: &Path) -> String {
     told.lines().map(masked).collect()
 }
 
+fn play(place: &Path, home: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .arg("demo")
+        .current_dir(place)
+        .env_clear()
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
 fn masked(line: &str) -> String {
     let time = line
         .strip_suffix(" ms")
         .and_then(|line| line.rsplit_once("  "));
     time.map_or_else(
-        || format!("{line}\n"),
+        || {
+            line.split(' ')
+                .map(masked_word)
+                .collect::<Vec<_>>()
+                .join(" ")
+                + "\n"
+        },
         |(rest, _)| format!("{rest}  (time)\n"),
     )
+}
+
+/// The id of a run, a day or a time of day.
+fn masked_word(word: &str) -> String {
+    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let shape: String = bare
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    let name = match shape.as_str() {
+        "0000-00-00" => "(day)",
+        "00:00" => "(hour)",
+        run if run.starts_with("r-") && run.len() == 12 => "(run)",
+        _ => return word.to_owned(),
+    };
+    word.replace(bare, name)
 }
 
 #[test]
@@ -101,6 +146,8 @@ fn the_demo_server_answers_a_client_of_the_handshake_era() {
             "delete_file",
             "get_payment",
             "refund",
+            "look_up_company",
+            "track_parcel",
             "wait"
         ]
     );
@@ -150,6 +197,17 @@ fn the_demo_server_tells_what_reached_it_and_remembers_what_was_done() {
         calls["result"]["contents"][0]["text"],
         "send_mail\nlist_mail\ndelete_file"
     );
+}
+
+#[test]
+fn the_demo_servers_services_sell_and_fail() {
+    let mut server = Server::ready();
+    let company = server.call("look_up_company", json!({ "name": "Brightwater" }));
+    assert_eq!(company["result"]["isError"], false, "{company}");
+    let parcel = server.call("track_parcel", json!({ "id": "px-104200" }));
+    assert_eq!(parcel["result"]["isError"], true, "{parcel}");
+    let says = parcel["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(says.contains("the carrier's service is down"), "{says}");
 }
 
 #[test]

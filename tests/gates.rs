@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -15,8 +16,10 @@ use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 use tollgate::domain::{
-    AgentName, Call, CallId, Finding, Findings, Fingerprint, Offer, Owner, Place, Principal, Reach,
-    Refusal, RunId, ServerName, Standing, Stop, StopScope, Subject, Tier,
+    AgentName, BreakerRule, Call, CallId, Circuit, Claim, Dimension, Finding, Findings,
+    Fingerprint, Halt, HaltKind, Level, Limit, Loops, Offer, Over, Owner, Period, Place, Principal,
+    Rate, Reach, Refusal, RunId, ServerName, Standing, Stop, StopScope, Streaks, Subject, Terms,
+    Then, Tier, Window, Zone,
 };
 use tollgate::gate::{Decision, Facts, GATES, Verdict, decide, explain};
 
@@ -30,11 +33,64 @@ struct Case {
     call: Call,
     stops: Vec<Stop>,
     pinned: Option<Fingerprint>,
+    halt: Option<Halt>,
+    alone_since: Option<i64>,
+    streaks: Streaks,
+    new_run_at: Option<i64>,
+    /// Each rule with how it stands.
+    rates: Vec<(Rate, Option<i64>)>,
+    circuits: Vec<(BreakerRule, Circuit)>,
+    levels: Vec<(Limit, Level)>,
+    windows: Vec<(Window, Place)>,
+    begins_step: bool,
+}
+
+/// What the rules of a case say, as the facts want it.
+#[derive(Debug, Default)]
+struct Stands {
+    rates: Vec<Option<i64>>,
+    circuits: Vec<Circuit>,
+    levels: Vec<Level>,
 }
 
 impl Case {
+    /// The call under all its rules.
+    fn ruled(&self) -> Call {
+        let mut call = self.call.clone();
+        let loops = Arc::new(Loops {
+            pause: Duration::from_secs(1),
+            ..Loops::USUAL
+        });
+        call.claim.terms.push(Arc::new(Terms {
+            limits: self.levels.iter().map(|(limit, _)| limit.clone()).collect(),
+            windows: self.windows.clone(),
+            breakers: self.circuits.iter().map(|(rule, _)| rule.clone()).collect(),
+            rates: self.rates.iter().map(|(rate, _)| rate.clone()).collect(),
+            loops: Tier::ALL
+                .into_iter()
+                .map(|tier| (tier, loops.clone()))
+                .collect(),
+            autonomy: Some((Duration::from_secs(7200), None)),
+            runs: None,
+            spend: None,
+        }));
+        call
+    }
+
+    fn stands(&self) -> Stands {
+        Stands {
+            rates: self.rates.iter().map(|(_, wait)| *wait).collect(),
+            circuits: self
+                .circuits
+                .iter()
+                .map(|(_, circuit)| circuit.clone())
+                .collect(),
+            levels: self.levels.iter().map(|(_, level)| *level).collect(),
+        }
+    }
+
     fn refusal(&self) -> Option<Refusal> {
-        match decide(&self.call, &self.facts()) {
+        match decide(&self.ruled(), &self.facts(&self.stands())) {
             Decision::Clear(cleared) => {
                 assert_eq!(*cleared.call(), self.call.id);
                 None
@@ -47,11 +103,52 @@ impl Case {
         self.refusal().is_none()
     }
 
-    fn facts(&self) -> Facts<'_> {
+    fn facts<'a>(&'a self, stands: &'a Stands) -> Facts<'a> {
         Facts {
-            stops: &self.stops,
-            pinned: self.pinned,
+            halt: self.halt.as_ref(),
+            alone_since: self.alone_since,
+            streaks: self.streaks,
+            new_run_at: self.new_run_at,
+            rates: &stands.rates,
+            circuits: &stands.circuits,
+            levels: &stands.levels,
+            begins_step: self.begins_step,
+            ..Facts::calm(now(), &self.stops, self.pinned)
         }
+    }
+
+    /// What limits say, in one sentence.
+    fn is_within_limits(&self) -> bool {
+        let at = now().as_microsecond();
+        let halted = self.halt.as_ref().is_some_and(|halt| halt.holds(at));
+        let alone = self.call.tier > Tier::Read
+            && self
+                .alone_since
+                .is_some_and(|since| at - since >= 7_200_000_000);
+        let looping =
+            self.streaks.same >= 10 || self.streaks.pairs >= 10 || self.streaks.repeated >= 30;
+        let failing = self.streaks.errors >= 60
+            || (self.streaks.errors >= 20 && at < self.streaks.last_error + 1_000_000);
+        let slow = self.new_run_at.is_none() && self.rates.iter().all(|(_, wait)| wait.is_none());
+        let well = |circuit: &Circuit| matches!(circuit, Circuit::Closed | Circuit::HalfOpen);
+        let paid = self.levels.iter().all(|(limit, level)| {
+            let asked = match limit.dimension {
+                Dimension::Steps => u64::from(self.begins_step),
+                other => self.call.claim.ask.get(other),
+            };
+            let allowed = limit.at + level.added;
+            !limit
+                .dimension
+                .exceeds(level.used + level.reserved, asked, allowed)
+        });
+        !halted
+            && !alone
+            && !looping
+            && !failing
+            && slow
+            && self.windows.iter().all(|(window, _)| window.is_open(now()))
+            && self.circuits.iter().all(|(_, circuit)| well(circuit))
+            && paid
     }
 
     /// The whole decision of this version, in one sentence.
@@ -79,6 +176,7 @@ impl Case {
             && call.findings == Findings::default()
             && low(call.tier)
             && matches!(call.offer, Offer::At(said) if low(said))
+            && self.is_within_limits()
     }
 
     fn restrict(&mut self, restriction: &Restriction) {
@@ -123,6 +221,25 @@ impl Case {
             Restriction::Unpin => self.pinned = None,
             Restriction::Missing => call.standing = Standing::Missing,
             Restriction::Unreachable => call.standing = Standing::Unreachable("gone".into()),
+            Restriction::Halt(halt) => self.halt = self.halt.take().or(Some(halt)),
+            Restriction::Limit(at, limit) => insert(&mut self.levels, at, limit),
+            Restriction::Used(used) => {
+                for (_, level) in &mut self.levels {
+                    level.used += used;
+                }
+            }
+            Restriction::Rate(at, rate) => insert(&mut self.rates, at, rate),
+            Restriction::Breaker(at, breaker) => insert(&mut self.circuits, at, breaker),
+            Restriction::Window(at, window) => insert(&mut self.windows, at, window),
+            Restriction::Repeats(more) => {
+                self.streaks.same += more;
+                self.streaks.repeated += more;
+                self.streaks.pairs += more;
+            }
+            Restriction::Asks(dimension, more) => {
+                let asked = call.claim.ask.get(dimension);
+                call.claim.ask.set(dimension, asked + more);
+            }
         }
     }
 }
@@ -142,6 +259,18 @@ enum Restriction {
     Unpin,
     Missing,
     Unreachable,
+    Halt(Halt),
+    Limit(Index, (Limit, Level)),
+    Used(u64),
+    Rate(Index, (Rate, Option<i64>)),
+    Breaker(Index, (BreakerRule, Circuit)),
+    Window(Index, (Window, Place)),
+    Repeats(u32),
+    Asks(Dimension, u64),
+}
+
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::UNIX_EPOCH
 }
 
 fn insert<T>(list: &mut Vec<T>, at: Index, item: T) {
@@ -270,7 +399,158 @@ fn pinned() -> impl Strategy<Value = Option<Fingerprint>> {
     prop_oneof![6 => print().prop_map(Some), 1 => Just(None)]
 }
 
+fn halt() -> impl Strategy<Value = Halt> {
+    let until = prop_oneof![Just(None), (-2..3_i64).prop_map(Some)];
+    (any::<bool>(), agent(), run(), until, text()).prop_map(|(killed, agent, run, until, says)| {
+        Halt {
+            kind: if killed {
+                HaltKind::Killed
+            } else {
+                HaltKind::Paused
+            },
+            agent,
+            run,
+            at: -5,
+            until,
+            says,
+        }
+    })
+}
+
+fn limit() -> impl Strategy<Value = (Limit, Level)> {
+    let over = select(&[Over::Everything, Over::Agent, Over::Server, Over::Tool][..]);
+    let then = select(&[Then::Refuse, Then::Ask, Then::Kill][..]);
+    let what = (select(&Period::ALL[..]), select(&Dimension::ALL[..]));
+    let level = (0..8_u64, 0..4_u64, 0..3_u64, any::<bool>());
+    (over, what, 1..40_u64, then, level).prop_map(|(over, what, at, then, level)| {
+        let (used, reserved, added, resets) = level;
+        let limit = Limit {
+            over,
+            period: what.0,
+            dimension: what.1,
+            at,
+            warn: None,
+            notify: None,
+            then,
+            rolling: false,
+            place: None,
+        };
+        let resets = resets.then_some(7);
+        (
+            limit,
+            Level {
+                used,
+                reserved,
+                added,
+                resets,
+                begins: None,
+            },
+        )
+    })
+}
+
+fn rate() -> impl Strategy<Value = (Rate, Option<i64>)> {
+    let wait = prop_oneof![8 => Just(None), 1 => (1..100_i64).prop_map(Some)];
+    wait.prop_map(|wait| {
+        let rate = Rate {
+            over: Over::Tool,
+            calls: 3,
+            per: Duration::from_secs(60),
+            burst: 1,
+            place: None,
+        };
+        (rate, wait)
+    })
+}
+
+fn breaker() -> impl Strategy<Value = (BreakerRule, Circuit)> {
+    let circuit = prop_oneof![
+        8 => Just(Circuit::Closed),
+        1 => Just(Circuit::HalfOpen),
+        1 => Just(Circuit::Probing),
+        1 => text().prop_map(|why| Circuit::Open(9, why)),
+    ];
+    (any::<bool>(), circuit).prop_map(|(server, circuit)| {
+        let over = if server { Over::Server } else { Over::Tool };
+        (BreakerRule::usual(over), circuit)
+    })
+}
+
+/// `now` is a Thursday, at midnight.
+fn window() -> impl Strategy<Value = (Window, Place)> {
+    let texts = [
+        "daily 00:00-24:00 UTC",
+        "Thu 00:00-01:00 UTC",
+        "Fri 08:00-18:00 UTC",
+    ];
+    select(texts.to_vec()).prop_map(|text| (Window::parse(text, &Zone::UTC).unwrap(), place()))
+}
+
+fn streaks() -> impl Strategy<Value = Streaks> {
+    let drawn = (1..6_u32, 1..6_u32, 0..6_u32, 0..6_u32, -2_000_000..1_i64);
+    let quiet = drawn.prop_map(|(same, repeated, pairs, errors, last_error)| Streaks {
+        same,
+        repeated,
+        pairs,
+        errors,
+        last_error,
+    });
+    let loud = (
+        1..60_u32,
+        1..40_u32,
+        0..40_u32,
+        0..70_u32,
+        -2_000_000..1_i64,
+    );
+    let loud = loud.prop_map(|(same, repeated, pairs, errors, last_error)| Streaks {
+        same,
+        repeated,
+        pairs,
+        errors,
+        last_error,
+    });
+    prop_oneof![6 => quiet, 1 => loud]
+}
+
+fn limits() -> impl Strategy<Value = Case> {
+    let rules = (vec(limit(), 0..3), vec(rate(), 0..2), vec(breaker(), 0..2));
+    let windows = prop_oneof![3 => Just(Vec::new()), 1 => vec(window(), 1..3)];
+    let halt = prop_oneof![8 => Just(None), 1 => halt().prop_map(Some)];
+    let alone = prop_oneof![3 => Just(None), 1 => (-9_000_000_000..0_i64).prop_map(Some)];
+    let new_run = prop_oneof![9 => Just(None), 1 => Just(Some(5))];
+    let asked = (0..3_u64, 0..3_u64, any::<bool>());
+    (
+        base(),
+        rules,
+        windows,
+        halt,
+        alone,
+        new_run,
+        streaks(),
+        asked,
+    )
+        .prop_map(
+            |(mut case, rules, windows, halt, alone, new_run, streaks, asked)| {
+                (case.levels, case.rates, case.circuits) = rules;
+                (case.windows, case.halt, case.streaks) = (windows, halt, streaks);
+                (case.alone_since, case.new_run_at) = (alone, new_run);
+                let (cost, calls, begins) = asked;
+                case.begins_step = begins;
+                let ask = &mut case.call.claim.ask;
+                *ask = ask
+                    .with(Dimension::Cost, cost)
+                    .with(Dimension::Calls, calls);
+                case
+            },
+        )
+}
+
+/// Half of them with limits, half without: so the other gates are met as well.
 fn case() -> impl Strategy<Value = Case> {
+    prop_oneof![base(), limits()]
+}
+
+fn base() -> impl Strategy<Value = Case> {
     let who = (principal(), server(), run(), admits());
     let what = (subject(), offer(), tier(), standing(), any::<bool>());
     let wrong = (findings(), findings());
@@ -291,11 +571,21 @@ fn case() -> impl Strategy<Value = Case> {
             standing,
             findings: Findings { schema, rules },
             digest: Fingerprint([7; 32]),
+            claim: Claim::default(),
         };
         Case {
             call,
             stops,
             pinned,
+            halt: None,
+            alone_since: None,
+            streaks: Streaks::default(),
+            new_run_at: None,
+            rates: Vec::new(),
+            circuits: Vec::new(),
+            levels: Vec::new(),
+            windows: Vec::new(),
+            begins_step: true,
         }
     })
 }
@@ -314,6 +604,14 @@ fn restriction() -> impl Strategy<Value = Restriction> {
         Just(Restriction::Unpin),
         Just(Restriction::Missing),
         Just(Restriction::Unreachable),
+        halt().prop_map(Restriction::Halt),
+        (any::<Index>(), limit()).prop_map(|(at, limit)| Restriction::Limit(at, limit)),
+        (0..20_u64).prop_map(Restriction::Used),
+        (any::<Index>(), rate()).prop_map(|(at, rate)| Restriction::Rate(at, rate)),
+        (any::<Index>(), breaker()).prop_map(|(at, breaker)| Restriction::Breaker(at, breaker)),
+        (any::<Index>(), window()).prop_map(|(at, window)| Restriction::Window(at, window)),
+        (0..20_u32).prop_map(Restriction::Repeats),
+        (select(&Dimension::ALL[..]), 0..20_u64).prop_map(|(of, n)| Restriction::Asks(of, n)),
     ]
 }
 
@@ -367,30 +665,36 @@ proptest! {
 
     #[test]
     fn the_order_of_stops_and_findings_does_not_matter(
-        (case, stops, schema, rules) in case().prop_flat_map(|case| {
+        (case, stops, schema, rules, levels, windows, circuits) in case().prop_flat_map(|case| {
             let stops = Just(case.stops.clone()).prop_shuffle();
             let schema = Just(case.call.findings.schema.clone()).prop_shuffle();
             let rules = Just(case.call.findings.rules.clone()).prop_shuffle();
-            (Just(case), stops, schema, rules)
+            let levels = Just(case.levels.clone()).prop_shuffle();
+            let windows = Just(case.windows.clone()).prop_shuffle();
+            let circuits = Just(case.circuits.clone()).prop_shuffle();
+            (Just(case), stops, schema, rules, levels, windows, circuits)
         }),
     ) {
         let mut other = case.clone();
         other.stops = stops;
         other.call.findings = Findings { schema, rules };
-        let said = |case: &Case| case.refusal().map(|refusal| (refusal.code, refusal.gate));
+        (other.levels, other.windows, other.circuits) = (levels, windows, circuits);
+        // Of two limits that are both met, the first in the list is named.
+        let said = |case: &Case| case.refusal().map(|refusal| refusal.gate);
         prop_assert_eq!(said(&case), said(&other));
     }
 
     #[test]
     fn an_explanation_ends_as_the_decision_does(case in case()) {
-        let said = explain(&case.call, &case.facts());
+        let (call, stands) = (case.ruled(), case.stands());
+        let said = explain(&call, &case.facts(&stands));
         let names: Vec<&str> = said.iter().map(|(name, _)| *name).collect();
         let gates: Vec<&str> = GATES.iter().map(|gate| gate.name).take(said.len()).collect();
         prop_assert_eq!(names, gates);
         let (last, before) = said.split_last().unwrap();
-        prop_assert!(before.iter().all(|(_, verdict)| matches!(verdict, Verdict::Pass(_))));
+        prop_assert!(before.iter().all(|(_, verdict)| !matches!(verdict, Verdict::Refuse(_))));
         match (case.refusal(), &last.1) {
-            (None, Verdict::Pass(_)) => prop_assert_eq!(said.len(), GATES.len()),
+            (None, Verdict::Pass(_) | Verdict::With(..)) => prop_assert_eq!(said.len(), GATES.len()),
             (Some(decided), Verdict::Refuse(told)) => {
                 prop_assert_eq!(&decided, told);
                 prop_assert_eq!(decided.gate, last.0);
@@ -398,7 +702,7 @@ proptest! {
             (decided, told) => prop_assert!(false, "{:?} but {:?}", decided, told),
         }
         // And again: nothing but the call and the facts was looked at.
-        prop_assert_eq!(said, explain(&case.call, &case.facts()));
+        prop_assert_eq!(said, explain(&call, &case.facts(&stands)));
     }
 }
 

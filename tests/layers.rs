@@ -202,9 +202,15 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "jiff",
         &[
-            "domain", "config", "clock", "ports", "broker", "store", "control", "cli", "service",
+            "domain", "config", "gate", "clock", "ports", "broker", "store", "control", "cli",
+            "service",
         ],
         "a date is a word of the domain; nobody else reckons with it",
+    ),
+    dependency(
+        "jsonpath_rust",
+        &["measure", "config"],
+        "a path is checked where it is written and followed where arguments are measured",
     ),
     dependency(
         "jsonschema",

@@ -16,12 +16,13 @@ use std::{
 
 use tollgate::config;
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/failures.md",
+    "docs/limits.md",
 ];
 
 #[test]
@@ -101,7 +102,8 @@ fn the_examples_of_the_readme_are_valid() {
             }
             "toml" => {
                 let dir = tempfile::tempdir().unwrap();
-                let file = if block.contains("[agents") {
+                let general = block.starts_with("# tollgate.toml") || block.contains("[agents");
+                let file = if general {
                     "tollgate.toml"
                 } else {
                     "tools.d/files.toml"

@@ -213,8 +213,9 @@ impl History {
             _ => settlement("{}").outcome,
         };
         let word = outcome.word();
-        let settled = self.store().settle(
-            permit.spend(),
+        let settled = stores::settle(
+            self.store(),
+            permit,
             &Settlement {
                 outcome,
                 ..settlement(r#"{"ok":true}"#)

@@ -18,7 +18,7 @@ use stores::{
     call, context, done, lines, permit, print, raw, refused, server, settlement, stop, tool,
 };
 use tollgate::clock::{Clock, SetClock};
-use tollgate::domain::{AgentName, Outcome, RunId, StopScope, Tier, ToolFault};
+use tollgate::domain::{AgentName, Amounts, Outcome, RunId, StopScope, Tier, ToolFault};
 use tollgate::ports::{Context, Query, Settlement, Store};
 use tollgate::store::{LocalStore, MemoryStore, Setup};
 
@@ -98,9 +98,7 @@ promise!(a_call_is_an_intent_and_an_outcome_under_one_id, |world| {
     };
     let permit = permit(store, &one, &context);
     assert_eq!(store.in_flight()[0].title, "files.file:///a");
-    store
-        .settle(permit.spend(), &settlement(r#"{"content":[]}"#))
-        .unwrap();
+    stores::settle(store, permit, &settlement(r#"{"content":[]}"#)).unwrap();
     assert!(store.in_flight().is_empty());
     let records = lines(&store.records_of(&one.id).unwrap());
     assert_eq!(records.len(), 2);
@@ -288,16 +286,16 @@ promise!(large_and_secret_things_do_not_reach_the_record, |world| {
         "x".repeat(10 << 20)
     );
     let permit = permit(store, &call("1", "bot", "7"), &context(&big));
-    store
-        .settle(
-            permit.spend(),
-            &settlement(&format!(
-                r#"["ghp_{}","{}"]"#,
-                "a".repeat(36),
-                "y".repeat(5000)
-            )),
-        )
-        .unwrap();
+    stores::settle(
+        store,
+        permit,
+        &settlement(&format!(
+            r#"["ghp_{}","{}"]"#,
+            "a".repeat(36),
+            "y".repeat(5000)
+        )),
+    )
+    .unwrap();
     let texts = store.records_of(&call("1", "bot", "7").id).unwrap();
     assert!(texts.iter().all(|line| line.len() < 6000));
     assert!(!texts.concat().contains("ghp_") && !texts.concat().contains("hunter"));
@@ -334,12 +332,8 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
                 bytes: 0,
             }
         };
-        let settlement = Settlement {
-            outcome,
-            duration: Duration::ZERO,
-            result: None,
-        };
-        store.settle(permit.spend(), &settlement).unwrap();
+        let settlement = Settlement::plain(outcome, Duration::ZERO, Amounts::ZERO);
+        stores::settle(store, permit, &settlement).unwrap();
     }
     done(store, long);
     world.clock.advance(Duration::from_secs(1));

@@ -26,6 +26,23 @@ pub(crate) enum Row {
     DurableRelay,
 }
 
+/// Limits that nobody reaches, so that every gate has its work.
+const GENEROUS: &str = r#"
+autonomy = "none"
+runs = "none"
+[budget]
+action = { cost = "1000000.00 USD" }
+run = { steps = 1000000000, calls = 1000000000, time = "3650d", cost = "1000000.00 USD" }
+hour = { cost = "1000000.00 USD" }
+day = { cost = "1000000.00 USD" }
+month = { cost = "1000000.00 USD" }
+[loops]
+same = { refuse = 1000000000, kill = 1000000000 }
+repeated = "none"
+pairs = { refuse = 1000000000, kill = 1000000000 }
+errors = { refuse = 1000000000, kill = 1000000000 }
+"#;
+
 impl Row {
     pub(crate) const ALL: [Row; 8] = [
         Row::Direct,
@@ -263,10 +280,8 @@ impl<'a> Stage<'a> {
                 self.rig.server_toml
             ),
         )?;
-        match &self.rig.tollgate_toml {
-            Some(text) => fs::write(self.config().join("tollgate.toml"), text),
-            None => Ok(()),
-        }
+        let text = self.rig.tollgate_toml.as_deref().unwrap_or(GENEROUS);
+        fs::write(self.config().join("tollgate.toml"), text)
     }
 
     /// Starts the daemon and waits for its socket, so that no shim starts another.

@@ -279,7 +279,7 @@ fn happened(connection: &Connection, event: &Event) {
 /// see its server.
 fn for_us(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> bool {
     let session = &connection.session;
-    session.visible().contains(server) && run.is_none_or(|run| run == session.run())
+    session.visible().contains(server) && run.is_none_or(|run| run == session.home())
 }
 
 /// Parameters with the id of the stream they are for.

@@ -277,7 +277,7 @@ fn relay(
             None => return Shaped::Error(error(-32603, "the request's state cannot be sealed")),
         };
     }
-    edit.set("_meta", shape::meta(result, call, Era::Modern));
+    edit.set("_meta", shape::meta(result, call, None, Era::Modern));
     Shaped::Result(edit.parts())
 }
 

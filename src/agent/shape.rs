@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::connection::error;
 use crate::{
-    broker::{Answer, Asked, Broker},
-    domain::{Call, Code, Era, Fault, Refusal, ToolFault},
+    broker::{Answer, Asked, Broker, Paid},
+    domain::{Call, Code, Era, Fault, Refusal, ToolFault, money::show_money},
     wire::{self, Body, Edit, Parts, Raw, keys},
 };
 
@@ -51,16 +51,19 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             let sentence = refusal.cut_short(&call.title().to_string());
             refused(&call, &refusal, &sentence, has_output_schema, era, asked)
         }
+        Answer::Own(result) => Shaped::Result(own(&result, era)),
         Answer::Fault(fault) => faulty(&fault, era, asked),
         Answer::Unrecorded { call, fault } => unrecorded(&call, &fault, era, asked),
         Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
         Answer::Done {
             call,
+            paid,
             body: Body::Result(result),
-        } => Shaped::Result(done(broker, &call, &result, era, asked)),
+        } => Shaped::Result(done(broker, &call, &paid, &result, era, asked)),
         Answer::Done {
             call,
             body: Body::Error(error),
+            ..
         } => server_error(broker, &call, error, era, asked),
         // An agent of the handshake era was asked directly; this is for the
         // record if a server asks once more than it may.
@@ -73,10 +76,22 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
     }
 }
 
-/// A server's result: every byte of it but the keys that are ours to write.
-fn done(broker: &Broker, call: &Call, result: &Raw, era: Era, asked: Asked) -> Parts {
+/// What one of our own tools answered.
+fn own(result: &Raw, era: Era) -> Parts {
     let mut edit = Edit::new(result);
-    edit.set("_meta", meta(result, call, era));
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            edit.set("resultType", "\"complete\"");
+        }
+    }
+    edit.parts()
+}
+
+/// A server's result: every byte of it but the keys that are ours to write.
+fn done(broker: &Broker, call: &Call, paid: &Paid, result: &Raw, era: Era, asked: Asked) -> Parts {
+    let mut edit = Edit::new(result);
+    edit.set("_meta", meta(result, call, Some(paid), era));
     if era == Era::Modern && result.get("resultType").is_some() {
         // What came as a result is complete, whatever it says a second time.
         edit.set("resultType", "\"complete\"");
@@ -101,7 +116,7 @@ fn done(broker: &Broker, call: &Call, result: &Raw, era: Era, asked: Asked) -> P
 
 /// The result's `_meta`: the server's own, without forgeries of ours, and what
 /// the call was.
-pub(super) fn meta(result: &Raw, call: &Call, era: Era) -> String {
+pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> String {
     let mut out = String::from("{");
     let own = result.get("_meta");
     for (key, value) in own.iter().flat_map(|own| wire::members(own.text())) {
@@ -124,12 +139,24 @@ pub(super) fn meta(result: &Raw, call: &Call, era: Era) -> String {
         }
     }
     out.push_str(&format!(
-        "\"{}call\":{{\"id\":\"{}\",\"tier\":\"{}\",\"server\":\"{}\"}}}}",
+        "\"{}call\":{{\"id\":\"{}\",\"tier\":\"{}\",\"server\":\"{}\",\"run\":\"{}\"",
         keys::OUR_PREFIX,
         call.id,
         call.tier,
-        call.server
+        call.server,
+        call.run
     ));
+    if let Some(paid) = paid {
+        let currency = call.claim.currency;
+        if paid.cost > 0 {
+            out.push_str(&format!(
+                ",\"cost\":\"{}\"",
+                show_money(paid.cost, currency)
+            ));
+        }
+        out.push_str(&format!(",\"budget_left\":{}", paid.left.json(currency)));
+    }
+    out.push_str("}}");
     out
 }
 
@@ -142,11 +169,17 @@ fn refused(
     era: Era,
     asked: Asked,
 ) -> Shaped {
+    let bound = refusal.bound.as_deref();
     let told = serde_json::json!({
         "code": refusal.code.as_str(),
         "gate": refusal.gate,
         "says": refusal.says,
+        "limit": bound.map(|bound| &bound.limit),
+        "used": bound.map(|bound| &bound.used),
+        "requested": bound.map(|bound| &bound.requested),
+        "retry_at": refusal.retry_at.map(|at| format!("{at:.0}")),
         "remedy": refusal.remedy,
+        "run": call.run,
         "call": call.id,
     });
     match asked {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Asked, Session};
 use crate::{
-    domain::{Call, Fault, Refusal, ToolFault},
+    domain::{Call, Fault, Left, Refusal, ToolFault},
     ports::{Caller, Reply},
     wire::{Body, Raw},
 };
@@ -19,6 +19,15 @@ pub struct Request {
     pub params: Option<Raw>,
     /// Who waits.
     pub caller: Arc<dyn Caller>,
+}
+
+/// What a call cost, and what is left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Paid {
+    /// In millionths.
+    pub cost: u64,
+    /// Of the budgets that it met.
+    pub left: Left,
 }
 
 /// The answer to a request.
@@ -36,7 +45,7 @@ pub enum Answer {
         /// Which call it would have been.
         call: Box<Call>,
         /// Why not.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
         /// Whether the tool declares what its results look like.
         has_output_schema: bool,
     },
@@ -45,7 +54,7 @@ pub enum Answer {
         /// The call.
         call: Box<Call>,
         /// What the stop says.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
         /// Whether the tool declares what its results look like.
         has_output_schema: bool,
     },
@@ -69,9 +78,13 @@ pub enum Answer {
     Done {
         /// The call.
         call: Box<Call>,
+        /// What it cost.
+        paid: Box<Paid>,
         /// With a result or an error of its own.
         body: Body,
     },
+    /// Of one of tollgate's own tools: its result.
+    Own(Raw),
     /// The server wants something from the user first.
     Asks {
         /// The call.
@@ -85,6 +98,7 @@ impl Answer {
     /// The answer to a call that ran. A stop that cut it short says so.
     pub(super) fn of(
         call: Call,
+        paid: Box<Paid>,
         reply: Result<Reply, ToolFault>,
         stopped: Option<Refusal>,
         has_output_schema: bool,
@@ -93,16 +107,18 @@ impl Answer {
         match (reply, stopped) {
             (Ok(Reply::Result(result)), _) => Answer::Done {
                 call,
+                paid,
                 body: Body::Result(result),
             },
             (Ok(Reply::Error(error)), _) => Answer::Done {
                 call,
+                paid,
                 body: Body::Error(error),
             },
             (Ok(Reply::Asks(result)), _) => Answer::Asks { call, result },
             (Err(_), Some(refusal)) => Answer::CutShort {
                 call,
-                refusal,
+                refusal: Box::new(refusal),
                 has_output_schema,
             },
             (Err(fault), None) => Answer::Failed { call, fault },
@@ -126,7 +142,7 @@ impl No {
         match self {
             No::Refused(refusal) => Answer::Refused {
                 call,
-                refusal,
+                refusal: Box::new(refusal),
                 has_output_schema,
             },
             No::Failed(fault) => Answer::Failed { call, fault },

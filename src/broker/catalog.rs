@@ -11,9 +11,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{names, offer, policy::Policy, uri};
+use super::{names, offer, own, policy::Policy, uri};
 use crate::{
-    domain::{Fingerprint, Offer, Place, ServerName, Tier},
+    domain::{Fingerprint, Offer, Place, Prices, ServerName, Terms, Tier},
     measure::{Rules, Schema},
     ports::{Listing, Store},
     wire::{self, Edit, Node, Raw},
@@ -60,6 +60,10 @@ pub struct Tool {
     pub has_output_schema: bool,
     /// The operator's rules for its arguments.
     pub rules: Arc<Rules>,
+    /// What limits its calls.
+    pub terms: Arc<Terms>,
+    /// What its calls cost.
+    pub prices: Arc<Prices>,
     /// Its own idle limit.
     pub idle: Option<std::time::Duration>,
     /// As it is listed.
@@ -230,6 +234,7 @@ impl Catalog {
     }
 
     fn build_view(&self, servers: Vec<ServerName>) -> View {
+        let own = own::definitions();
         let offered = self
             .tool_order
             .iter()
@@ -251,7 +256,7 @@ impl Catalog {
                 .flat_map(move |listing| entries(listing))
         };
         View {
-            tools: array(offered),
+            tools: array(offered.chain(&own)),
             prompts: array(prompts),
             resources: array(of_all(|listing| &listing.resources)),
             templates: array(of_all(|listing| &listing.templates)),
@@ -368,6 +373,8 @@ impl Tool {
             schema: Schema::new(schema),
             has_output_schema: accepted.get("outputSchema").is_some(),
             rules: said.rules,
+            terms: rules.terms_of(tier, &said.terms),
+            prices: said.prices,
             idle: said.idle,
         })
     }

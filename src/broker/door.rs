@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Broker, Session, Tool, View};
+use super::{Answer, Broker, Session, Tool, View, reported};
 use crate::{
-    domain::{Call, Findings, Fingerprint, Offer, ServerName, Standing, Subject, Tier},
+    domain::{
+        Amounts, Call, Claim, Dimension, Findings, Fingerprint, Offer, Prices, RunId, ServerName,
+        Standing, Subject, Tier,
+    },
     measure,
     ports::Context,
     wire::{Node, Raw},
@@ -63,6 +66,10 @@ pub struct Door {
     pub(super) idle: Duration,
     /// How long it may take.
     pub(super) total: Duration,
+    /// Whose instances run it.
+    pub(super) home: RunId,
+    /// What it costs.
+    pub(super) prices: Arc<Prices>,
 }
 
 impl Door {
@@ -127,7 +134,7 @@ impl Broker {
             .tool
             .as_ref()
             .map_or(PLAIN, |tool| (tool.offer, tool.tier));
-        let findings = match &route.tool {
+        let mut findings = match &route.tool {
             Some(tool) => measure::findings(
                 arguments.as_ref(),
                 &tool.schema,
@@ -139,9 +146,32 @@ impl Broker {
             None => Findings::default(),
         };
         let digest = self.digest(session, &route, member("arguments"));
+        let meta = params.get("_meta");
+        let prices = match &route.tool {
+            Some(tool) => tool.prices.clone(),
+            None => self.policy.free(),
+        };
+        let mut claim = Claim {
+            ask: Amounts::ZERO.with(Dimension::Calls, 1),
+            turn: meta.as_ref().and_then(reported::turn),
+            terms: vec![
+                session.terms.clone(),
+                match &route.tool {
+                    Some(tool) => tool.terms.clone(),
+                    None => server.terms.clone(),
+                },
+            ],
+            currency: prices.currency,
+        };
+        match measure::price::asks(arguments.as_ref(), &prices) {
+            Ok(ask) => claim.ask = ask,
+            Err(finding) => findings.rules.push(finding),
+        }
+        let tokens = meta.as_ref().and_then(reported::tokens).unwrap_or(0);
+        claim.ask.set(Dimension::Tokens, tokens);
         let call = Call {
             id: self.new_call_id(),
-            run: session.run().clone(),
+            run: self.run_of(session, meta.as_ref())?,
             by: session.principal().clone(),
             admits: server.admits.clone(),
             offer,
@@ -153,6 +183,7 @@ impl Broker {
             },
             findings,
             digest,
+            claim,
             server: route.server,
             subject: route.subject,
         };
@@ -164,7 +195,7 @@ impl Broker {
                     // parameters are what was asked.
                     route.tool.is_none().then(|| params.clone())
                 }),
-                meta: params.get("_meta"),
+                meta,
             },
             idle: route
                 .tool
@@ -172,8 +203,24 @@ impl Broker {
                 .and_then(|tool| tool.idle)
                 .unwrap_or(server.idle),
             total: server.total,
+            home: session.home().clone(),
+            prices,
             tool: route.tool,
         })
+    }
+
+    /// The run that a call belongs to: what it names, if that is the agent's own, or
+    /// the one that its connection is in.
+    fn run_of(&self, session: &Session, meta: Option<&Raw>) -> Result<RunId, Answer> {
+        let now = session.run_at(self.clock.elapsed(), || self.new_run_id());
+        let Some(named) = meta.and_then(reported::run) else {
+            return Ok(now);
+        };
+        let agent = &session.principal().agent;
+        let own = |run: &RunId| self.is_own_run(agent, run) || *run == now;
+        RunId::parse(&named)
+            .filter(own)
+            .ok_or_else(|| wrong("the run that it names is not one of yours"))
     }
 
     fn tool_route(&self, name: &str, view: &View) -> Result<Route, Answer> {

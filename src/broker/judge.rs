@@ -3,8 +3,6 @@
 //! The same door and the same gates as [`Broker::call`]; nothing is recorded,
 //! no process is started, nothing leaves.
 
-use std::sync::Arc;
-
 use super::{Answer, Asked, Broker, Door, Session};
 use crate::{
     domain::{AgentName, Call, ServerName, Standing},
@@ -83,11 +81,7 @@ impl Broker {
     /// A session of its own that no connection has.
     fn visitor(&self, agent: &AgentName) -> Option<Session> {
         let principal = self.policy.principal(agent)?;
-        Some(Session {
-            visible: self.policy.visible(&principal),
-            principal: Arc::new(principal),
-            run: self.new_run_id(),
-        })
+        Some(self.session(principal, self.new_run_id(), false))
     }
 }
 
@@ -101,6 +95,7 @@ fn complaint(answer: &Answer) -> String {
         | Answer::Unrecorded { .. }
         | Answer::Failed { .. }
         | Answer::Done { .. }
+        | Answer::Own(_)
         | Answer::Asks { .. } => "the request is wrong".to_owned(),
     }
 }

@@ -5,13 +5,17 @@
 
 mod answer;
 mod catalog;
+mod charge;
 mod door;
+mod halt;
 mod judge;
 mod latest;
 mod names;
 mod offer;
+mod own;
 mod policy;
 mod refresh;
+mod reported;
 mod runs;
 mod seat;
 mod stop;
@@ -24,7 +28,7 @@ use std::{
 
 use tokio::sync::{broadcast, watch};
 
-pub use answer::{Answer, Request};
+pub use answer::{Answer, Paid, Request};
 pub use catalog::{Catalog, Tool, View};
 pub use door::{Asked, Door};
 pub use judge::{Judged, NotJudged};
@@ -35,9 +39,9 @@ pub use stop::{Stopped, Struck};
 
 use crate::{
     clock::Clock,
-    domain::{Call, CallId, Era, ServerName},
+    domain::{Call, CallId, Dimension, Era, ServerName},
     ids::{IdKind, Ids},
-    ports::{Admission, Context, Event, Job, Permit, Seat, Settlement, Shelf, Store, Tools},
+    ports::{Admission, Context, Event, Job, Permit, Seat, Shelf, Store, Tools},
 };
 use answer::No;
 use latest::Latest;
@@ -134,6 +138,9 @@ impl Broker {
         // what is wrong with the arguments.
         let view = self.view(&request.session);
         let params = request.params.as_ref();
+        if let Some(own) = self.asked_of_us(&request) {
+            return own;
+        }
         let door = match self.parse(&request.session, request.asked, params, &view) {
             Ok(door) => door,
             Err(wrong) => return wrong,
@@ -144,17 +151,20 @@ impl Broker {
             context,
             idle,
             total,
+            home,
+            prices,
             ..
         } = door;
+        let _busy = request.session.busy();
 
         // From here on a stop finds it and cancels whatever it waits for.
-        let open = self.under_way.enter(&call, request.caller);
+        let open = self.under_way.enter(&call, &home, request.caller);
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
-        let seat = match self.seated(&call, open.caller()) {
+        let seat = match self.seated(&call, &home, open.caller()) {
             Some(seat) => Ok(Some(seat)),
-            None => Box::pin(self.seat(&call, open.caller())).await,
+            None => Box::pin(self.seat(&call, &home, open.caller())).await,
         };
         call.standing = seat::standing(&call, &seat);
 
@@ -178,21 +188,28 @@ impl Broker {
         let (spent, reply) = seat.run(permit, job).await;
 
         // 6. (Framing comes here.) 7. Settle, then answer.
-        let settlement = Settlement {
-            outcome: seat::outcome(call.tier, &reply),
-            duration: self.clock.elapsed().saturating_sub(begun),
-            result: reply.as_ref().ok().map(|reply| reply.raw().clone()),
-        };
+        let duration = self.clock.elapsed().saturating_sub(begun);
+        let settlement = charge::settlement(&call, &prices, &reply, duration);
         open.became(&settlement.outcome);
-        if let Err(fault) = self.store.settle(spent, &settlement) {
-            return Answer::Unrecorded {
-                call: Box::new(call),
-                fault,
-            };
+        let settled = match self.store.settle(spent, &call, &settlement) {
+            Ok(settled) => settled,
+            Err(fault) => {
+                return Answer::Unrecorded {
+                    call: Box::new(call),
+                    fault,
+                };
+            }
+        };
+        if let Some(halt) = &settled.halt {
+            self.halted(halt);
         }
         self.latest
             .add(self.clock.now(), &call, settlement.outcome.word());
-        Answer::of(call, reply, open.stopped(), has_output_schema)
+        let paid = Box::new(Paid {
+            cost: settlement.charged.get(Dimension::Cost),
+            left: settled.left,
+        });
+        Answer::of(call, paid, reply, open.stopped(), has_output_schema)
     }
 
     /// Judges a call, records the judgement and waits for the disk where the
@@ -209,13 +226,17 @@ impl Broker {
             Admission::Refused(refusal) => {
                 self.latest
                     .add(self.clock.now(), call, refusal.code.as_str());
+                if refusal.ends.is_some() {
+                    self.halted_by(call);
+                }
                 return Err(No::Refused(refusal));
             }
         };
         let permit = intent.permit().await.map_err(No::Fault)?;
         // While the record was on its way to the disk.
         if let Some(refusal) = open.stopped() {
-            self.not_begun(permit, &refusal.says).map_err(No::Fault)?;
+            self.not_begun(permit, call, &refusal.says)
+                .map_err(No::Fault)?;
             return Err(No::Refused(refusal));
         }
         match seat.ok().flatten() {
@@ -224,7 +245,7 @@ impl Broker {
             // the instance was never asked what the tool is now.
             None => {
                 let why = "it was not ready yet; call again";
-                Err(match self.not_begun(permit, why) {
+                Err(match self.not_begun(permit, call, why) {
                     Ok(fault) => No::Failed(fault),
                     Err(fault) => No::Fault(fault),
                 })

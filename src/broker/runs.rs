@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::Broker;
 use crate::{
-    domain::{AgentName, Principal, RunId, ServerName},
+    domain::{AgentName, Principal, RunId, ServerName, Terms},
     ids::IdKind,
 };
 
@@ -16,7 +17,34 @@ use crate::{
 pub struct Session {
     pub(super) principal: Arc<Principal>,
     pub(super) visible: Vec<ServerName>,
-    pub(super) run: RunId,
+    /// The run that the connection began with: its instances serve all of it.
+    pub(super) home: RunId,
+    /// The agent's terms, and those that hold for everybody.
+    pub(super) terms: Arc<Terms>,
+    now: Mutex<Now>,
+}
+
+/// Which run the connection is in.
+#[derive(Debug)]
+struct Now {
+    run: RunId,
+    /// It was named by the client: silence does not end it.
+    named: bool,
+    busy: usize,
+    last: Duration,
+}
+
+/// After so long without a call the next one begins another run.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// A call of a session, between the door and its answer.
+pub(super) struct Busy<'a>(&'a Session);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut now = self.0.now();
+        now.busy = now.busy.saturating_sub(1);
+    }
 }
 
 impl Session {
@@ -32,10 +60,37 @@ impl Session {
         &self.visible
     }
 
-    /// Its run.
+    /// The run that it began with.
     #[must_use]
-    pub fn run(&self) -> &RunId {
-        &self.run
+    pub fn home(&self) -> &RunId {
+        &self.home
+    }
+
+    /// The run that it is in now.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.now().run.clone()
+    }
+
+    /// A call is under way until this is dropped: the run is not idle.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.now().busy += 1;
+        Busy(self)
+    }
+
+    /// The run that a call which comes now belongs to.
+    pub(super) fn run_at(&self, elapsed: Duration, new: impl FnOnce() -> RunId) -> RunId {
+        let mut now = self.now();
+        let idle = now.busy == 0 && elapsed.saturating_sub(now.last) >= IDLE;
+        if idle && !now.named {
+            now.run = new();
+        }
+        now.last = elapsed;
+        now.run.clone()
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,6 +117,15 @@ impl Broker {
 #[derive(Debug, Default)]
 pub(super) struct Runs(Mutex<HashMap<RunId, Open>>);
 
+impl Runs {
+    /// The open runs of an agent.
+    pub(super) fn of(&self, agent: &AgentName) -> Vec<RunId> {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = runs.iter().filter(|(_, open)| open.agent == *agent);
+        own.map(|(run, _)| run.clone()).collect()
+    }
+}
+
 #[derive(Debug)]
 struct Open {
     agent: AgentName,
@@ -78,6 +142,7 @@ impl Broker {
             .policy
             .principal(agent)
             .ok_or(JoinError::UnknownAgent)?;
+        let named = run.is_some();
         let run = run.unwrap_or_else(|| self.new_run_id());
         let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = runs.entry(run.clone()).or_insert_with(|| Open {
@@ -88,18 +153,30 @@ impl Broker {
             return Err(JoinError::ForeignRun);
         }
         open.connections += 1;
-        Ok(Arc::new(Session {
+        drop(runs);
+        Ok(Arc::new(self.session(principal, run, named)))
+    }
+
+    pub(super) fn session(&self, principal: Principal, run: RunId, named: bool) -> Session {
+        Session {
             visible: self.policy.visible(&principal),
+            terms: self.policy.terms(&principal.agent),
             principal: Arc::new(principal),
-            run,
-        }))
+            home: run.clone(),
+            now: Mutex::new(Now {
+                run,
+                named,
+                busy: 0,
+                last: self.clock.elapsed(),
+            }),
+        }
     }
 
     /// A connection is over; with the last one its run is, and so are the
     /// instances that served it.
     pub fn leave(&self, session: &Session) {
         let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = match runs.get_mut(&session.run) {
+        let over = match runs.get_mut(&session.home) {
             Some(open) => {
                 open.connections = open.connections.saturating_sub(1);
                 open.connections == 0
@@ -107,10 +184,10 @@ impl Broker {
             None => false,
         };
         if over {
-            runs.remove(&session.run);
+            runs.remove(&session.home);
             drop(runs);
             if let Some(tools) = self.tools.get() {
-                tools.end_run(&session.run);
+                tools.end_run(&session.home);
             }
         }
     }
@@ -127,14 +204,14 @@ impl Broker {
         let stopped = self.store.stops().iter().any(|stop| {
             session.visible().iter().any(|server| {
                 stop.scope
-                    .covers(&session.principal.agent, server, &session.run)
+                    .covers(&session.principal.agent, server, &session.run())
             })
         });
         if stopped {
             return;
         }
         if let Some(tools) = self.tools.get() {
-            tools.roots_changed(&session.run);
+            tools.roots_changed(&session.home);
         }
     }
 }

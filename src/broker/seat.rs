@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Broker;
+use super::{Broker, charge::free_of_charge};
 use crate::{
-    domain::{Call, Fault, Outcome, Standing, Subject, Tier, ToolFault},
+    domain::{Call, Fault, Outcome, RunId, Standing, Subject, Tier, ToolFault},
     gate::Verdict,
     ports::{Caller, Permit, Reply, Seat, Settlement},
 };
@@ -14,25 +14,35 @@ pub(super) type Found = Result<Option<Arc<dyn Seat>>, ToolFault>;
 
 impl Broker {
     /// Settles a call that was cleared and never left.
-    pub(super) fn not_begun(&self, permit: Permit, why: &str) -> Result<ToolFault, Fault> {
+    pub(super) fn not_begun(
+        &self,
+        permit: Permit,
+        call: &Call,
+        why: &str,
+    ) -> Result<ToolFault, Fault> {
         let fault = ToolFault::NotStarted(why.to_owned());
-        let settlement = Settlement {
-            outcome: Outcome::Failed(fault.clone()),
-            duration: std::time::Duration::ZERO,
-            result: None,
-        };
-        self.store.settle(permit.spend(), &settlement)?;
+        let settlement = Settlement::plain(
+            Outcome::Failed(fault.clone()),
+            std::time::Duration::ZERO,
+            free_of_charge(call.claim.ask),
+        );
+        self.store.settle(permit.spend(), call, &settlement)?;
         Ok(fault)
     }
 
     /// The instance that runs already.
-    pub(super) fn seated(&self, call: &Call, caller: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
-        self.tools.get()?.seated(&call.server, &call.run, caller)
+    pub(super) fn seated(
+        &self,
+        call: &Call,
+        home: &RunId,
+        caller: &Arc<dyn Caller>,
+    ) -> Option<Arc<dyn Seat>> {
+        self.tools.get()?.seated(&call.server, home, caller)
     }
 
     /// A new instance for a call, if the gates would let it pass as far as is
     /// known without one.
-    pub(super) async fn seat(&self, call: &Call, caller: &Arc<dyn Caller>) -> Found {
+    pub(super) async fn seat(&self, call: &Call, home: &RunId, caller: &Arc<dyn Caller>) -> Found {
         let Some(tools) = self.tools.get() else {
             return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
         };
@@ -47,16 +57,16 @@ impl Broker {
         // A run that is over starts nothing any more, also not one that ended
         // while its instance started.
         let over = || ToolFault::Cancelled("its run is over".to_owned());
-        if !self.is_own_run(&call.by.agent, &call.run) {
+        if !self.is_own_run(&call.by.agent, home) {
             return Err(over());
         }
         let seat = tokio::select! {
             biased;
             reason = caller.cancelled() => Err(ToolFault::Cancelled(reason)),
-            seat = tools.seat(&call.server, &call.run, caller) => seat.map(Some),
+            seat = tools.seat(&call.server, home, caller) => seat.map(Some),
         };
-        if !self.is_own_run(&call.by.agent, &call.run) {
-            tools.end_run(&call.run);
+        if !self.is_own_run(&call.by.agent, home) {
+            tools.end_run(home);
             return Err(over());
         }
         seat

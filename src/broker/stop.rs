@@ -5,7 +5,7 @@
 //! cancelled, wherever it is, and says what became of it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::Broker;
 use crate::{
     domain::{
-        AgentName, Became, Call, CallId, Capabilities, Era, Fault, Outcome, Refusal, RunId,
+        AgentName, Became, Call, CallId, Capabilities, Era, Fault, Halt, Outcome, Refusal, RunId,
         ServerName, Stop, StopScope,
     },
     gate,
@@ -109,10 +109,11 @@ impl UnderWay {
     }
 
     /// Enters a call until the guard is dropped.
-    pub(super) fn enter(&self, call: &Call, caller: Arc<dyn Caller>) -> Open<'_> {
+    pub(super) fn enter(&self, call: &Call, home: &RunId, caller: Arc<dyn Caller>) -> Open<'_> {
         let one = Arc::new(One {
             call: call.id.clone(),
             run: call.run.clone(),
+            home: home.clone(),
             agent: call.by.agent.clone(),
             server: call.server.clone(),
             name: call.subject.name().clone(),
@@ -133,10 +134,23 @@ impl UnderWay {
 
     fn tell(&self, stop: &Stop) -> Vec<Arc<One>> {
         let refusal = gate::stopped(stop);
+        self.cancel(&refusal, |one| {
+            stop.scope.covers(&one.agent, &one.server, &one.run)
+        })
+    }
+
+    /// Cancels what a halted agent has sent. Returns the runs whose instances have it.
+    pub(super) fn halt(&self, halt: &Halt) -> BTreeSet<RunId> {
+        let refusal = gate::halted(halt);
+        let covered = self.cancel(&refusal, |one| one.agent == halt.agent && one.lock().left);
+        covered.iter().map(|one| one.home.clone()).collect()
+    }
+
+    fn cancel(&self, refusal: &Refusal, covers: impl Fn(&One) -> bool) -> Vec<Arc<One>> {
         let covered: Vec<Arc<One>> = self
             .lock()
             .values()
-            .filter(|one| stop.scope.covers(&one.agent, &one.server, &one.run))
+            .filter(|one| covers(one))
             .cloned()
             .collect();
         for one in &covered {
@@ -200,6 +214,8 @@ impl Drop for Open<'_> {
 struct One {
     call: CallId,
     run: RunId,
+    /// Whose instances run it.
+    home: RunId,
     agent: AgentName,
     server: ServerName,
     name: Arc<str>,
@@ -367,8 +383,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        AgentName, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing, Subject,
-        Tier, ToolFault,
+        AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
+        Subject, Tier, ToolFault,
     };
 
     /// One look at a future.
@@ -431,7 +447,12 @@ mod tests {
             standing: Standing::Plain,
             findings: Findings::default(),
             digest: Fingerprint([0; 32]),
+            claim: Claim::default(),
         }
+    }
+
+    fn home() -> RunId {
+        RunId::from_tail("1")
     }
 
     fn stop(agent: &str) -> Stop {
@@ -446,8 +467,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
         let under_way = UnderWay::new(Arc::new(Vec::new));
-        let covered = under_way.enter(&call("1", "dev"), Arc::new(Patient));
-        let other = under_way.enter(&call("2", "ops"), Arc::new(Patient));
+        let covered = under_way.enter(&call("1", "dev"), &home(), Arc::new(Patient));
+        let other = under_way.enter(&call("2", "ops"), &home(), Arc::new(Patient));
         let told = under_way.tell(&stop("dev"));
         assert_eq!(told.len(), 1);
         assert!(covered.stopped().is_some() && other.stopped().is_none());
@@ -463,7 +484,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_waits_already_is_woken() {
         let under_way = UnderWay::new(Arc::new(Vec::new));
-        let open = under_way.enter(&call("1", "dev"), Arc::new(Patient));
+        let open = under_way.enter(&call("1", "dev"), &home(), Arc::new(Patient));
         let mut waiting = pin!(open.caller().cancelled());
         assert!(poll_immediate(waiting.as_mut()).await.is_none());
         under_way.tell(&stop("dev"));
@@ -473,7 +494,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_says_what_became_of_it() {
         let under_way = UnderWay::new(Arc::new(Vec::new));
-        let enter = |id| under_way.enter(&call(id, "dev"), Arc::new(Patient));
+        let enter = |id| under_way.enter(&call(id, "dev"), &home(), Arc::new(Patient));
         let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
         let mut told = under_way.tell(&stop("dev"));
         told.sort_by(|a, b| a.call.cmp(&b.call));

@@ -5,7 +5,7 @@ use super::judgement::hang;
 use super::out::Out;
 use crate::config;
 use crate::daemon::{Failure, FailureKind};
-use crate::domain::Code;
+use crate::domain::{Code, Dimension, Period};
 
 /// Explain the code of a refusal or of a configuration error
 #[derive(Debug, clap::Args)]
@@ -18,9 +18,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Result<(), Trouble> {
     let Some(code) = &args.code else {
         return Ok(out.lines(all())?);
     };
-    let refusal = Code::ALL
-        .into_iter()
-        .find(|known| known.as_str().eq_ignore_ascii_case(code));
+    let refusal = Code::all().find(|known| known.as_str().eq_ignore_ascii_case(code));
     if let Some(known) = refusal {
         return Ok(out.lines(entry(known.as_str(), known.meaning()))?);
     }
@@ -36,6 +34,8 @@ fn all() -> Vec<String> {
     for code in Code::ALL {
         lines.extend(below(code.as_str(), code.meaning()));
     }
+    let budget = Code::Budget(Period::Run, Dimension::Calls);
+    lines.extend(below("BUDGET_PERIOD_WHAT", budget.meaning()));
     lines.push("Configuration errors:".to_owned());
     for code in config::Code::ALL {
         lines.extend(below(code.id(), code.explanation()));

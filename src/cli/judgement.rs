@@ -82,9 +82,10 @@ const WIDTH: usize = 80;
 /// One line per gate and more where it has more to say.
 pub(super) fn lines(steps: &[Step]) -> Vec<String> {
     let widest = steps.iter().map(|step| step.gate.len()).max().unwrap_or(0);
+    let digits = steps.len().to_string().len();
     let mut lines = Vec::new();
     for (nth, Step { gate, said }) in steps.iter().enumerate() {
-        let head = format!("  {} {gate:widest$}  ", nth + 1);
+        let head = format!("  {:>digits$} {gate:widest$}  ", nth + 1);
         let below = " ".repeat(head.chars().count() + "pass  ".len());
         match said {
             Said::Pass(why) => lines.extend(hang(&format!("{head}pass  "), &below, why)),

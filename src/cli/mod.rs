@@ -2,6 +2,7 @@
 //! nothing.
 
 mod audit;
+mod budget;
 mod check;
 mod completions;
 mod csv;
@@ -9,6 +10,7 @@ mod daemon;
 mod demo;
 mod demo_server;
 mod explain;
+mod extend;
 mod filter;
 mod judgement;
 mod out;
@@ -25,6 +27,7 @@ mod status;
 mod stdio;
 mod stop;
 mod stop_daemon;
+mod sums;
 mod tools;
 mod trial;
 mod why;
@@ -66,6 +69,7 @@ enum Command {
     Why(why::Args),
     Audit(audit::Args),
     Runs(runs::Args),
+    Budget(budget::Args),
     Pins(pins::Args),
     Explain(explain::Args),
     Check(check::Args),
@@ -138,6 +142,7 @@ where
         Some(Command::Why(why)) => why::run(&place()?, &why, &mut Out::stdout()),
         Some(Command::Audit(audit)) => audit::run(&place()?, &audit, &mut Out::stdout()),
         Some(Command::Runs(runs)) => runs::run(&place()?, &runs, &mut Out::stdout()),
+        Some(Command::Budget(budget)) => budget::run(&place()?, &budget, &mut Out::stdout()),
         Some(Command::Pins(pins)) => pins::run(&place()?, &pins, &mut Out::stdout()),
         Some(Command::Explain(code)) => explain::run(&code, &mut Out::stdout()),
         Some(Command::Check(check)) => {

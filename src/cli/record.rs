@@ -1,8 +1,12 @@
 //! A record of the journal as the command line reads it: leniently, because a
 //! record of a later version must still be shown.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+
+use crate::domain::money::show_micros;
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -49,6 +53,39 @@ impl Record {
         })
     }
 
+    /// What a call that has ended cost: what was kept back for it where nobody saw
+    /// how it ended.
+    pub(super) fn cost(&self, estimate: Option<&Cost>) -> Option<Cost> {
+        match self.0.contains_key("charged") {
+            true => self.money("charged", "cost"),
+            false => estimate.cloned(),
+        }
+    }
+
+    /// What is kept back for the cost of a call.
+    pub(super) fn estimate(&self) -> Option<Cost> {
+        self.money("charge", "estimated_cost")
+    }
+
+    /// Exactly from the counters, with the currency of the text beside them.
+    fn money(&self, counters: &str, text: &str) -> Option<Cost> {
+        let micros = self.0.get(counters)?.get("cost")?.as_u64()?;
+        let (_, currency) = self.str(text)?.rsplit_once(' ')?;
+        Some(Cost {
+            micros,
+            currency: currency.to_owned(),
+        })
+    }
+
+    /// The members of an object that are whole numbers.
+    pub(super) fn numbers(&self, key: &str) -> Vec<(&str, u64)> {
+        let members = self.0.get(key).and_then(Value::as_object);
+        let members = members.into_iter().flatten();
+        members
+            .filter_map(|(name, number)| Some((name.as_str(), number.as_u64()?)))
+            .collect()
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -89,6 +126,21 @@ impl Record {
             Some(name) => format!("{scope} {name}"),
             None => scope.to_owned(),
         }
+    }
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// In millionths.
+    pub(super) micros: u64,
+    pub(super) currency: String,
+}
+
+/// `0.30 USD`
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", show_micros(self.micros), self.currency)
     }
 }
 

@@ -1,15 +1,18 @@
-//! `tollgate resume`: lifts a stop, after asking.
+//! `tollgate resume`: lifts a stop or a halt, after asking.
 
 use super::out::Out;
 use super::scope::{self, Scope};
 use super::{Trouble, ask, ask_if_running, beside_the_point, person};
-use crate::control::{Question, Reply};
+use crate::control::{HaltRow, Question, Reply};
 use crate::daemon::{Failure, Place, is_held};
-use crate::domain::Stop;
+use crate::domain::{Stop, StopScope};
 use crate::store::stop_file;
 
-/// Lift a stop: of everything, or of one agent, server or run
+/// Lift a stop of everything, or of one agent, server or run; or an agent's halt
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A halt is what tollgate does by itself to an agent whose run went too far. It is
+lifted with --agent, or with --run of the run in which it happened.")]
 pub(super) struct Args {
     #[command(flatten)]
     scope: Scope,
@@ -34,28 +37,89 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
             return without_daemon(place, args, out);
         }
     };
-    let Some(stop) = stops.iter().find(|stop| stop.scope == scope) else {
-        out.line(format_args!("nothing to lift: {scope} is not stopped"))?;
-        return Ok(others(&stops, out)?);
+    let halts = halts(place)?;
+    let stop = stops.iter().find(|stop| stop.scope == scope);
+    let halt = halts.iter().find(|halt| is_meant(halt, &scope));
+    let question = match (stop, halt) {
+        (None, None) => {
+            let halt = match &scope {
+                StopScope::Agent(_) | StopScope::Run(_) => " nor halted",
+                StopScope::Everything | StopScope::Server(_) => "",
+            };
+            out.line(format_args!(
+                "nothing to lift: {scope} is not stopped{halt}"
+            ))?;
+            return Ok(others(&stops, &halts, out)?);
+        }
+        (Some(_), None) => "lift this stop?",
+        (None, Some(_)) => "lift this halt?",
+        (Some(_), Some(_)) => "lift both?",
     };
-    out.line(format_args!("stopped: {}", stopped(stop)))?;
-    if !person::is_sure(args.yes, "lift this stop?")? {
-        return Ok(out.line("nothing changed: it stays stopped")?);
+    if let Some(stop) = stop {
+        out.line(format_args!("stopped: {}", stopped(stop)))?;
     }
-    let by = person::name();
+    if let Some(halt) = halt {
+        out.line(format_args!("halted: {}", halted(halt)))?;
+    }
+    if !person::is_sure(args.yes, question)? {
+        return Ok(out.line("nothing changed: it stays as it is")?);
+    }
+    if stop.is_some() {
+        lift(place, &scope)?;
+        out.line(format_args!("lifted: {scope} may go on"))?;
+    }
+    if let Some(halt) = halt {
+        clear(place, halt, out)?;
+    }
+    let stops: Vec<Stop> = without(&stops, stop);
+    let halts: Vec<HaltRow> = without(&halts, halt);
+    Ok(others(&stops, &halts, out)?)
+}
+
+/// Whether a scope names the agent that was halted, or the run in which it was.
+fn is_meant(halt: &HaltRow, scope: &StopScope) -> bool {
+    match scope {
+        StopScope::Agent(agent) => halt.agent == *agent,
+        StopScope::Run(run) => halt.run == *run,
+        StopScope::Everything | StopScope::Server(_) => false,
+    }
+}
+
+fn without<T: Clone + PartialEq>(all: &[T], lifted: Option<&T>) -> Vec<T> {
+    let rest = all.iter().filter(|one| Some(*one) != lifted);
+    rest.cloned().collect()
+}
+
+fn lift(place: &Place, scope: &StopScope) -> Result<(), Failure> {
     let resume = Question::Resume {
         scope: scope.clone(),
-        by,
+        by: person::name(),
     };
-    let Reply::Resumed { .. } = ask(place, resume)? else {
-        return Err(beside_the_point().into());
+    match ask(place, resume)? {
+        Reply::Resumed { .. } => Ok(()),
+        _ => Err(beside_the_point()),
+    }
+}
+
+fn clear(place: &Place, halt: &HaltRow, out: &mut Out) -> Result<(), Trouble> {
+    let agent = &halt.agent;
+    let clear = Question::Clear {
+        agent: agent.clone(),
+        by: person::name(),
     };
-    out.line(format_args!("lifted: {scope} may go on"))?;
-    let rest: Vec<Stop> = stops
-        .into_iter()
-        .filter(|stop| stop.scope != scope)
-        .collect();
-    Ok(others(&rest, out)?)
+    match ask(place, clear)? {
+        Reply::Cleared { lifted: true } => {
+            out.line(format_args!("lifted: agent `{agent}` is no longer halted"))?;
+            out.line(format_args!(
+                "what its runs have used stays used: tollgate budget --agent {agent}"
+            ))?;
+            Ok(())
+        }
+        Reply::Cleared { lifted: false } => Ok(out.line(format_args!(
+            "agent `{agent}` is not halted any more: nothing was left to lift"
+        ))?),
+        _ => Err(beside_the_point().into()),
+    }
 }
 
 /// What the STOP file holds can be lifted without a daemon; what the journal
@@ -65,8 +129,8 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     let stops = stop_file::pulled(&path);
     let Some(stop) = stops.iter().find(|stop| stop.scope == scope) else {
         out.line("tollgate is not running, and the STOP file does not hold such a stop")?;
-        out.line("a stop in the journal is lifted while a daemon runs: tollgate daemon")?;
-        return Ok(others(&stops, out)?);
+        out.line("a stop or a halt in the journal is lifted while a daemon runs: tollgate daemon")?;
+        return Ok(others(&stops, &[], out)?);
     };
     out.line(format_args!("stopped: {}", stopped(stop)))?;
     if !person::is_sure(args.yes, "lift this stop?")? {
@@ -76,22 +140,39 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         .map_err(|cause| Failure::io(format_args!("can't change `{}`", path.display()), &cause))?;
     out.line(format_args!("lifted from the STOP file: {scope}"))?;
     out.line("if the journal holds it too, it stays: look with `tollgate` once a daemon runs")?;
-    let rest: Vec<Stop> = stops
-        .into_iter()
-        .filter(|stop| stop.scope != scope)
-        .collect();
-    Ok(others(&rest, out)?)
+    Ok(others(&without(&stops, Some(stop)), &[], out)?)
 }
 
-fn others(stops: &[Stop], out: &mut Out) -> std::io::Result<()> {
-    for stop in stops {
-        out.line(format_args!("still stopped: {}", stopped(stop)))?;
-        out.line(format_args!(
-            "  lift it with: tollgate resume{}",
-            scope::flags(&stop.scope)
-        ))?;
+fn others(stops: &[Stop], halts: &[HaltRow], out: &mut Out) -> std::io::Result<()> {
+    out.lines(still(stops, halts))
+}
+
+/// What stays in force, with the way out of it.
+fn still(stops: &[Stop], halts: &[HaltRow]) -> Vec<String> {
+    let stops = stops.iter().flat_map(|stop| {
+        [
+            format!("still stopped: {}", stopped(stop)),
+            format!(
+                "  lift it with: tollgate resume{}",
+                scope::flags(&stop.scope)
+            ),
+        ]
+    });
+    let halts = halts.iter().flat_map(|halt| {
+        [
+            format!("still halted: {}", halted(halt)),
+            format!("  lift it with: tollgate resume --agent {}", halt.agent),
+        ]
+    });
+    stops.chain(halts).collect()
+}
+
+/// The halts in force.
+pub(super) fn halts(place: &Place) -> Result<Vec<HaltRow>, Failure> {
+    match ask(place, Question::Halts)? {
+        Reply::Halts(halts) => Ok(halts),
+        _ => Err(beside_the_point()),
     }
-    Ok(())
 }
 
 /// One stop in one line.
@@ -104,4 +185,49 @@ pub(super) fn stopped(stop: &Stop) -> String {
         line.push_str(&format!(": {text}"));
     }
     line
+}
+
+/// One halt in one line.
+pub(super) fn halted(halt: &HaltRow) -> String {
+    let HaltRow {
+        halt: word,
+        agent,
+        run,
+        at,
+        until,
+        says,
+    } = halt;
+    let until = until.map(|until| format!(" until {until:.0}"));
+    format!(
+        "agent `{agent}`, {word} in run {run} at {at:.0}{}: {says}",
+        until.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::budget::tests::halt;
+    use crate::domain::{AgentName, RunId};
+
+    #[test]
+    fn what_stays_in_force_is_told_with_the_way_out() {
+        let stop = Stop {
+            scope: StopScope::Everything,
+            by: "ana".into(),
+            text: Some("runaway".into()),
+            at: "2026-11-20T16:04:00.5Z".into(),
+        };
+        insta::assert_snapshot!(still(&[stop], &[halt()]).join("\n"));
+    }
+
+    #[test]
+    fn a_halt_is_meant_by_its_agent_and_by_its_run() {
+        let halt = halt();
+        let agent = |name: &str| StopScope::Agent(AgentName::parse(name).unwrap());
+        let run = |name: &str| StopScope::Run(RunId::parse(name).unwrap());
+        assert!(is_meant(&halt, &agent("dev")) && is_meant(&halt, &run("r-7q2k")));
+        assert!(!is_meant(&halt, &agent("other")) && !is_meant(&halt, &run("r-0")));
+        assert!(!is_meant(&halt, &StopScope::Everything));
+    }
 }

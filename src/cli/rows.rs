@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::record::{Record, duration};
+use super::record::{Cost, Record, duration};
+use crate::domain::{Currency, Dimension, money::show_micros};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,9 @@ pub(super) struct Row {
     /// One word, in capitals where somebody said no.
     pub(super) verdict: String,
     pub(super) note: String,
+    /// `step 4`, and whether only the client says so.
     pub(super) step: Option<String>,
+    pub(super) cost: Option<Cost>,
 }
 
 impl Row {
@@ -50,7 +53,14 @@ const NOTE: usize = 40;
 
 /// What a call is called while only its outcome is known.
 #[derive(Debug, Default)]
-pub(super) struct Calls(HashMap<String, (String, String)>);
+pub(super) struct Calls(HashMap<String, Begun>);
+
+#[derive(Debug, Default)]
+struct Begun {
+    agent: String,
+    title: String,
+    estimate: Option<Cost>,
+}
 
 /// Calls that a follower remembers; their outcomes come within minutes.
 const REMEMBERED: usize = 10_000;
@@ -61,8 +71,12 @@ impl Calls {
             self.0.clear();
         }
         if let (Some(call), Some(agent)) = (record.str("call"), record.str("agent")) {
-            self.0
-                .insert(call.to_owned(), (agent.to_owned(), record.title()));
+            let begun = Begun {
+                agent: agent.to_owned(),
+                title: record.title(),
+                estimate: record.estimate(),
+            };
+            self.0.insert(call.to_owned(), begun);
         }
     }
 
@@ -70,6 +84,7 @@ impl Calls {
     pub(super) fn row(&mut self, record: &Record) -> Option<Row> {
         let reason = || record.shown("reason").unwrap_or_default();
         let by = || record.str("by").unwrap_or("tollgate").to_owned();
+        let mut cost = None;
         let (who, what, verdict, note) = match record.kind() {
             "checkpoint" => return None,
             "call.intent" => {
@@ -78,8 +93,9 @@ impl Calls {
             }
             "call.outcome" => {
                 let known = record.str("call").and_then(|call| self.0.remove(call));
-                let (who, what) = known.unwrap_or_default();
-                (who, what, "", ending(record))
+                let known = known.unwrap_or_default();
+                cost = record.cost(known.estimate.as_ref());
+                (known.agent, known.title, "", ending(record, cost.as_ref()))
             }
             "call.refused" => (
                 agent(record),
@@ -113,6 +129,32 @@ impl Calls {
                     record.shown("first").unwrap_or_default()
                 ),
             ),
+            "notice" => (
+                by(),
+                record.str("notice").unwrap_or("notice").to_owned(),
+                record.str("severity").unwrap_or_default(),
+                record.shown("says").unwrap_or_default(),
+            ),
+            "halt" => (
+                agent(record),
+                of_run(record),
+                match record.str("halt") {
+                    Some("paused") => "PAUSED",
+                    Some(_) | None => "KILLED",
+                },
+                reason(),
+            ),
+            "clear" => (
+                by(),
+                format!("halt of agent {}", agent(record)),
+                "lifted",
+                String::new(),
+            ),
+            "extend" => (by(), of_run(record), "extended", helping(record)),
+            "breaker" => match record.str("state") {
+                Some("closed") => (by(), breaker(record), "closed", String::new()),
+                Some(_) | None => (by(), breaker(record), "OPEN", opened(record)),
+            },
             "tail_cut" => (by(), "journal".to_owned(), "tail cut", reason()),
             "start" => (
                 by(),
@@ -134,7 +176,8 @@ impl Calls {
             what,
             verdict: loud(&verdict),
             note,
-            step: record.step(),
+            step: step(record),
+            cost,
         })
     }
 }
@@ -157,6 +200,7 @@ pub(super) fn merged(records: &[Record]) -> Vec<Row> {
                 Some(begun) => {
                     begun.verdict = row.verdict;
                     begun.note = row.note;
+                    begun.cost = row.cost;
                 }
                 None => rows.push(row),
             },
@@ -170,13 +214,76 @@ fn agent(record: &Record) -> String {
     record.str("agent").unwrap_or("?").to_owned()
 }
 
-/// How long it took, or what went wrong.
-fn ending(record: &Record) -> String {
+fn of_run(record: &Record) -> String {
+    format!("run {}", record.str("run").unwrap_or("?"))
+}
+
+/// The step that tollgate counts, or the one that only the client reports.
+fn step(record: &Record) -> Option<String> {
+    let counted = record.shown("step").map(|step| format!("step {step}"));
+    let reported = || Some(format!("step {} (reported)", record.step()?));
+    counted.or_else(reported)
+}
+
+/// What has a breaker.
+fn breaker(record: &Record) -> String {
+    match record.str("tool") {
+        Some(_) => record.title(),
+        None => format!("server {}", record.title()),
+    }
+}
+
+fn opened(record: &Record) -> String {
+    let reason = record.shown("reason").unwrap_or_default();
+    // The date is the row's, nearly always.
+    let until = record.str("until").and_then(|until| until.get(11..16));
+    match until {
+        Some(until) => format!("until {until}: {reason}"),
+        None => reason,
+    }
+}
+
+/// What a person added to a run.
+fn helping(record: &Record) -> String {
+    let added = record.numbers("added").into_iter();
+    let mut parts: Vec<String> = added
+        .map(|(name, quantity)| match Dimension::parse(name) {
+            // The record does not say in which currency.
+            Some(Dimension::Cost | Dimension::Amount) => {
+                format!("+{} {name}", show_micros(quantity))
+            }
+            Some(dimension @ (Dimension::Time | Dimension::Elapsed)) => {
+                format!("+{} {name}", dimension.show(quantity, Currency::USD))
+            }
+            Some(
+                Dimension::Steps
+                | Dimension::Calls
+                | Dimension::Count
+                | Dimension::Bytes
+                | Dimension::Tokens,
+            )
+            | None => format!("+{quantity} {name}"),
+        })
+        .collect();
+    if record.shown("alone").is_some() {
+        parts.push(match record.str("until") {
+            Some(until) => format!("goes on until {until}"),
+            None => "goes on".to_owned(),
+        });
+    }
+    parts.join(", ")
+}
+
+/// How long it took and what it cost, or what went wrong.
+fn ending(record: &Record, cost: Option<&Cost>) -> String {
     let took = record.number("duration_ms").map(duration);
-    match (record.str("reason"), took) {
-        (Some(reason), Some(took)) => format!("{took}: {reason}"),
-        (Some(reason), None) => reason.to_owned(),
-        (None, took) => took.unwrap_or_default(),
+    let cost = cost.map(ToString::to_string);
+    let figures: Vec<String> = took.into_iter().chain(cost).collect();
+    let figures = figures.join(", ");
+    match record.str("reason") {
+        Some(reason) if figures.is_empty() => reason.to_owned(),
+        Some(reason) => format!("{figures}: {reason}"),
+        None => figures,
     }
 }
 
@@ -225,6 +332,35 @@ pub(super) mod tests {
             ("files.read_file", "done", "312 ms")
         );
         assert_eq!(rows.len(), 6);
+    }
+
+    /// What limits leave behind.
+    pub(in crate::cli) const LIMITS: &[&str] = &[
+        r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-5KQ5","run":"r-7Q2K","agent":"dev","owner":"ana","server":"payments","tool":"refund","tier":"read","step":1,"charge":{"calls":1,"cost":300000},"estimated_cost":"0.30 USD"}"#,
+        r#"{"kind":"notice","at":"2026-11-20T16:02:12.000001Z","notice":"first_use","severity":"info","about":"dev payments.refund","says":"agent `dev` calls payments.refund for the first time","call":"c-5KQ5","run":"r-7Q2K","agent":"dev"}"#,
+        r#"{"kind":"call.outcome","at":"2026-11-20T16:02:13.000001Z","call":"c-5KQ5","outcome":"failed","reason":"timed out","duration_ms":30000.5,"charged":{"calls":1,"cost":300000},"cost":"0.30 USD"}"#,
+        r#"{"kind":"breaker","at":"2026-11-20T16:02:14.000001Z","server":"payments","tool":"refund","state":"open","until":"2026-11-20T16:03:14Z","until_us":1,"reason":"it failed 3 times within 60 s"}"#,
+        r#"{"kind":"breaker","at":"2026-11-20T16:03:15.000001Z","server":"payments","state":"closed"}"#,
+        r#"{"kind":"notice","at":"2026-11-20T16:03:16.000001Z","notice":"budget.warn","severity":"warning","about":"run.calls everything r-7Q2K","says":"run.calls everything r-7Q2K: 40 calls of 50 calls used","call":"c-5KQ6","run":"r-7Q2K","agent":"dev"}"#,
+        r#"{"kind":"call.refused","at":"2026-11-20T16:03:17.000001Z","call":"c-5KQ7","run":"r-7Q2K","agent":"dev","owner":"ana","server":"payments","tool":"refund","tier":"read","decision":"refuse","code":"BUDGET_RUN_CALLS","gate":"budget","reason":"50 calls of 50 calls used in this run, 1 calls asked for","bound":"run.calls","limit":"50 calls","used":"50 calls","requested":"1 calls","retry_at":"2026-11-20T17:00:00Z","remedy":"Do not retry; your user can add to it: `tollgate runs extend r-7Q2K`."}"#,
+        r#"{"kind":"extend","at":"2026-11-20T16:04:16.000001Z","run":"r-7Q2K","agent":"dev","by":"ana","added":{"calls":10,"cost":1000000,"time":60000000}}"#,
+        r#"{"kind":"extend","at":"2026-11-20T16:04:17.000001Z","run":"r-7Q2K","agent":"dev","by":"ana","added":{},"alone":true,"until":"2026-11-20T18:04:17Z","until_us":1}"#,
+        r#"{"kind":"halt","at":"2026-11-20T16:05:16.000001Z","halt":"killed","agent":"dev","run":"r-7Q2K","at_us":1,"until":"2026-11-21T16:05:16Z","until_us":1,"reason":"the run is ended as a loop: 50 times the same call in a row"}"#,
+        r#"{"kind":"clear","at":"2026-11-20T16:06:16.000001Z","agent":"dev","by":"ana"}"#,
+    ];
+
+    pub(in crate::cli) fn limits() -> Vec<Record> {
+        LIMITS
+            .iter()
+            .map(|line| Record::parse(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_limits_do_is_a_readable_line_each() {
+        let rows = merged(&limits());
+        let text: Vec<String> = rows.iter().map(|row| row.cells().join("  ")).collect();
+        insta::assert_snapshot!(text.join("\n"));
     }
 
     #[test]

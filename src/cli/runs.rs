@@ -1,26 +1,33 @@
 //! `tollgate runs`: stretches of work, and one of them step by step.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::audit::{missing, not_kept};
+use super::extend;
 use super::filter::Filter;
 use super::out::Out;
 use super::record::{Record, duration};
+use super::resume::{halted, halts};
 use super::rows::{Row, merged};
+use super::sums::{Costs, Run, summed};
 use super::{Trouble, records};
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Question, Records};
+use crate::control::{HaltRow, Question, Records};
 use crate::daemon::{Failure, FailureKind, Place};
 use crate::domain::RunId;
 use crate::ports::Query;
 
 /// List runs with their calls; one run as its steps
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Times are UTC. Without a time, runs of the newest 5000 records are listed.")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Times are UTC. Without a time, runs of the newest 5000 records are listed."
+)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
     /// One run
     #[arg(value_name = "ID")]
     id: Option<String>,
@@ -33,10 +40,18 @@ pub(super) struct Args {
     json: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Extend(Box<extend::Args>),
+}
+
 /// Records that a list without bounds looks at.
 const NEWEST: usize = 5000;
 
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+    if let Some(What::Extend(args)) = &args.what {
+        return extend::run(place, args, out);
+    }
     let now = SystemClock::new().now();
     let mut query = args.filter.query(now, NEWEST)?;
     if let Some(id) = &args.id {
@@ -50,7 +65,8 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     }
     let asked = query.since;
     let (found, kept) = all(place, query)?;
-    let runs = summed(&parsed(&found));
+    let mut runs = summed(&parsed(&found));
+    mark(&mut runs, &halts(place)?);
     if args.json {
         return Ok(runs.iter().try_for_each(|run| out.json(run))?);
     }
@@ -81,7 +97,11 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
         return Err(missing(id, since, "`tollgate runs` lists runs").into());
     };
     out.lines(headline(run).lines())?;
-    for (step, rows) in steps(merged(&records)) {
+    let halts = halts(place)?;
+    for halt in halts.iter().filter(|halt| halt.agent.as_str() == run.agent) {
+        out.line(format_args!("halted: {}", halted(halt)))?;
+    }
+    for (step, rows) in steps(merged(&records), &run.agent) {
         out.line(step)?;
         out.table(&rows)?;
     }
@@ -114,80 +134,11 @@ fn parsed(lines: &[String]) -> Vec<Record> {
         .collect()
 }
 
-/// One run in numbers.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
-struct Run {
-    run: String,
-    agent: String,
-    owner: String,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    calls: usize,
-    done: usize,
-    failed: usize,
-    refused: usize,
-    unknown: usize,
-    open: usize,
-    /// Time that its calls took, in milliseconds.
-    busy_ms: f64,
-}
-
-/// The runs that these records are of, in the order in which they began.
-fn summed(records: &[Record]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut of_call: HashMap<String, usize> = HashMap::new();
-    for record in records {
-        let call = record.str("call");
-        let known = call.and_then(|call| of_call.get(call).copied());
-        let at = match (known, record.str("run"), record.kind()) {
-            (Some(at), _, _) => at,
-            (None, Some(name), "call.intent" | "call.refused" | "call.held") => {
-                let at = runs.iter().position(|run| run.run == name);
-                let at = at.unwrap_or_else(|| {
-                    runs.push(Run {
-                        run: name.to_owned(),
-                        agent: record.str("agent").unwrap_or("?").to_owned(),
-                        owner: record.str("owner").unwrap_or("?").to_owned(),
-                        first: record.at(),
-                        ..Run::default()
-                    });
-                    runs.len() - 1
-                });
-                if let Some(call) = call {
-                    of_call.insert(call.to_owned(), at);
-                }
-                at
-            }
-            (None, _, _) => continue,
-        };
-        if let Some(run) = runs.get_mut(at) {
-            count(run, record);
-        }
-    }
-    runs
-}
-
-fn count(run: &mut Run, record: &Record) {
-    run.last = record.at().max(run.last);
-    match record.kind() {
-        "call.intent" => {
-            run.calls += 1;
-            run.open += 1;
-        }
-        "call.refused" => {
-            run.calls += 1;
-            run.refused += 1;
-        }
-        "call.outcome" => {
-            run.open = run.open.saturating_sub(1);
-            run.busy_ms += record.number("duration_ms").unwrap_or_default();
-            match record.str("outcome") {
-                Some("done" | "asked") => run.done += 1,
-                Some("unknown") => run.unknown += 1,
-                Some(_) | None => run.failed += 1,
-            }
-        }
-        _ => {}
+/// Which of them ended in a halt that is in force.
+fn mark(runs: &mut [Run], halts: &[HaltRow]) {
+    for run in runs {
+        let halt = halts.iter().find(|halt| halt.run.as_str() == run.run);
+        run.halt = halt.map(|halt| halt.halt.clone());
     }
 }
 
@@ -200,6 +151,8 @@ fn table(runs: &[Run]) -> Vec<Vec<String>> {
                 run.first.map(|at| format!("{at:.0}")).unwrap_or_default(),
                 counts(run),
                 long(run),
+                run.cost.shown(),
+                run.halt.as_deref().unwrap_or_default().to_uppercase(),
             ]
         })
         .collect()
@@ -207,8 +160,12 @@ fn table(runs: &[Run]) -> Vec<Vec<String>> {
 
 fn headline(run: &Run) -> String {
     let first = run.first.map(|at| format!("  since {at:.0}"));
+    let cost = match run.cost.shown() {
+        free if free.is_empty() => free,
+        cost => format!(", {cost}"),
+    };
     format!(
-        "{}  agent {} of {}{}\n{}\n{} from first to last record, {} in calls",
+        "{}  agent {} of {}{}\n{}\n{} from first to last record, {} in calls{cost}",
         run.run,
         run.agent,
         run.owner,
@@ -249,31 +206,51 @@ fn counts(run: &Run) -> String {
     }
 }
 
-/// The rows of a run under their steps, which only some clients report.
-fn steps(rows: Vec<Row>) -> Vec<(String, Vec<Vec<String>>)> {
-    let mut steps: Vec<(String, Vec<Vec<String>>)> = Vec::new();
+/// The rows of a run under their steps. What takes no step, as a refusal or a notice,
+/// stands below the one that it came after.
+fn steps(rows: Vec<Row>, agent: &str) -> Vec<(String, Vec<Vec<String>>)> {
+    let mut steps: Vec<(String, Costs, Vec<Vec<String>>)> = Vec::new();
     for row in rows {
-        let name = match &row.step {
-            Some(step) => format!("step {step} (reported)"),
-            None => "no step reported".to_owned(),
+        let cells = cells(&row, agent);
+        let same = match (&row.step, steps.last()) {
+            (Some(step), Some((last, ..))) => last == step,
+            (None, Some(_)) => true,
+            (Some(_) | None, None) => false,
         };
-        let mut cells = row.clipped();
-        // The agent is in the headline.
-        if row.call.starts_with("c-") && cells.len() > 2 {
-            cells.remove(2);
+        if !same {
+            let name = row.step.unwrap_or_else(|| "no step".to_owned());
+            steps.push((name, Costs::default(), Vec::new()));
         }
-        match steps.last_mut() {
-            Some((last, below)) if *last == name => below.push(cells),
-            Some(_) | None => steps.push((name, vec![cells])),
+        if let Some((_, costs, below)) = steps.last_mut() {
+            row.cost.iter().for_each(|cost| costs.add(cost));
+            below.push(cells);
         }
     }
     steps
+        .into_iter()
+        .map(|(name, costs, below)| (format!("{name}  {}", costs.shown()), below))
+        .map(|(name, below)| (name.trim_end().to_owned(), below))
+        .collect()
+}
+
+/// The cells of a row without the agent, who is in the headline.
+fn cells(row: &Row, agent: &str) -> Vec<String> {
+    let mut cells = row.clipped();
+    if cells.len() > 3 {
+        let who = cells.remove(2);
+        let is_person = who != agent && who != "tollgate" && !row.call.starts_with("c-");
+        if let Some(what) = cells.get_mut(2).filter(|_| is_person) {
+            *what = format!("by {who}");
+        }
+    }
+    cells
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::rows::tests::records;
+    use crate::cli::budget::tests::halt;
+    use crate::cli::rows::tests::{limits, records};
 
     #[test]
     fn a_run_is_counted_from_its_records() {
@@ -286,7 +263,7 @@ mod tests {
             (3, 1, 1, 1, 0)
         );
         insta::assert_snapshot!(headline(run));
-        insta::assert_snapshot!(table(&runs).concat().join("  "));
+        insta::assert_snapshot!(table(&runs).concat().join("  ").trim_end());
     }
 
     #[test]
@@ -295,7 +272,11 @@ mod tests {
             .into_iter()
             .filter(|record| record.kind().starts_with("call."))
             .collect();
-        let text: Vec<String> = steps(merged(&of_run))
+        insta::assert_snapshot!(stepwise(&of_run));
+    }
+
+    fn stepwise(records: &[Record]) -> String {
+        let text: Vec<String> = steps(merged(records), "dev")
             .into_iter()
             .flat_map(|(step, rows)| {
                 let rows = rows
@@ -304,6 +285,21 @@ mod tests {
                 std::iter::once(step).chain(rows)
             })
             .collect();
-        insta::assert_snapshot!(text.join("\n"));
+        text.join("\n")
+    }
+
+    #[test]
+    fn a_run_that_met_its_limits_shows_what_it_cost_and_that_it_was_ended() {
+        let of_run: Vec<Record> = limits()
+            .into_iter()
+            .filter(|record| record.str("run").is_some() || record.kind() == "call.outcome")
+            .collect();
+        let mut runs = summed(&of_run);
+        mark(&mut runs, &[halt()]);
+        let [run] = runs.as_slice() else {
+            panic!("{runs:?}");
+        };
+        let row = table(&runs).concat().join("  ");
+        insta::assert_snapshot!(format!("{row}\n{}\n{}", headline(run), stepwise(&of_run)));
     }
 }

@@ -40,6 +40,6 @@ pub(super) fn flags(scope: &StopScope) -> String {
     }
 }
 
-fn run_id(text: &str) -> Result<RunId, String> {
+pub(super) fn run_id(text: &str) -> Result<RunId, String> {
     RunId::parse(text).ok_or_else(|| "a run is named like r-5KQ2".to_owned())
 }

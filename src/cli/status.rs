@@ -1,9 +1,11 @@
 //! Bare `tollgate`: one screen.
 
+use super::budget::left_alone;
 use super::out::Out;
-use super::resume::stopped;
+use super::resume::{halted, stopped};
 use super::servers::server_table;
 use super::{Trouble, ask_if_running, beside_the_point};
+use crate::clock::{Clock, SystemClock};
 use crate::control::proto::Status;
 use crate::control::{Question, Reply};
 use crate::daemon::Place;
@@ -34,6 +36,8 @@ fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
         servers,
         latest,
         stops,
+        halts,
+        breakers,
     } = status;
     out.line(format_args!(
         "tollgate {version} is running since {up_since:.0} (process {pid})"
@@ -43,6 +47,13 @@ fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
     ))?;
     for stop in stops {
         out.line(format_args!("STOPPED: {}", stopped(stop)))?;
+    }
+    for halt in halts {
+        out.line(format_args!("HALTED: {}", halted(halt)))?;
+    }
+    let now = SystemClock::new().now();
+    for breaker in breakers {
+        out.line(format_args!("breakers  {}", left_alone(breaker, now)))?;
     }
     out.line(format_args!("agents: {}", agents.len()))?;
     let rows: Vec<_> = agents

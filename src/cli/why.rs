@@ -139,6 +139,22 @@ fn place(text: &str) -> Option<domain::Place> {
     })
 }
 
+/// The limit that it met, in numbers.
+fn bound(judged: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(name) = judged.str("bound") {
+        let text = |key| judged.str(key).unwrap_or("?");
+        let (limit, used, asked) = (text("limit"), text("used"), text("requested"));
+        lines.push(format!(
+            "  {name}: limit {limit}, used {used}, asked {asked}"
+        ));
+    }
+    if let Some(at) = judged.str("retry_at") {
+        lines.push(format!("  it can be tried again at {at}"));
+    }
+    lines
+}
+
 /// What became of it.
 fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
     match (judged.kind(), outcome) {
@@ -147,6 +163,7 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
                 "Refused: {}. Nothing was sent to the server.",
                 judged.str("code").unwrap_or("?")
             )];
+            lines.extend(bound(judged));
             if let Some(remedy) = judged.str("remedy") {
                 lines.extend(judgement::hang("The agent was told: ", "  ", remedy));
             }
@@ -162,6 +179,9 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
             };
             if let Some(bytes) = outcome.number("result_bytes") {
                 line.push_str(&format!(", {bytes} bytes of result"));
+            }
+            if let Some(cost) = outcome.cost(judged.estimate().as_ref()) {
+                line.push_str(&format!(", {cost}"));
             }
             if let Some(reason) = outcome.str("reason") {
                 line.push_str(&format!(": {reason}"));
@@ -184,6 +204,7 @@ mod tests {
         let dir = Path::new("/c");
         let records: Vec<Record> = tests::records()
             .into_iter()
+            .chain(tests::limits())
             .filter(|record| record.str("call") == Some(call))
             .collect();
         lines(&records, dir).join("\n")
@@ -202,6 +223,20 @@ mod tests {
     #[test]
     fn a_call_whose_end_is_unknown_asks_for_a_person() {
         insta::assert_snapshot!(told("c-5KQ4"));
+    }
+
+    #[test]
+    fn a_limit_is_told_in_numbers() {
+        let told = told("c-5KQ7");
+        let (_, ending) = told.split_once("Refused: ").unwrap();
+        insta::assert_snapshot!(ending);
+    }
+
+    #[test]
+    fn a_call_that_cost_something_says_how_much() {
+        let told = told("c-5KQ5");
+        let ending = "It ran: failed after 30.0 s, 0.30 USD: timed out.";
+        assert!(told.ends_with(ending), "{told}");
     }
 
     #[test]

@@ -127,6 +127,16 @@ impl<'a> Field<'a> {
         self.file.place(self.key.start)
     }
 
+    /// Its place as the rules of the domain carry it.
+    pub(super) fn at(&self) -> crate::domain::Place {
+        (&self.place()).into()
+    }
+
+    /// Whether it is the word that lifts a limit.
+    pub(super) fn is_none(&self) -> bool {
+        self.value().as_str() == Some("none")
+    }
+
     /// Starts an error that underlines the value.
     pub(super) fn problem(&self, code: Code, message: impl Into<String>) -> Problem {
         Problem::new(code, message).at(self.value.span())

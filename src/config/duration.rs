@@ -13,8 +13,11 @@ const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
 ];
 
-/// Reads a whole number and its unit; the error is a phrase for the label.
-pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+/// Reads a whole number and its unit.
+///
+/// # Errors
+/// A phrase for the label.
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     const SHAPE: &str = "write a whole number and a unit: 500ms, 30s, 10m, 2h or 1d";
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(SHAPE)?;

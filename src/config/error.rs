@@ -50,6 +50,8 @@ codes! {
     BadName "E015" "names of agents, tool servers and owners are letters, digits, `-`, `_` and `.`";
     BadPath "E016" "the path cannot be used: `~` and variables are not expanded, and some paths must be absolute";
     MissingKey "E017" "a key that has no safe default is missing";
+    BadQuantity "E018" "a limit is a whole number above zero, an amount with its currency (`0.30 USD`), a duration (`10m`) or a size (`64KiB`); what warns is one too, or a fraction of the limit (0.75)";
+    BadWindow "E019" "hours of operation are days, hours and a time zone: `Mon-Fri 08:00-18:00 Europe/Paris`";
     NoLaunch "E020" "a tool server needs a `command` that starts it";
     NoOwner "E021" "every agent and every tool server has an owner: the person or team who answers for it";
     TwoLaunches "E022" "a tool server has either a `command` or a `url`, not both";
@@ -62,6 +64,9 @@ codes! {
     LiteralSecret "E030" "a secret stands in the file itself; name where it is kept instead: `env:NAME` or `file:/path`";
     BadReference "E031" "a reference to a secret is `env:NAME` or `file:/absolute/path`";
     BadRule "E040" "the rule for an argument cannot be applied as it is written";
+    BadRate "E041" "a rate is a number of calls and a unit: `10/s`, `120/min`, `30/h` or `500/d`";
+    BadJsonPath "E042" "a JSONPath (RFC 9535) says where in the arguments or in the result a value stands: `$.amount`, `$.ids[*]`";
+    WrongCurrency "E043" "money is counted in one currency, the `currency` of tollgate.toml; nothing is converted";
 }
 
 impl Code {

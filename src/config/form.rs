@@ -9,8 +9,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-/// tollgate.toml: who may connect, and how the daemon behaves. The file may be
-/// missing: then any agent name may connect.
+use super::form_limits::{
+    ActionForm, AmountOrTableForm, BreakerForm, BudgetForm, CostOrTableForm, LoopsForm, OrNone,
+    PathForm, PerForm, RateOrTableForm, TiersForm, WindowsForm,
+};
+
+/// tollgate.toml: who may connect, what limits everybody, and how the daemon
+/// behaves. The file may be missing: then any agent name may connect, within
+/// the usual limits.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, title = "tollgate.toml")]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -20,10 +26,35 @@ pub(super) struct TollgateForm {
     agents: Option<BTreeMap<String, AgentForm>>,
     /// The record of everything.
     audit: Option<AuditForm>,
+    /// How long an agent may go on without a person. Default "2h".
+    autonomy: Option<OrNone<DurationForm>>,
+    /// When a server or a tool that fails is left alone, unless its file says
+    /// otherwise. Default: after 3 failures within 60s, for 60s.
+    breaker: Option<OrNone<BreakerForm>>,
+    /// How much may be used by all agents together, and by each run. Where
+    /// nothing is said, the built-in limits hold.
+    budget: Option<OrNone<BudgetForm>>,
+    /// The currency in which money is counted, by its code of three letters.
+    /// Default "USD".
+    #[schemars(regex(pattern = r"^[A-Z]{3}$"))]
+    currency: Option<String>,
     /// How long a daemon that was started on demand stays when there is
     /// nothing to do: a duration such as "10m" (the default), or "never".
     #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d)|never)$"))]
     idle_exit: Option<String>,
+    /// From which repetition on a call is refused, and the run ended.
+    loops: Option<OrNone<LoopsForm>>,
+    /// How many new runs an agent may begin. Default "30/h".
+    runs: Option<OrNone<PerForm>>,
+    /// An agent that spends so many times faster than it used to is paused.
+    /// Default 10.
+    spend: Option<OrNone<SpendForm>>,
+    /// What is said of all tools of a tier.
+    tiers: Option<TiersForm>,
+    /// The time zone of days, months and windows: "Europe/Paris". Default "UTC".
+    timezone: Option<String>,
+    /// When anything may be called at all.
+    window: Option<WindowsForm>,
 }
 
 /// The record of everything.
@@ -37,23 +68,43 @@ pub(super) struct AuditForm {
     #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d)|none)$"))]
     keep: Option<String>,
 }
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct SpendForm(#[schemars(range(min = 2))] u32);
 
 /// An agent that may connect.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct AgentForm {
+    /// How long it may go on without a person, instead of the others' time.
+    autonomy: Option<OrNone<DurationForm>>,
+    /// How much it may use. What is said of a run takes the place of the
+    /// built-in limits; what is written for everybody holds as well.
+    budget: Option<OrNone<BudgetForm>>,
+    /// From which repetition on its calls are refused, laid over what is said
+    /// for everybody.
+    loops: Option<OrNone<LoopsForm>>,
     /// The person or team who answers for this agent.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
     owner: String,
+    /// How often it may call anything.
+    rate: Option<RateOrTableForm>,
+    /// How many new runs it may begin, instead of the others' number.
+    runs: Option<OrNone<PerForm>>,
     /// The tool servers it may use, by the names of their files in tools.d/.
     /// Without this key: all.
     servers: Option<Vec<String>>,
+    /// If it spends so many times faster than it used to, it is paused.
+    spend: Option<OrNone<SpendForm>>,
     /// Where the token is kept that this agent must show: "env:NAME" or
     /// "file:/path", never the token itself. Needed when agents have different
     /// rights, because any program can claim an agent's name.
     #[schemars(regex(pattern = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$"))]
     token: Option<String>,
+    /// When it may call anything.
+    window: Option<WindowsForm>,
 }
 
 /// A file in tools.d/: one tool server. The file's name is the server's name.
@@ -66,6 +117,10 @@ pub(super) struct ToolsForm {
     agents: Option<Vec<String>>,
     /// The arguments of the command, one entry each. No shell reads them.
     args: Option<Vec<String>>,
+    /// When the server, or a tool of it, is left alone because it fails.
+    breaker: Option<OrNone<BreakerForm>>,
+    /// How much may be used by all calls to the server.
+    budget: Option<BudgetForm>,
     /// The program that starts the server: a word that is looked up in PATH,
     /// or a path, relative to the directory of tollgate.toml.
     command: Option<String>,
@@ -87,6 +142,8 @@ pub(super) struct ToolsForm {
     /// name and two underscores; "" for nothing.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{0,50}$"))]
     prefix: Option<String>,
+    /// How often an agent may call the server.
+    rate: Option<RateOrTableForm>,
     /// How long the server may take to start and list its tools. Default "20s".
     start_timeout: Option<DurationForm>,
     /// How long a call may go without a sign of life; progress starts it anew.
@@ -104,6 +161,8 @@ pub(super) struct ToolsForm {
     unlisted: Option<TierForm>,
     /// A tool server over HTTP. Not served in this version yet: use `command`.
     url: Option<String>,
+    /// When the server may be called.
+    window: Option<WindowsForm>,
 }
 
 /// A duration: a whole number and a unit, such as "500ms", "30s", "10m", "2h".
@@ -162,7 +221,7 @@ pub(super) enum TierWord {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum ToolOrTierForm {
     Tier(TierForm),
-    Tool(ToolForm),
+    Tool(Box<ToolForm>),
 }
 
 /// One tool.
@@ -170,13 +229,30 @@ pub(super) enum ToolOrTierForm {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct ToolForm {
+    /// Where the arguments say how much money a call moves: a JSONPath.
+    amount: Option<AmountOrTableForm>,
     /// Rules for its arguments, laid over the server's own schema: both must hold.
     args: Option<BTreeMap<String, ArgForm>>,
+    /// When the tool is left alone because it fails.
+    breaker: Option<OrNone<BreakerForm>>,
+    /// How much may be used by all calls of the tool.
+    budget: Option<BudgetForm>,
+    /// What a call costs you.
+    cost: Option<CostOrTableForm>,
+    /// Where the arguments hold the things that a call touches: a JSONPath.
+    count: Option<PathForm>,
+    /// How much a single call may cost, move and touch; the same as `action`
+    /// in its budget.
+    limit: Option<ActionForm>,
+    /// How often an agent may call the tool.
+    rate: Option<RateOrTableForm>,
     /// How much the tool can break: read, reversible, consequential,
     /// irreversible (or 0 to 3); "ask" when nobody knows; "off" to hide it.
     tier: TierForm,
     /// How long a call of this tool may go without a sign of life.
     timeout: Option<DurationForm>,
+    /// When the tool may be called.
+    window: Option<WindowsForm>,
 }
 
 /// What one argument must be: keywords of JSON Schema, and `under`, `host`, `absent`.

@@ -15,7 +15,9 @@ mod error;
 mod file;
 mod files;
 mod form;
+mod form_limits;
 mod launch;
+mod limits;
 mod render;
 mod schema;
 mod secret;
@@ -23,22 +25,24 @@ mod server;
 mod tollgate_toml;
 mod tool;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use args::ArgRule;
-pub use duration::show as show_duration;
+pub use duration::{parse as parse_duration, show as show_duration};
 pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position};
 pub use files::read;
 pub use launch::{EnvValue, Launch};
+pub use limits::Lifted;
 pub use schema::{tollgate_schema, tools_schema};
 pub use secret::SecretRef;
 pub use server::{Era, Instances, Places, Prefix, Server, Timeouts};
 pub use tollgate_toml::{Agent, Agents};
 pub use tool::ToolRule;
 
-use crate::domain::ServerName;
+use crate::domain::{Currency, Rate, ServerName, Terms, Tier, Zone};
 use file::File;
 
 /// The text of one file.
@@ -126,6 +130,15 @@ pub struct Generation {
     pub agents: Agents,
     /// The tool servers, in order of their names.
     pub servers: Vec<Server>,
+    /// In what money is counted.
+    pub currency: Currency,
+    /// Whose days and months are the calendar's, and whose hours a window means
+    /// that names no zone.
+    pub zone: Zone,
+    /// What limits everybody, written or not.
+    pub terms: Terms,
+    /// How often an agent may call a tool of a tier.
+    pub tier_rates: BTreeMap<Tier, Rate>,
     /// How long a daemon that was started on demand stays without work; none
     /// when it stays for good.
     pub idle_exit: Option<Duration>,
@@ -147,6 +160,7 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
 
     let tollgate_toml::Main {
         agents,
+        everything,
         idle_exit,
         keep,
     } = tollgate_toml::decode(main.as_ref());
@@ -157,7 +171,10 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
     let drafts: Vec<server::Draft<'_>> = tools
         .iter()
         .zip(&names)
-        .filter_map(|((_, file), name)| Some(server::decode(file, name.as_ref()?, &sources.dir)))
+        .filter_map(|((_, file), name)| {
+            let name = name.as_ref()?;
+            Some(server::decode(file, name, &sources.dir, &everything))
+        })
         .collect();
 
     // What the files say of each other can be judged only where all of it could be read.
@@ -180,6 +197,10 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
                 digest: Digest::of(sources),
                 agents,
                 servers,
+                currency: everything.units.shown(),
+                zone: everything.units.zone,
+                terms: everything.terms,
+                tier_rates: everything.tier_rates,
                 idle_exit,
                 keep,
             })

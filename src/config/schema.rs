@@ -62,6 +62,7 @@ fn for_authors(schema: &mut Schema) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::words;
     use super::super::{args, audit, server, tollgate_toml, tool};
     use super::*;
 
@@ -91,6 +92,40 @@ mod tests {
         assert_eq!(properties(&tools, ""), server::ROOT.keys);
         assert_eq!(properties(&tools, "ToolForm"), tool::TOOL.keys);
         assert_eq!(properties(&tools, "ArgForm"), args::RULE.keys);
+    }
+
+    #[test]
+    fn the_schemas_know_exactly_the_keys_of_limits() {
+        let (main, tools) = (tollgate_schema(), tools_schema());
+        assert_eq!(properties(&main, "TiersForm"), words::TIERS.keys);
+        assert_eq!(properties(&main, "TierRulesForm"), words::TIER_RULES.keys);
+        assert_eq!(properties(&main, "LoopsForm"), words::LOOPS.keys);
+        assert_eq!(properties(&main, "TierLoopsForm"), words::TIER.keys);
+        assert_eq!(properties(&main, "ThresholdForm"), words::THRESHOLD.keys);
+        assert_eq!(properties(&main, "RepeatedForm"), words::REPEATED.keys);
+        assert_eq!(properties(&main, "ErrorsForm"), words::ERRORS.keys);
+        assert_eq!(properties(&tools, "CostForm"), words::COST.keys);
+        assert_eq!(properties(&tools, "CostPathForm"), words::COST_PATH.keys);
+        assert_eq!(properties(&tools, "AmountForm"), words::AMOUNT.keys);
+        for schema in [&main, &tools] {
+            assert_eq!(properties(schema, "BreakerForm"), words::BREAKER.keys);
+            assert_eq!(properties(schema, "RateForm"), words::RATE.keys);
+            assert_eq!(properties(schema, "BudgetForm"), words::BUDGET.keys);
+            assert_eq!(properties(schema, "LimitForm"), words::LIMIT.keys);
+            assert_eq!(properties(schema, "RunForm"), words::ACTION.keys);
+            // Known to the decoder, so that it can say why they count nothing there.
+            let but = |keys: &[&'static str], wrong: &[&str]| {
+                let keys = keys.iter().filter(|key| !wrong.contains(key));
+                keys.copied().collect::<Vec<_>>()
+            };
+            let no_action = ["bytes", "calls", "elapsed", "steps", "time", "tokens"];
+            let action = but(words::ACTION.keys, &no_action);
+            assert_eq!(properties(schema, "ActionForm"), action);
+            let hour = but(words::HOUR.keys, &["elapsed"]);
+            assert_eq!(properties(schema, "HourForm"), hour);
+            let day = but(words::DAY.keys, &["elapsed"]);
+            assert_eq!(properties(schema, "DayForm"), day);
+        }
     }
 
     #[test]

@@ -8,14 +8,17 @@ use super::decode::{Field, Named, Table, Vocabulary};
 use super::error::{Code, quoted};
 use super::file::{File, Problem};
 use super::launch::{self, Launch};
+use super::limits::{self, Everything};
 use super::tool::{self, ToolRule};
 use super::{Place, Source, duration};
-use crate::domain::{AgentName, Offer, Owner, ServerName};
+use crate::domain::{AgentName, BreakerRule, Offer, Owner, ServerName, Terms};
 
 pub(super) const ROOT: Vocabulary = Vocabulary {
     keys: &[
         "agents",
         "args",
+        "breaker",
+        "budget",
         "command",
         "cwd",
         "env",
@@ -23,6 +26,7 @@ pub(super) const ROOT: Vocabulary = Vocabulary {
         "instances",
         "owner",
         "prefix",
+        "rate",
         "start_timeout",
         "timeout",
         "title",
@@ -30,21 +34,35 @@ pub(super) const ROOT: Vocabulary = Vocabulary {
         "total_timeout",
         "unlisted",
         "url",
+        "window",
     ],
     later: &[
         "approval",
         "auth",
-        "breaker",
-        "budget",
         "canary",
         "contact",
         "framing",
         "review_by",
         "sandbox",
-        "window",
     ],
     elsewhere: &[
-        (&["idle_exit"], "belongs in tollgate.toml"),
+        (
+            &[
+                "autonomy",
+                "currency",
+                "idle_exit",
+                "loops",
+                "runs",
+                "spend",
+                "tiers",
+                "timezone",
+            ],
+            "belongs in tollgate.toml",
+        ),
+        (
+            &["amount", "cost", "count", "limit"],
+            "belongs to one tool: [tools.NAME]",
+        ),
         (&["tier"], "belongs to one tool: [tools] NAME = \"read\""),
     ],
 };
@@ -78,6 +96,11 @@ pub struct Server {
     pub era: Era,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// What limits all calls to it together, and its own breaker.
+    pub terms: Terms,
+    /// The breaker of a tool that the file does not name; the others have theirs
+    /// in their terms.
+    pub tool_breaker: Option<BreakerRule>,
     /// Where the file begins.
     pub place: Place,
     /// Where each setting of the file stands.
@@ -189,7 +212,12 @@ pub(super) fn name_of(source: &Source, file: &File<'_>) -> Option<ServerName> {
     }
 }
 
-pub(super) fn decode<'a>(file: &'a File<'a>, name: &ServerName, dir: &Path) -> Draft<'a> {
+pub(super) fn decode<'a>(
+    file: &'a File<'a>,
+    name: &ServerName,
+    dir: &Path,
+    everything: &Everything,
+) -> Draft<'a> {
     let root = Table::root(file, &ROOT);
     let timeouts = decode_timeouts(&root);
     let launch = launch::decode(&root, dir);
@@ -220,7 +248,8 @@ pub(super) fn decode<'a>(file: &'a File<'a>, name: &ServerName, dir: &Path) -> D
             ("modern", Era::Modern),
         ])
     });
-    let tools = tool::decode_all(&root, timeouts.total);
+    let limits = limits::server(&root, everything);
+    let tools = tool::decode_all(&root, timeouts.total, &limits, everything);
 
     // What could not be read was reported: such a server is never put to use,
     // so the defaults below stand only for keys that are absent.
@@ -240,6 +269,8 @@ pub(super) fn decode<'a>(file: &'a File<'a>, name: &ServerName, dir: &Path) -> D
             instances: instances.unwrap_or(Instances::PerRun),
             era: era.unwrap_or(Era::Auto),
             timeouts,
+            tool_breaker: limits.tool_breaker(),
+            terms: limits.terms,
             place: file.place(0),
             places: Places(file.take_places()),
         }),
@@ -390,7 +421,8 @@ mod tests {
     #[test]
     fn every_key_has_a_place() {
         let server = server(
-            "title = \"Files\"\ncommand = \"npx\"\nargs = []\nenv = {}\ncwd = \"x\"\n\
+            "breaker = \"none\"\nbudget = {}\nrate = \"1/s\"\n\
+             window = \"daily 08:00-18:00\"\ntitle = \"Files\"\ncommand = \"npx\"\nargs = []\nenv = {}\ncwd = \"x\"\n\
              owner = \"me\"\nunlisted = \"off\"\nprefix = \"\"\ninstances = \"shared\"\n\
              era = \"modern\"\ntimeout = \"5s\"\ntotal_timeout = \"1m\"\nstart_timeout = \"1s\"\n\
              [tools]\nx = \"read\"\n",
@@ -404,8 +436,8 @@ mod tests {
             assert!(server.places.get(key).is_some(), "{key} is never read");
         }
         let place = server.places.get("tools.x").unwrap();
-        assert_eq!((place.line, place.column), (15, 1));
-        assert_eq!(place.to_string(), "tools.d/files.toml:15");
+        assert_eq!((place.line, place.column), (19, 1));
+        assert_eq!(place.to_string(), "tools.d/files.toml:19");
     }
 
     #[test]

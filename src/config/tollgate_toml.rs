@@ -1,4 +1,5 @@
-//! `tollgate.toml`: who may connect, and how the daemon behaves.
+//! `tollgate.toml`: who may connect, what limits everybody, and how the daemon
+//! behaves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,26 +9,50 @@ use super::audit;
 use super::decode::{Field, Named, Table, Vocabulary};
 use super::error::{Code, quoted};
 use super::file::{File, Problem};
+use super::limits::{self, Everything, Lifted};
 use super::secret::{self, Reading, SecretRef};
 use super::server;
-use crate::domain::{AgentName, Owner, ServerName};
+use crate::domain::{self, AgentName, Dimension, Owner, Period, Rate, ServerName, Terms};
 
 pub(super) const ROOT: Vocabulary = Vocabulary {
-    keys: &["agents", "audit", "idle_exit"],
+    keys: &[
+        "agents",
+        "audit",
+        "autonomy",
+        "breaker",
+        "budget",
+        "currency",
+        "idle_exit",
+        "loops",
+        "runs",
+        "spend",
+        "tiers",
+        "timezone",
+        "window",
+    ],
     later: &[
-        "approval", "breaker", "budget", "canary", "console", "currency", "framing", "include",
-        "notify", "people", "tiers", "timezone", "window",
+        "approval", "canary", "console", "framing", "include", "notify", "people",
     ],
     elsewhere: &[
+        (
+            &["rate"],
+            "belongs to an agent, a tier, a server or a tool: for example [tiers.read]",
+        ),
         (server::ROOT.keys, "belongs in a file in tools.d/"),
         (AGENT.keys, "belongs in a table [agents.NAME]"),
     ],
 };
 
 pub(super) const AGENT: Vocabulary = Vocabulary {
-    keys: &["owner", "servers", "token"],
-    later: &["autonomy", "budget", "window"],
-    elsewhere: &[],
+    keys: &[
+        "autonomy", "budget", "loops", "owner", "rate", "runs", "servers", "spend", "token",
+        "window",
+    ],
+    later: &[],
+    elsewhere: &[(
+        &["breaker"],
+        "belongs to what breaks: put it at the top, or in a file in tools.d/",
+    )],
 };
 
 /// Ten minutes: long enough for the next question, short enough to be gone at night.
@@ -51,14 +76,52 @@ pub struct Agent {
     pub servers: Option<Vec<ServerName>>,
     /// What it must show to prove its name.
     pub token: Option<SecretRef>,
+    /// What limits it, beside what limits everybody. `loops`, `autonomy`, `runs`
+    /// and `spend` take the place of those of everybody where they are there.
+    pub terms: Terms,
+    /// What its budget says of one action and of one run, with a limit or with
+    /// `"none"`: the built-in limits of these do not hold for it, those that are
+    /// written for everybody do.
+    pub lifts: Vec<(Period, Dimension)>,
+    /// What else it is freed of.
+    pub lifted: Lifted,
     /// Where it is listed.
     pub place: Place,
+}
+
+impl Agent {
+    /// How long it may go on without a person; `all` is what holds for everybody.
+    #[must_use]
+    pub fn autonomy<'t>(&'t self, all: &'t Terms) -> Option<&'t (Duration, Option<domain::Place>)> {
+        own_or(self.lifted.autonomy, &self.terms.autonomy, &all.autonomy)
+    }
+
+    /// How many new runs it may begin.
+    #[must_use]
+    pub fn runs<'t>(&'t self, all: &'t Terms) -> Option<&'t Rate> {
+        own_or(self.lifted.runs, &self.terms.runs, &all.runs)
+    }
+
+    /// From how many times its usual speed of spending on it is paused.
+    #[must_use]
+    pub fn spend<'t>(&'t self, all: &'t Terms) -> Option<&'t (u32, Option<domain::Place>)> {
+        own_or(self.lifted.spend, &self.terms.spend, &all.spend)
+    }
+}
+
+fn own_or<'t, T>(lifted: bool, own: &'t Option<T>, all: &'t Option<T>) -> Option<&'t T> {
+    if lifted {
+        None
+    } else {
+        own.as_ref().or(all.as_ref())
+    }
 }
 
 /// The decoded file, before agents and servers are compared.
 #[derive(Debug)]
 pub(super) struct Main<'a> {
     pub(super) agents: AgentsDraft<'a>,
+    pub(super) everything: Everything,
     pub(super) idle_exit: Option<Duration>,
     pub(super) keep: Option<Duration>,
 }
@@ -99,11 +162,13 @@ pub(super) fn decode<'a>(file: Option<&'a File<'a>>) -> Main<'a> {
     let Some(file) = file else {
         return Main {
             agents: AgentsDraft::Anyone,
+            everything: limits::everything(None),
             idle_exit: Some(IDLE_EXIT),
             keep: Some(audit::KEEP),
         };
     };
     let root = Table::root(file, &ROOT);
+    let everything = limits::everything(Some(&root));
     let agents = match root.get("agents") {
         None => AgentsDraft::Anyone,
         Some(field) => AgentsDraft::Listed(
@@ -111,7 +176,7 @@ pub(super) fn decode<'a>(file: Option<&'a File<'a>>) -> Main<'a> {
                 .entries("a table of agents: [agents.NAME]")
                 .unwrap_or_default()
                 .into_iter()
-                .map(|(name, field)| decode_agent(name, field))
+                .map(|(name, field)| decode_agent(name, field, &everything))
                 .collect(),
         ),
     };
@@ -122,12 +187,13 @@ pub(super) fn decode<'a>(file: Option<&'a File<'a>>) -> Main<'a> {
     };
     Main {
         agents,
+        everything,
         idle_exit,
         keep: audit::decode(&root),
     }
 }
 
-fn decode_agent<'a>(text: &str, field: Field<'a>) -> AgentDraft<'a> {
+fn decode_agent<'a>(text: &str, field: Field<'a>, everything: &Everything) -> AgentDraft<'a> {
     let name = field.key_name(text, AgentName::parse);
     let wanted = "a table, for example { owner = \"ana\" }";
     let Some(table) = field.table(&AGENT, wanted) else {
@@ -164,6 +230,7 @@ fn decode_agent<'a>(text: &str, field: Field<'a>) -> AgentDraft<'a> {
         Some(field) => decode_token(&field).map(Some),
         None => Some(None),
     };
+    let limits = limits::agent(&table, everything);
     let agent = match (owner, &servers, token) {
         (Some(owner), Some(servers), Some(token)) => Some(Agent {
             owner: owner.name,
@@ -171,6 +238,9 @@ fn decode_agent<'a>(text: &str, field: Field<'a>) -> AgentDraft<'a> {
                 .as_ref()
                 .map(|names| names.iter().map(|named| named.name.clone()).collect()),
             token,
+            terms: limits.terms,
+            lifts: limits.lifts,
+            lifted: limits.lifted,
             place: field.place(),
         }),
         _ => None,

@@ -8,14 +8,17 @@ use toml::de::DeValue;
 use super::args::{self, ArgRule};
 use super::decode::{Field, Table, Vocabulary};
 use super::error::{Code, quoted, suggest};
+use super::limits::{self, Everything, OfServer};
 use super::{Place, server};
-use crate::domain::{Offer, Tier};
+use crate::domain::{Offer, Prices, Terms, Tier};
 
 pub(super) const TOOL: Vocabulary = Vocabulary {
-    keys: &["args", "tier", "timeout"],
+    keys: &[
+        "amount", "args", "breaker", "budget", "cost", "count", "limit", "rate", "tier", "timeout",
+        "window",
+    ],
     later: &[
-        "amount", "approval", "breaker", "budget", "canary", "cost", "count", "framing", "limit",
-        "reason", "snapshot", "undo", "when", "window",
+        "approval", "canary", "framing", "reason", "snapshot", "undo", "when",
     ],
     elsewhere: &[(
         server::ROOT.keys,
@@ -32,12 +35,21 @@ pub struct ToolRule {
     pub args: Vec<ArgRule>,
     /// Its own wait for a sign of life.
     pub timeout: Option<Duration>,
+    /// What limits its calls, and its breaker.
+    pub terms: Terms,
+    /// What a call of it costs, touches and moves.
+    pub prices: Prices,
     /// Where it is named.
     pub place: Place,
 }
 
 /// Reads `[tools]`; `total` is how long any call of this server may take.
-pub(super) fn decode_all(root: &Table<'_>, total: Duration) -> BTreeMap<String, ToolRule> {
+pub(super) fn decode_all(
+    root: &Table<'_>,
+    total: Duration,
+    server: &OfServer,
+    everything: &Everything,
+) -> BTreeMap<String, ToolRule> {
     let Some(field) = root.get("tools") else {
         return BTreeMap::new();
     };
@@ -45,16 +57,29 @@ pub(super) fn decode_all(root: &Table<'_>, total: Duration) -> BTreeMap<String, 
         .entries("a table of tools, for example { read_file = \"read\" }")
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|(name, field)| Some((name.to_owned(), decode(name, &field, total)?)))
+        .filter_map(|(name, field)| {
+            let rule = decode(name, &field, total, server, everything)?;
+            Some((name.to_owned(), rule))
+        })
         .collect()
 }
 
-fn decode(name: &str, field: &Field<'_>, total: Duration) -> Option<ToolRule> {
+fn decode(
+    name: &str,
+    field: &Field<'_>,
+    total: Duration,
+    server: &OfServer,
+    everything: &Everything,
+) -> Option<ToolRule> {
+    let limits = |table| limits::tool(table, &server.breaker, &everything.units);
     if !matches!(field.value(), DeValue::Table(_)) {
+        let (terms, prices) = limits(None);
         return Some(ToolRule {
             offer: short_offer(name, field)?,
             args: Vec::new(),
             timeout: None,
+            terms,
+            prices,
             place: field.place(),
         });
     }
@@ -77,10 +102,13 @@ fn decode(name: &str, field: &Field<'_>, total: Duration) -> Option<ToolRule> {
         Some(timeout)
     });
     let args = table.get("args").map(|field| args::decode_all(&field));
+    let (terms, prices) = limits(Some(&table));
     Some(ToolRule {
         offer: offer?,
         args: args.unwrap_or_default(),
         timeout,
+        terms,
+        prices,
         place: field.place(),
     })
 }

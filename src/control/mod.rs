@@ -1,14 +1,18 @@
 //! The control protocol: what the command line asks the daemon.
 //!
-//! One JSON line each way over the control socket. The words are in `proto`;
-//! `client` asks, `serve` answers. Who may connect, and where the socket is,
+//! One JSON line each way over the control socket. The words are in `proto`,
+//! those of limits in `limits`; `client` asks, `serve` answers. Who may connect, and where the socket is,
 //! is the business of `daemon`.
 
 pub mod client;
+pub mod limits;
 pub mod proto;
 pub(crate) mod serve;
 
 pub use client::ClientError;
+pub use limits::{
+    Alone, BreakerRow, Budget, BudgetQuery, ExtendOrder, Extended, HaltRow, LimitRow, Quantity,
+};
 pub use proto::{
     AgentRow, GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused,
     RefusedCode, Reply, Request, ServerRow, Status, StopOrder, StopReport, StruckRow, ToolRow,

@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{BreakerRow, Budget, BudgetQuery, ExtendOrder, Extended, HaltRow};
 use crate::domain::{
     AgentName, Became, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier,
 };
@@ -107,6 +108,19 @@ pub enum Question {
     },
     /// Compare the state with the journal.
     CheckState,
+    /// How limits stand.
+    Budget(BudgetQuery),
+    /// Add to a run.
+    Extend(ExtendOrder),
+    /// The halts in force.
+    Halts,
+    /// Lift the halt of an agent.
+    Clear {
+        /// Whose.
+        agent: AgentName,
+        /// Who lifts it.
+        by: String,
+    },
 }
 
 /// Pull the stop switch.
@@ -185,6 +199,17 @@ pub enum Reply {
         /// What was found.
         says: String,
     },
+    /// To [`Question::Budget`].
+    Budget(Budget),
+    /// To [`Question::Extend`].
+    Extended(Extended),
+    /// To [`Question::Halts`].
+    Halts(Vec<HaltRow>),
+    /// To [`Question::Clear`].
+    Cleared {
+        /// Whether anything was held against it.
+        lifted: bool,
+    },
     /// To [`Request::StopDaemon`]; the connection closes when the process ends.
     Stopping {
         /// The process that is leaving.
@@ -214,6 +239,12 @@ pub struct Status {
     /// The stops in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stops: Vec<Stop>,
+    /// The halts in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halts: Vec<HaltRow>,
+    /// What is left alone for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<BreakerRow>,
 }
 
 /// What a stop did.

@@ -12,8 +12,10 @@ mod mailbox;
 mod offer;
 mod payments;
 mod play;
+mod purse;
 mod script;
 mod server;
+mod services;
 mod tell;
 
 pub use play::{Say, Trouble, play};

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::files::Files;
 use super::mailbox::Mailbox;
 use super::payments::{Payment, Payments};
+use super::services;
 
 /// Everything the tools work with.
 #[derive(Debug)]
@@ -178,6 +179,18 @@ pub(super) fn all() -> Result<Vec<Offer>, ErrorData> {
             |world, asked| world.payments.refund(&asked),
         )?,
         offer(
+            ("look_up_company", "Look up a company"),
+            "Look up what a company does and how large it is. The service is paid for each look-up.",
+            looks().open_world(true),
+            |_, asked| services::look_up(&asked),
+        )?,
+        offer(
+            ("track_parcel", "Track a parcel"),
+            "Ask the carrier where a parcel is.",
+            looks().open_world(true),
+            |_, asked| services::track(&asked),
+        )?,
+        offer(
             ("wait", "Wait"),
             "Wait up to 30 seconds and report progress meanwhile.",
             looks(),
@@ -277,6 +290,8 @@ mod tests {
                 "read_file",
                 json!({ "path": "notes/todo.md", "version": null }),
             ),
+            ("look_up_company", json!({ "name": "A" })),
+            ("track_parcel", json!({ "id": "104200" })),
             ("wait", json!({ "seconds": 31 })),
         ] {
             let answer = call(tool, arguments.clone());

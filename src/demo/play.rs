@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Lost, Reply};
 use super::ground::Ground;
-use super::script::{Expect, REACHED, STEPS, Step, TIERS, Try};
+use super::purse::Purse;
+use super::script::{Expect, REACHED, SPENT, STEPS, Step, TIERS, Try};
 use super::tell::{Told, wrapped};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::Failure;
@@ -46,6 +47,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How the names of the demo server's tools and prompts begin behind the broker.
 const PREFIX: &str = "demo__";
 
+/// Where an agent says which of its turns a call belongs to: all calls of a turn are
+/// one step.
+const STEP: &str = "dev.tollgate/step";
+
 /// Plays the demo with the configuration in `named`, in the working directory,
 /// or else with its own.
 ///
@@ -64,6 +69,7 @@ pub fn play(named: Option<&Path>, say: Say<'_>) -> Result<(), Trouble> {
         surprises: Vec::new(),
         reached: Vec::new(),
         stopped: 0,
+        purse: Purse::default(),
     };
     let worked = agent.work(say);
     let Agent {
@@ -90,8 +96,8 @@ pub fn play(named: Option<&Path>, say: Say<'_>) -> Result<(), Trouble> {
 
 fn opening(ground: &Ground) -> String {
     format!(
-        "tollgate demo: a scripted agent works with a mailbox, files and payments that only \
-         pretend, through {}.",
+        "tollgate demo: a scripted agent works with a mailbox, files, payments and services \
+         that only pretend, through {}.",
         ground.origin
     )
 }
@@ -137,6 +143,7 @@ struct Agent<'a> {
     /// The tools whose calls passed, in order.
     reached: Vec<&'static str>,
     stopped: usize,
+    purse: Purse,
 }
 
 /// The tiers of the tools, by the server's own names.
@@ -170,8 +177,10 @@ impl Agent<'_> {
         self.tell_tools(&listed, say)?;
         let mut in_full = None;
         for (step, number) in STEPS.iter().zip(2..) {
+            let before = self.clock.elapsed();
             let told = self.take(step, number, &listed)?;
-            told.say(number, step.tells, say)?;
+            let took = self.clock.elapsed().saturating_sub(before);
+            told.say((number, step.tells), took, say)?;
             if step.in_full {
                 in_full = Some((number, told));
             }
@@ -236,44 +245,37 @@ impl Agent<'_> {
         Ok(())
     }
 
-    /// Tries one step.
+    /// Takes one step, to its end or to the first answer that is not expected.
     fn take(&mut self, step: &Step, number: usize, listed: &Listed) -> Result<Told, Lost> {
-        let before = self.clock.elapsed();
-        let reply = self.send(&step.tries)?;
-        let took = self.clock.elapsed().saturating_sub(before);
-        let notices = self.client.count_told("notifications/progress");
-        let mut told = Told::of(&reply, took);
-        let as_expected = match (&step.expects, told.refused.as_deref(), told.error) {
-            (Expect::Passes(words), None, None) => told.is_fine && told.text.contains(words),
-            (Expect::PassesWithProgress(words), None, None) => {
-                told.is_fine && told.text.contains(words) && notices > 0
+        let mut told = Told::nothing();
+        let mut as_expected = false;
+        let mut notices = 0;
+        for tries in step.tries {
+            let reply = self.send(tries, number)?;
+            self.purse.hear(&reply);
+            notices = self.client.count_told("notifications/progress");
+            told = Told::of(&reply);
+            self.count(tries, &told);
+            as_expected = is_expected(&step.expects, &told, notices);
+            if !as_expected {
+                self.surprises.push(format!(
+                    "step {number}, the agent {}: {}",
+                    step.tells, told.verdict
+                ));
+                break;
             }
-            (Expect::Stopped(code), Some(refused), None) => *code == refused,
-            (Expect::Error(code), None, Some(error)) => *code == error,
-            (
-                Expect::Passes(_)
-                | Expect::PassesWithProgress(_)
-                | Expect::Stopped(_)
-                | Expect::Error(_),
-                _,
-                _,
-            ) => false,
-        };
-        if !as_expected {
-            self.surprises.push(format!(
-                "step {number}, the agent {}: {}",
-                step.tells, told.verdict
-            ));
         }
-        match step.tries {
-            Try::Call(tool, _) if told.refused.is_none() && told.error.is_none() => {
-                self.reached.push(tool);
-                if let Some(tier) = tier_of(listed, tool) {
-                    told.verdict.push_str(&format!(" ({tier})"));
-                }
-            }
-            Try::Call(..) => self.stopped += 1,
-            Try::Resource(_) | Try::Prompt(_) => {}
+        if let ([Try::Call(tool, _), ..], None, None) = (step.tries, &told.refused, told.error)
+            && let Some(tier) = tier_of(listed, tool)
+        {
+            told.verdict.push_str(&format!(" ({tier})"));
+        }
+        if step.tries.len() > 1 {
+            told.verdict
+                .push_str(&format!(" {} times", step.tries.len()));
+        }
+        if told.failed {
+            told.verdict.push_str(", and failed");
         }
         if notices > 0 {
             told.verdict.push_str(&format!(", {notices} notices"));
@@ -284,9 +286,20 @@ impl Agent<'_> {
         Ok(told)
     }
 
+    /// Counts a call as passed or as stopped.
+    fn count(&mut self, tries: &Try, told: &Told) {
+        match tries {
+            Try::Call(tool, _) if told.refused.is_none() && told.error.is_none() => {
+                self.reached.push(tool);
+            }
+            Try::Call(..) => self.stopped += 1,
+            Try::Resource(_) | Try::Prompt(_) => {}
+        }
+    }
+
     /// The calls that reached the server, as the server itself tells.
     fn ask_server(&mut self) -> Result<Vec<String>, Lost> {
-        let told = Told::of(&self.send(&REACHED)?, Duration::ZERO);
+        let told = Told::of(&self.send(&REACHED, STEPS.len() + 2)?);
         let seen = told.text.lines().map(str::to_owned).collect();
         if seen != self.reached {
             self.surprises.push(format!(
@@ -297,32 +310,65 @@ impl Agent<'_> {
         Ok(seen)
     }
 
-    fn tell_score(&self, seen: &[String], say: Say<'_>) -> io::Result<()> {
+    fn tell_score(&mut self, seen: &[String], say: Say<'_>) -> io::Result<()> {
         say("")?;
         let score = format!(
             "What reached the server, by its own count: {} calls. What didn't: {}.",
             seen.len(),
             self.stopped
         );
-        wrapped("", &score, say)
+        wrapped("", &score, say)?;
+        let spent = self.purse.spent().unwrap_or_else(|| "nothing".to_owned());
+        if spent != SPENT {
+            self.surprises
+                .push(format!("the results say {spent} was spent, not {SPENT}"));
+        }
+        let left = self.purse.left();
+        let purse = format!("Spent, by what the results say: {spent}; left: {left}.");
+        wrapped("", &purse, say)
     }
 
-    fn send(&mut self, tries: &Try) -> Result<Reply, Lost> {
+    /// Sends one try, as part of the agent's turn of this number.
+    fn send(&mut self, tries: &Try, turn: usize) -> Result<Reply, Lost> {
         let (method, params) = match tries {
             // Arguments go out as the script writes them, also where they are odd.
             Try::Call(tool, arguments) => (
                 "tools/call",
                 format!(
-                    r#"{{"name":"{PREFIX}{tool}","arguments":{arguments},"_meta":{{"progressToken":"{tool}"}}}}"#
+                    r#"{{"name":"{PREFIX}{tool}","arguments":{arguments},"_meta":{{"progressToken":"{tool}","{STEP}":{turn}}}}}"#
                 ),
             ),
-            Try::Resource(uri) => ("resources/read", json!({ "uri": uri }).to_string()),
+            Try::Resource(uri) => (
+                "resources/read",
+                json!({ "uri": uri, "_meta": { STEP: turn } }).to_string(),
+            ),
             Try::Prompt(name) => (
                 "prompts/get",
-                json!({ "name": format!("{PREFIX}{name}") }).to_string(),
+                json!({ "name": format!("{PREFIX}{name}"), "_meta": { STEP: turn } }).to_string(),
             ),
         };
         self.client.request(method, &params, PATIENCE)
+    }
+}
+
+fn is_expected(expects: &Expect, told: &Told, notices: usize) -> bool {
+    match (expects, told.refused.as_deref(), told.error) {
+        (Expect::Passes(words), None, None) => told.is_fine && told.text.contains(words),
+        (Expect::PassesWithProgress(words), None, None) => {
+            told.is_fine && told.text.contains(words) && notices > 0
+        }
+        (Expect::Fails(words), None, None) => told.failed && told.text.contains(words),
+        (Expect::Stopped(code), Some(refused), None) => *code == refused,
+        (Expect::Error(code), None, Some(error)) => *code == error,
+        (
+            Expect::Passes(_)
+            | Expect::PassesWithProgress(_)
+            | Expect::Fails(_)
+            | Expect::Stopped(_)
+            | Expect::Error(_),
+            _,
+            _,
+        ) => false,
     }
 }
 

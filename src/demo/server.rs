@@ -1,5 +1,5 @@
-//! `tollgate demo-server`: a tool server over stdio with a mailbox, files and
-//! payments that only pretend.
+//! `tollgate demo-server`: a tool server over stdio with a mailbox, files, payments
+//! and two services that only pretend.
 //!
 //! Its state is in memory and begins the same every time; nothing reaches the
 //! disk or the network. It keeps a list of the calls that reached it, which
@@ -118,8 +118,8 @@ impl ServerHandler for DemoServer {
                     .with_title("A shop's support desk that only pretends"),
             )
             .with_instructions(
-                "The support desk of a shop: mail of customers, files, payments. All of it \
-                 pretends; nothing leaves this process.",
+                "The support desk of a shop: mail of customers, files, payments, companies and \
+                 parcels. All of it pretends; nothing leaves this process.",
             )
     }
 

@@ -24,27 +24,39 @@ pub(super) struct Told {
     pub(super) refused: Option<String>,
     /// The code of a JSON-RPC error.
     pub(super) error: Option<i64>,
+    /// Whether the answer is the server's, and says that it failed.
+    pub(super) failed: bool,
     /// Whether the answer is the server's, and good.
     pub(super) is_fine: bool,
-    took: Duration,
 }
 
 impl Told {
-    pub(super) fn of(reply: &Reply, took: Duration) -> Self {
+    /// Before anything is tried.
+    pub(super) fn nothing() -> Self {
+        Self {
+            verdict: "nothing was tried".to_owned(),
+            text: String::new(),
+            refused: None,
+            error: None,
+            failed: false,
+            is_fine: false,
+        }
+    }
+
+    pub(super) fn of(reply: &Reply) -> Self {
         match reply {
             Reply::Error { code, message } => Self {
                 verdict: format!("error {code}"),
                 text: message.clone(),
                 refused: None,
                 error: Some(*code),
-                is_fine: false,
-                took,
+                ..Self::nothing()
             },
-            Reply::Result(result) => Self::of_result(result, took),
+            Reply::Result(result) => Self::of_result(result),
         }
     }
 
-    fn of_result(result: &Value, took: Duration) -> Self {
+    fn of_result(result: &Value) -> Self {
         let refusal = result
             .get("_meta")
             .and_then(|meta| meta.get("dev.tollgate/refusal"));
@@ -52,28 +64,33 @@ impl Told {
             let code = refusal.get("code").and_then(Value::as_str);
             code.unwrap_or("without a code").to_owned()
         });
-        let failed = result.get("isError") == Some(&Value::Bool(true));
-        let verdict = match (&refused, failed) {
-            (Some(code), _) => format!("STOPPED {code}"),
-            (None, true) => "passed, and failed".to_owned(),
-            (None, false) => "passed".to_owned(),
+        let is_error = result.get("isError") == Some(&Value::Bool(true));
+        let verdict = match &refused {
+            Some(code) => format!("STOPPED {code}"),
+            None => "passed".to_owned(),
         };
         Self {
             verdict,
             text: text(result),
-            is_fine: refused.is_none() && !failed,
+            failed: refused.is_none() && is_error,
+            is_fine: refused.is_none() && !is_error,
             refused,
             error: None,
-            took,
         }
     }
 
-    pub(super) fn say(&self, number: usize, tells: &str, say: Say<'_>) -> io::Result<()> {
+    /// With how long it all took, where it was fine.
+    pub(super) fn say(
+        &self,
+        (number, tells): (usize, &str),
+        took: Duration,
+        say: Say<'_>,
+    ) -> io::Result<()> {
         let start = format!("{number:>2}. {tells} ");
         let dots = ".".repeat(COLUMN.saturating_sub(start.chars().count() + 1));
         let mut line = format!("{start}{dots} {}", self.verdict);
         if self.is_fine {
-            line.push_str(&format!("  {:.1} ms", self.took.as_secs_f64() * 1e3));
+            line.push_str(&format!("  {:.1} ms", took.as_secs_f64() * 1e3));
         }
         say(&line)?;
         if self.is_fine {
@@ -169,7 +186,7 @@ mod tests {
             "content": [{ "type": "text", "text": "LOOP by tollgate, not run: Wait: again." }],
             "_meta": { "dev.tollgate/refusal": { "code": "LOOP" } },
         });
-        let told = Told::of(&Reply::Result(result), Duration::ZERO);
+        let told = Told::of(&Reply::Result(result));
         assert_eq!(told.verdict, "STOPPED LOOP");
         assert_eq!(told.refused.as_deref(), Some("LOOP"));
         assert!(!told.is_fine);
@@ -178,8 +195,9 @@ mod tests {
     #[test]
     fn a_failure_of_the_tool_is_no_refusal() {
         let result = json!({ "isError": true, "content": [{ "type": "text", "text": "no" }] });
-        let told = Told::of(&Reply::Result(result), Duration::ZERO);
+        let told = Told::of(&Reply::Result(result));
         assert_eq!((told.refused.as_deref(), told.is_fine), (None, false));
+        assert!(told.failed);
         assert_eq!(told.text, "no");
     }
 }

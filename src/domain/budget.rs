@@ -1,6 +1,8 @@
 //! Budgets: what is counted, for whom, over which time, and how much is allowed.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     AgentName, Call, Place, ServerName, Subject,
@@ -167,6 +169,25 @@ impl Amounts {
     }
 }
 
+/// By name, without what there is nothing of.
+impl Serialize for Amounts {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.nonzero().map(|(dimension, n)| (dimension.name(), n)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Amounts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut amounts = Amounts::ZERO;
+        for (name, quantity) in BTreeMap::<String, u64>::deserialize(from)? {
+            let dimension = Dimension::parse(&name)
+                .ok_or_else(|| D::Error::custom(format!("`{name}` is nothing that is counted")))?;
+            amounts.set(dimension, quantity);
+        }
+        Ok(amounts)
+    }
+}
+
 /// Over which time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Period {
@@ -315,6 +336,20 @@ impl Limit {
     pub fn name(&self) -> String {
         format!("{}.{}", self.period.name(), self.dimension.name())
     }
+
+    /// What it counts of this call, by name: the same for all calls that are
+    /// counted together.
+    #[must_use]
+    pub fn about(&self, call: &Call) -> String {
+        let scope = Scope::of(self.over, call);
+        let scope = scope.map(|scope| scope.to_string()).unwrap_or_default();
+        match self.period {
+            Period::Run => format!("{} {scope} {}", self.name(), call.run),
+            Period::Action | Period::Hour | Period::Day | Period::Month => {
+                format!("{} {scope}", self.name())
+            }
+        }
+    }
 }
 
 /// How a limit stands.
@@ -326,6 +361,9 @@ pub struct Level {
     pub reserved: u64,
     /// What people have added to the limit.
     pub added: u64,
+    /// Since when this period counts, in microseconds since 1970; none for a run,
+    /// which has no clock to be measured by.
+    pub begins: Option<i64>,
     /// When this period ends, or the first of it is forgotten: microseconds
     /// since 1970.
     pub resets: Option<i64>,
@@ -348,5 +386,104 @@ impl Level {
     #[must_use]
     pub const fn left(&self, limit: &Limit) -> u64 {
         self.allowed(limit).saturating_sub(self.total())
+    }
+
+    /// When it is used up if it goes on as it did since the period began; only if
+    /// that is before it resets.
+    #[must_use]
+    pub fn full_at(&self, limit: &Limit, now: i64) -> Option<i64> {
+        let (begins, resets) = (self.begins?, self.resets?);
+        let (left, total) = (self.left(limit), self.total());
+        if left == 0 || total == 0 || now <= begins {
+            return None;
+        }
+        let takes = i128::from(left) * i128::from(now - begins) / i128::from(total);
+        let full = i64::try_from(i128::from(now) + takes).ok()?;
+        (full < resets).then_some(full)
+    }
+}
+
+/// What is left of every dimension that is limited: of several limits the least.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left([Option<u64>; Dimension::NUMBER]);
+
+impl Left {
+    /// Takes one more limit into account.
+    pub fn note(&mut self, dimension: Dimension, left: u64) {
+        if let Some(place) = self.0.get_mut(dimension as usize) {
+            *place = Some(place.map_or(left, |least| least.min(left)));
+        }
+    }
+
+    /// What is left, where anything is limited.
+    pub fn each(&self) -> impl Iterator<Item = (Dimension, u64)> {
+        let all = Dimension::ALL.into_iter().zip(self.0);
+        all.filter_map(|(dimension, left)| Some((dimension, left?)))
+    }
+
+    /// As a JSON object: money as text, times in milliseconds.
+    #[must_use]
+    pub fn json(&self, currency: Currency) -> String {
+        let mut out = String::from("{");
+        for (dimension, left) in self.each() {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            let name = dimension.name();
+            out.push_str(&match dimension {
+                Dimension::Cost | Dimension::Amount => {
+                    format!("\"{name}\":\"{}\"", show_money(left, currency))
+                }
+                Dimension::Time | Dimension::Elapsed => {
+                    format!("\"{name}_ms\":{}", left / 1_000)
+                }
+                Dimension::Steps
+                | Dimension::Calls
+                | Dimension::Count
+                | Dimension::Bytes
+                | Dimension::Tokens => format!("\"{name}\":{left}"),
+            });
+        }
+        out.push('}');
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day_of_calls(at: u64) -> Limit {
+        Limit {
+            over: Over::Everything,
+            period: Period::Day,
+            dimension: Dimension::Calls,
+            at,
+            warn: None,
+            notify: None,
+            then: Then::Refuse,
+            rolling: false,
+            place: None,
+        }
+    }
+
+    #[test]
+    fn a_limit_is_full_when_it_goes_on_like_this_and_before_it_resets() {
+        let level = |used| Level {
+            used,
+            begins: Some(0),
+            resets: Some(240),
+            ..Level::default()
+        };
+        let limit = day_of_calls(100);
+        assert_eq!(level(50).full_at(&limit, 60), Some(120));
+        // At this pace it resets before.
+        assert_eq!(level(20).full_at(&limit, 60), None);
+        // Nothing to go by, and nothing left to wait for.
+        assert_eq!(level(0).full_at(&limit, 60), None);
+        assert_eq!(level(100).full_at(&limit, 60), None);
+        assert_eq!(level(50).full_at(&limit, 0), None);
+        let huge = day_of_calls(u64::MAX);
+        assert_eq!(level(1).full_at(&huge, 60), None);
     }
 }

@@ -1,8 +1,11 @@
 //! One call, as the gates see it.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use super::{AgentName, CallId, Fingerprint, Offer, Owner, Place, RunId, ServerName, Tier};
+use super::{
+    AgentName, Amounts, BreakerRule, CallId, Currency, Fingerprint, Limit, Loops, Offer, Owner,
+    Place, Rate, RunId, ServerName, Terms, Tier,
+};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +143,66 @@ pub struct Call {
     pub findings: Findings,
     /// Over everything that a yes would be a yes to.
     pub digest: Fingerprint,
+    /// What it asks of the budgets, and the terms that it is held to.
+    pub claim: Claim,
+}
+
+/// What a call asks of the budgets, and the terms that it is held to.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// What it would use, as far as is known beforehand.
+    pub ask: Amounts,
+    /// The turn of the agent, if it reports one; a hash of what it says.
+    pub turn: Option<u64>,
+    /// All of them hold.
+    pub terms: Vec<Arc<Terms>>,
+    /// The currency of all prices and limits.
+    pub currency: Currency,
+}
+
+impl Claim {
+    /// Every limit, in a fixed order.
+    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
+        self.terms.iter().flat_map(|terms| &terms.limits)
+    }
+
+    /// Every breaker, in a fixed order.
+    pub fn breakers(&self) -> impl Iterator<Item = &BreakerRule> {
+        self.terms.iter().flat_map(|terms| &terms.breakers)
+    }
+
+    /// Every rate, in a fixed order.
+    pub fn rates(&self) -> impl Iterator<Item = &Rate> {
+        self.terms.iter().flat_map(|terms| &terms.rates)
+    }
+
+    /// What counts as a loop for this tier, by the most special author: those come last.
+    #[must_use]
+    pub fn loops(&self, tier: Tier) -> Option<&Loops> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.loops.get(&tier).map(Arc::as_ref))
+    }
+
+    /// How long the agent may go on without a person.
+    #[must_use]
+    pub fn autonomy(&self) -> Option<&(Duration, Option<Place>)> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.autonomy.as_ref())
+    }
+
+    /// How many new runs the agent may begin.
+    #[must_use]
+    pub fn runs(&self) -> Option<&Rate> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.runs.as_ref())
+    }
+
+    /// From how many times its usual speed of spending on the agent is paused.
+    #[must_use]
+    pub fn spend(&self) -> Option<u32> {
+        let mut last_first = self.terms.iter().rev();
+        last_first.find_map(|terms| terms.spend.as_ref().map(|(times, _)| *times))
+    }
 }
 
 impl Call {

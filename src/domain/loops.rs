@@ -72,7 +72,7 @@ impl Loops {
     };
 
     /// The most repetitions within the window that are remembered.
-    pub const REMEMBERED: usize = 128;
+    pub const REMEMBERED: usize = 96;
 }
 
 /// What an agent has done lately, with the call that comes now.

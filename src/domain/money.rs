@@ -9,6 +9,12 @@ pub const MICROS: u64 = 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency([u8; 3]);
 
+impl Default for Currency {
+    fn default() -> Self {
+        Self::USD
+    }
+}
+
 impl Currency {
     /// What counts where nobody says otherwise.
     pub const USD: Currency = Currency(*b"USD");

@@ -20,6 +20,9 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The most new runs that are remembered of one agent.
+    pub const RUNS: usize = 48;
+
     /// The time that one call takes up, in microseconds.
     #[must_use]
     pub fn spacing(&self) -> i64 {

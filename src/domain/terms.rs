@@ -45,6 +45,19 @@ pub struct Prices {
     pub count: Option<Path>,
     /// Where the arguments say what it moves.
     pub amount: Option<Path>,
+    /// Where all this is written.
+    pub places: PricePlaces,
+}
+
+/// Where the keys of [`Prices`] stand; none for those that are not written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PricePlaces {
+    /// What a call costs.
+    pub cost: Option<Place>,
+    /// What it touches.
+    pub count: Option<Place>,
+    /// What it moves.
+    pub amount: Option<Place>,
 }
 
 impl Prices {
@@ -60,6 +73,11 @@ impl Prices {
             actual: None,
             count: None,
             amount: None,
+            places: PricePlaces {
+                cost: None,
+                count: None,
+                amount: None,
+            },
         }
     }
 }

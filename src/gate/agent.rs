@@ -27,14 +27,10 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
 }
 
 fn refuse(call: &Call, place: &Place) -> Verdict {
-    Verdict::Refuse(Refusal {
-        code: Code::AgentDenied,
-        gate: GATE.name,
-        says: format!(
-            "agent `{}` may not use server `{}`",
-            call.by.agent, call.server
-        ),
-        remedy: None,
-        rule: Some(place.clone()),
-    })
+    let says = format!(
+        "agent `{}` may not use server `{}`",
+        call.by.agent, call.server
+    );
+    let refusal = Refusal::new(Code::AgentDenied, GATE.name, says);
+    Verdict::Refuse(refusal.rule(Some(place.clone())))
 }

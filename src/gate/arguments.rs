@@ -39,11 +39,9 @@ fn refuse(code: Code, first: &Finding, count: usize, remedy: &str) -> Verdict {
     if count > 1 {
         says.push_str(&format!(" (and {} more)", count - 1));
     }
-    Verdict::Refuse(Refusal {
-        code,
-        gate: GATE.name,
-        says,
-        remedy: Some(remedy.into()),
-        rule: first.rule.clone(),
-    })
+    Verdict::Refuse(
+        Refusal::new(code, GATE.name, says)
+            .remedy(remedy)
+            .rule(first.rule.clone()),
+    )
 }

@@ -6,13 +6,24 @@
 
 mod agent;
 mod arguments;
+mod breaker;
+mod budget;
+mod halt;
+mod loops;
+mod rate;
 mod stop;
 mod tier;
 mod tool;
+mod window;
 
+pub use halt::refusal as halted;
 pub use stop::refusal as stopped;
 
-use crate::domain::{Call, CallId, Fingerprint, Refusal, Stop};
+use jiff::Timestamp;
+
+use crate::domain::{
+    Amounts, Call, CallId, Circuit, Fingerprint, Halt, Level, Over, Refusal, Stop, Streaks,
+};
 
 /// One gate.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +38,8 @@ pub struct Gate {
 pub const GATES: &[Gate] = &[
     // First: while the switch is on, nothing else about the call may leak.
     stop::GATE,
+    // A run that is over learns nothing more either.
+    halt::GATE,
     // Before anything is said of the tool: an agent that may not see a server
     // must not learn what it offers.
     agent::GATE,
@@ -35,17 +48,69 @@ pub const GATES: &[Gate] = &[
     // What is wrong with the arguments is worth more to the agent than what is
     // wrong with its timing.
     arguments::GATE,
+    // Hours need no memory; what comes next does.
+    window::GATE,
+    // A loop is told that it is one before it hears of what it has used up.
+    loops::GATE,
+    rate::GATE,
+    // A server that is left alone costs nothing.
+    breaker::GATE,
+    // Reserves: so only what will be asked about or run.
+    budget::GATE,
     // Last: nobody is asked about what would be refused anyway.
     tier::GATE,
 ];
 
 /// What the world looks like at the moment of the decision.
+///
+/// Lists that belong to rules of the call are in the order of those rules.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
+    /// When that is.
+    pub now: Timestamp,
     /// The stops in force.
     pub stops: &'a [Stop],
     /// The definition of the tool that was accepted, if one was.
     pub pinned: Option<Fingerprint>,
+    /// The agent's halt.
+    pub halt: Option<&'a Halt>,
+    /// Since when the agent has worked without a person, in microseconds since 1970.
+    pub alone_since: Option<i64>,
+    /// Until when a person said that it may.
+    pub alone_until: Option<i64>,
+    /// What the agent has done lately.
+    pub streaks: Streaks,
+    /// When the agent may begin a run again, if the call begins one too many.
+    pub new_run_at: Option<i64>,
+    /// For each rate when the next call fits, if this one does not.
+    pub rates: &'a [Option<i64>],
+    /// How each breaker stands.
+    pub circuits: &'a [Circuit],
+    /// How each limit stands.
+    pub levels: &'a [Level],
+    /// Whether the call begins a step.
+    pub begins_step: bool,
+}
+
+impl<'a> Facts<'a> {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn calm(now: Timestamp, stops: &'a [Stop], pinned: Option<Fingerprint>) -> Self {
+        Self {
+            now,
+            stops,
+            pinned,
+            halt: None,
+            alone_since: None,
+            alone_until: None,
+            streaks: Streaks::default(),
+            new_run_at: None,
+            rates: &[],
+            circuits: &[],
+            levels: &[],
+            begins_step: true,
+        }
+    }
 }
 
 /// Whether a gate that passes says why: people who ask want to know, a call that
@@ -60,10 +125,14 @@ pub enum Tell {
 
 impl Tell {
     fn pass(self, why: impl FnOnce() -> String) -> Verdict {
-        Verdict::Pass(match self {
+        Verdict::Pass(self.words(why))
+    }
+
+    fn words(self, why: impl FnOnce() -> String) -> String {
+        match self {
             Tell::Why => why(),
             Tell::Nothing => String::new(),
-        })
+        }
     }
 }
 
@@ -73,8 +142,19 @@ impl Tell {
 pub enum Verdict {
     /// Nothing against it; the text says why, where somebody asked.
     Pass(String),
+    /// The same, and something happens with the call that passes.
+    With(Effect, String),
     /// Not this call.
     Refuse(Refusal),
+}
+
+/// What happens with a call that passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// So much is kept back for it.
+    Reserve(Amounts),
+    /// It tries whether these work again.
+    Probe(Vec<Over>),
 }
 
 /// What all of them together say.
@@ -91,6 +171,7 @@ pub enum Decision {
 #[derive(Debug)]
 pub struct Cleared {
     call: CallId,
+    effects: Vec<Effect>,
 }
 
 impl Cleared {
@@ -99,18 +180,27 @@ impl Cleared {
     pub fn call(&self) -> &CallId {
         &self.call
     }
+
+    /// What happens with it.
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
 }
 
 /// Judges one call.
 pub fn decide(call: &Call, facts: &Facts<'_>) -> Decision {
+    let mut effects = Vec::new();
     for gate in GATES {
         match (gate.check)(call, facts, Tell::Nothing) {
             Verdict::Pass(_) => {}
+            Verdict::With(effect, _) => effects.push(effect),
             Verdict::Refuse(refusal) => return Decision::Refuse(refusal),
         }
     }
     Decision::Clear(Cleared {
         call: call.id.clone(),
+        effects,
     })
 }
 

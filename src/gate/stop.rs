@@ -18,14 +18,9 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
 /// What a call hears that a stop keeps back or cuts short.
 #[must_use]
 pub fn refusal(stop: &Stop) -> Refusal {
-    Refusal {
-        code: Code::Stopped,
-        gate: GATE.name,
-        says: match &stop.text {
-            Some(text) => format!("an operator stopped {}: {text}", stop.scope),
-            None => format!("an operator stopped {}", stop.scope),
-        },
-        remedy: Some("Do not retry; tell your user.".into()),
-        rule: None,
-    }
+    let says = match &stop.text {
+        Some(text) => format!("an operator stopped {}: {text}", stop.scope),
+        None => format!("an operator stopped {}", stop.scope),
+    };
+    Refusal::new(Code::Stopped, GATE.name, says).remedy("Do not retry; tell your user.")
 }

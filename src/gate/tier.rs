@@ -27,11 +27,10 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
             }
         },
     };
-    Verdict::Refuse(Refusal {
-        code: Code::ApprovalUnavailable,
-        gate: GATE.name,
-        says: format!("{says}, and this version of tollgate cannot ask for one"),
-        remedy: Some("Do not retry; tell your user.".into()),
-        rule: call.offer_place.clone(),
-    })
+    let says = format!("{says}, and this version of tollgate cannot ask for one");
+    Verdict::Refuse(
+        Refusal::new(Code::ApprovalUnavailable, GATE.name, says)
+            .remedy("Do not retry; tell your user.")
+            .rule(call.offer_place.clone()),
+    )
 }

@@ -79,11 +79,9 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
 }
 
 fn refuse(call: &Call, code: Code, says: String, remedy: &str) -> Verdict {
-    Verdict::Refuse(Refusal {
-        code,
-        gate: GATE.name,
-        says,
-        remedy: Some(remedy.into()),
-        rule: call.offer_place.clone(),
-    })
+    Verdict::Refuse(
+        Refusal::new(code, GATE.name, says)
+            .remedy(remedy)
+            .rule(call.offer_place.clone()),
+    )
 }

@@ -2,6 +2,8 @@
 //!
 //! Pure but for one thing that is handed in: what a path really points to.
 
+pub mod leave_alone;
+pub mod price;
 mod rules;
 mod schema;
 

@@ -67,6 +67,10 @@ impl Tollgate {
             Question::CheckState => Ok(Reply::StateChecked {
                 says: self.read(|store| store.check()).await?,
             }),
+            Question::Budget(query) => self.budget(&query),
+            Question::Extend(order) => self.extend(order).await,
+            Question::Halts => Ok(Reply::Halts(self.halt_rows())),
+            Question::Clear { agent, by } => self.clear(agent, by).await,
         }
     }
 
@@ -86,6 +90,8 @@ impl Tollgate {
                 .map(|(at, what)| Happening { at, what })
                 .collect(),
             stops: self.broker.store().stops(),
+            halts: self.halt_rows(),
+            breakers: self.breaker_rows(),
         }
     }
 
@@ -260,7 +266,7 @@ impl Tollgate {
         }
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -285,7 +291,7 @@ fn rows(said: Vec<(&'static str, Verdict)>) -> Vec<GateRow> {
                 remedy: None,
                 rule: None,
             },
-            Some((name, Verdict::Pass(says))) => GateRow {
+            Some((name, Verdict::Pass(says) | Verdict::With(_, says))) => GateRow {
                 gate: name.to_owned(),
                 says: Some(says),
                 code: None,

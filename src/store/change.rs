@@ -8,9 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::journal::{Pruned, Seq};
+use super::{circuits::Opened, of_call, of_limits};
 use crate::{
-    domain::{AgentName, CallId, Fingerprint, RunId, ServerName, Stop, StopScope},
-    wire::{self, Raw},
+    domain::{
+        AgentName, Amounts, CallId, Fingerprint, Halt, RunId, Scope, ServerName, Stop, StopScope,
+    },
+    wire::Raw,
 };
 
 /// One change.
@@ -21,9 +24,9 @@ pub(super) enum Change {
     /// A call may leave.
     Opened(CallId, OpenCall),
     /// A call has ended.
-    Closed(CallId),
+    Closed(CallId, Closing),
     /// A call was refused.
-    Refused(CallId, RunId),
+    Refused(CallId, Attempt),
     /// The switch was pulled.
     Stopped(Stop),
     /// It was lifted.
@@ -38,6 +41,49 @@ pub(super) enum Change {
     Accepted(PinKey, Fingerprint, String),
     /// The records before this one, which begins a segment, are not kept.
     Pruned(Seq, u32),
+    /// A breaker has opened.
+    BreakerOpened(Scope, Opened),
+    /// It has closed again.
+    BreakerClosed(Scope),
+    /// A run was ended or paused.
+    Halted(Halt),
+    /// A person cleared what was held against an agent.
+    Cleared(AgentName),
+    /// A person added to a run's limits, or to the time for which its agent may
+    /// work alone.
+    Extended(Extension),
+    /// People were told of something.
+    Noticed(String),
+}
+
+/// A call that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub(super) run: RunId,
+    pub(super) agent: AgentName,
+    /// What was asked for; none if it was not the agent's doing that it was refused.
+    pub(super) attempt: Option<u64>,
+}
+
+/// How a call ended, as far as something follows from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Closing {
+    /// What it used; none: what was kept back for it.
+    pub(super) charged: Option<Amounts>,
+    /// Whether it failed; none when that is not known yet.
+    pub(super) failed: Option<bool>,
+    /// Whether the breakers of its server, and of its tool, count it as a failure.
+    pub(super) trouble: (bool, bool),
+}
+
+/// What a person adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extension {
+    pub(super) run: RunId,
+    pub(super) agent: AgentName,
+    pub(super) added: Amounts,
+    /// Whether its agent may go on alone, and until when; none: as long as usual.
+    pub(super) alone: Option<Option<i64>>,
 }
 
 /// A call that may have left and has not ended.
@@ -48,6 +94,20 @@ pub(super) struct OpenCall {
     pub(super) server: ServerName,
     /// What is called, as the record says it.
     pub(super) name: Arc<str>,
+    /// Whether it is a tool.
+    pub(super) tool: bool,
+    /// When it was let through, in microseconds since 1970; of the record.
+    pub(super) at: i64,
+    /// What is kept back for it.
+    pub(super) charge: Amounts,
+    /// The number of the step that it belongs to.
+    pub(super) step: u64,
+    /// The turn that the agent reported.
+    pub(super) turn: Option<u64>,
+    /// What was asked for.
+    pub(super) attempt: u64,
+    /// Whether it tries if its server, and if its tool, work again.
+    pub(super) probes: (bool, bool),
 }
 
 /// Which tool of which server.
@@ -69,8 +129,11 @@ impl Change {
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
         let (call, run) = match self {
             Change::Opened(call, open) => (Some(call), Some(&open.run)),
-            Change::Refused(call, run) => (Some(call), Some(run)),
-            Change::Closed(call) => (Some(call), None),
+            Change::Refused(call, refused) => (Some(call), Some(&refused.run)),
+            Change::Halted(Halt { run, .. }) | Change::Extended(Extension { run, .. }) => {
+                (None, Some(run))
+            }
+            Change::Closed(call, _) => (Some(call), None),
             Change::Stopped(Stop { scope, .. }) | Change::Resumed(scope) => match scope {
                 StopScope::Run(run) => (None, Some(run)),
                 StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_) => (None, None),
@@ -80,6 +143,10 @@ impl Change {
             | Change::Offered(..)
             | Change::Restored(_)
             | Change::Accepted(..)
+            | Change::BreakerOpened(..)
+            | Change::BreakerClosed(_)
+            | Change::Cleared(_)
+            | Change::Noticed(_)
             | Change::Pruned(..) => (None, None),
         };
         let call = call.map(CallId::as_str).into_iter();
@@ -90,21 +157,14 @@ impl Change {
     pub(super) fn read(kind: &str, line: &str) -> Result<Self, String> {
         match kind {
             "start" | "checkpoint" | "tail_cut" => Ok(Change::Nothing),
-            "call.outcome" => Ok(Change::Closed(OfCall::read(line, Until::Call).call()?)),
-            "call.refused" => {
-                let said = OfCall::read(line, Until::Run);
-                Ok(Change::Refused(said.call()?, run(said.run.as_deref())?))
-            }
-            "call.intent" => {
-                let said = OfCall::read(line, Until::Name);
-                let open = OpenCall {
-                    run: run(said.run.as_deref())?,
-                    agent: agent(said.agent.as_deref())?,
-                    server: server(said.server.as_deref())?,
-                    name: need("tool", said.name.as_deref())?.into(),
-                };
-                Ok(Change::Opened(said.call()?, open))
-            }
+            "call.outcome" => of_call::closed(line),
+            "call.refused" => of_call::refused(line),
+            "call.intent" => of_call::opened(line),
+            "breaker" => of_limits::breaker(line),
+            "halt" => of_limits::halt(line),
+            "clear" => of_limits::cleared(line),
+            "extend" => of_limits::extended(line),
+            "notice" => of_limits::noticed(line),
             "stop" => {
                 let fields: OfStop<'_> = fields(line)?;
                 Ok(Change::Stopped(Stop {
@@ -131,53 +191,6 @@ impl Change {
             // What is not understood may be a stop: nothing is left out.
             other => Err(format!("records of kind `{other}` are not known")),
         }
-    }
-}
-
-/// What a call's record says of it, as far as it matters. A start reads these by
-/// the million: it stops at the last key that is wanted, before the arguments.
-#[derive(Default)]
-struct OfCall<'a> {
-    call: Option<Cow<'a, str>>,
-    run: Option<Cow<'a, str>>,
-    agent: Option<Cow<'a, str>>,
-    server: Option<Cow<'a, str>>,
-    name: Option<Cow<'a, str>>,
-}
-
-/// The last key that is wanted, in the order in which they are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    Call,
-    Run,
-    Name,
-}
-
-impl<'a> OfCall<'a> {
-    fn read(line: &'a str, until: Until) -> Self {
-        let mut said = Self::default();
-        for (key, value) in wire::members(line) {
-            let (place, last) = match key {
-                r#""call""# => (&mut said.call, Until::Call),
-                r#""run""# => (&mut said.run, Until::Run),
-                r#""agent""# => (&mut said.agent, Until::Name),
-                r#""server""# => (&mut said.server, Until::Name),
-                r#""tool""# | r#""name""# => {
-                    said.name = wire::unquote(value);
-                    break;
-                }
-                _ => continue,
-            };
-            *place = wire::unquote(value);
-            if last == until && until != Until::Name {
-                break;
-            }
-        }
-        said
-    }
-
-    fn call(&self) -> Result<CallId, String> {
-        need("call", self.call.as_deref().and_then(CallId::parse))
     }
 }
 
@@ -242,22 +255,22 @@ fn of_definition(line: &str) -> Result<(PinKey, Definition), String> {
     Ok((fields.key()?, definition))
 }
 
-fn fields<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
+pub(super) fn fields<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
     serde_json::from_str(line).map_err(|error| error.to_string())
 }
 
-fn need<T>(key: &str, value: Option<T>) -> Result<T, String> {
+pub(super) fn need<T>(key: &str, value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| format!("`{key}` is missing or not what it should be"))
 }
 
-fn run(text: Option<&str>) -> Result<RunId, String> {
+pub(super) fn run(text: Option<&str>) -> Result<RunId, String> {
     need("run", text.and_then(RunId::parse))
 }
 
-fn agent(text: Option<&str>) -> Result<AgentName, String> {
+pub(super) fn agent(text: Option<&str>) -> Result<AgentName, String> {
     need("agent", text.and_then(|text| AgentName::parse(text).ok()))
 }
 
-fn server(text: Option<&str>) -> Result<ServerName, String> {
+pub(super) fn server(text: Option<&str>) -> Result<ServerName, String> {
     need("server", text.and_then(|text| ServerName::parse(text).ok()))
 }

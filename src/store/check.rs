@@ -8,7 +8,8 @@ use super::{
     entry::{self, Entries},
     footing::Footing,
     journal::{Base, Place, Placed, Seq, start_of},
-    ledger::{Log, Section, lock},
+    ledger::{Log, lock},
+    section::Section,
     state::State,
 };
 use crate::domain::Fault;

@@ -20,10 +20,11 @@ use std::time::Duration;
 use super::{
     entry::{Entries, Key},
     journal::{Digest, Place, Placed, Seq},
-    ledger::{Section, lock},
+    ledger::lock,
     local::Pen,
     record,
     retention::{self, Hands, Retention},
+    section::Section,
     sled::{Content, Sled, Trouble},
     state::{Delta, State},
 };

@@ -13,7 +13,7 @@ use super::{
     state::Pinned,
 };
 use crate::{
-    domain::{AgentName, CallId, Fingerprint, RunId, ServerName, Stop, StopScope},
+    domain::{AgentName, Amounts, CallId, Fingerprint, RunId, ServerName, Stop, StopScope},
     wire::Raw,
 };
 
@@ -37,6 +37,8 @@ pub(super) enum Part<'a> {
     Block(u64, &'a [u8]),
     /// A piece of a definition, which belongs to a pin.
     Text,
+    /// What was used and how agents behaved; see `entry_limits`.
+    Limits,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +67,13 @@ struct KeptCall {
     agent: AgentName,
     server: ServerName,
     name: String,
+    tool: bool,
+    at: i64,
+    charge: Amounts,
+    step: u64,
+    turn: Option<u64>,
+    attempt: u64,
+    probes: (bool, bool),
 }
 
 pub(super) fn stop(stop: &Stop) -> (Key, Vec<u8>) {
@@ -92,6 +101,13 @@ pub(super) fn open(call: &CallId, open: &OpenCall) -> (Key, Vec<u8>) {
         agent: open.agent.clone(),
         server: open.server.clone(),
         name: open.name.to_string(),
+        tool: open.tool,
+        at: open.at,
+        charge: open.charge,
+        step: open.step,
+        turn: open.turn,
+        attempt: open.attempt,
+        probes: open.probes,
     };
     ([OPEN, call.as_str().as_bytes()].concat(), value(&kept))
 }
@@ -162,6 +178,13 @@ pub(super) fn decode<'a>(key: &[u8], value: &'a [u8], all: &Entries) -> Option<P
                 agent: kept.agent,
                 server: kept.server,
                 name: kept.name.into(),
+                tool: kept.tool,
+                at: kept.at,
+                charge: kept.charge,
+                step: kept.step,
+                turn: kept.turn,
+                attempt: kept.attempt,
+                probes: kept.probes,
             };
             Some(Part::Open(call, open))
         }
@@ -169,6 +192,7 @@ pub(super) fn decode<'a>(key: &[u8], value: &'a [u8], all: &Entries) -> Option<P
             u64::from_be_bytes(rest.try_into().ok()?),
             value,
         )),
+        b'a' | b'c' | b'f' | b'n' | b'q' | b'r' | b'w' => Some(Part::Limits),
         b'p' if rest.len() > 16 => Some(Part::Text),
         b'p' => {
             let kept: KeptPin = serde_json::from_slice(value).ok()?;
@@ -219,7 +243,7 @@ fn decode_stop(value: &[u8]) -> Option<Stop> {
     })
 }
 
-fn value(kept: &impl Serialize) -> Vec<u8> {
+pub(super) fn value(kept: &impl Serialize) -> Vec<u8> {
     let mut value = vec![VERSION];
     // Plain structs of strings: serialising them cannot fail, and an empty
     // value could not be read back, which is noticed.

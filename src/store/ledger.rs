@@ -7,29 +7,33 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::{
+    aftermath::{Aftermath, is_first_use},
     change::{Change, Definition, PinKey},
     check,
     entry::Entries,
     footing::Footing,
     journal::{Base, Entry, Place, Placed, Seq},
     record::{self, Draft, Noted},
-    search,
-    state::State,
+    record_limits, search,
+    section::{Section, Seen},
 };
 use crate::{
     clock::Clock,
-    domain::{Call, CallId, Fault, Fingerprint, ServerName, Stop, StopScope},
+    domain::{
+        AgentName, Amounts, Call, CallId, Code, Fault, Fingerprint, Halt, Left, Level, Limit,
+        Notice, RunId, Scope, ServerName, Stop, StopScope,
+    },
     gate::{self, Decision, Verdict},
     ports::{
-        Admission, Boxed, Context, InFlight, Intent, Permit, Pin, Query, Settlement, Spent, Store,
-        Verified,
+        Admission, Boxed, Context, Helping, InFlight, Intent, Permit, Pin, Query, RunKnown,
+        Settled, Settlement, Spent, Store, Verified,
     },
     wire::Raw,
 };
 
-/// What the end of one open call may take on disk, and what a stop may.
-const KEPT: u64 = 4096;
 /// The most bytes of a definition that can be pinned.
 const DEFINITION: usize = 512 << 10;
 /// The most bytes of a tool's name.
@@ -77,97 +81,6 @@ pub(super) trait Log: Send + Sync {
     fn close(&self);
 }
 
-/// A record as it is read back.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen<'a> {
-    pub(super) placed: Placed,
-    pub(super) at: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) line: &'a str,
-}
-
-impl Seen<'_> {
-    /// Applies the record to a state that has seen everything before it.
-    pub(super) fn replay(&self, state: &mut State) -> Result<(), String> {
-        let at = self.at.parse().map_err(|e| format!("its time: {e}"))?;
-        let change = Change::read(self.kind, self.line)?;
-        state.apply(self.placed, at, change);
-        Ok(())
-    }
-}
-
-/// The state and what is done to it at one moment.
-#[derive(Debug, Default)]
-pub(super) struct Section {
-    pub(super) state: State,
-    /// Stops that are in force although no record says so: the disk refused.
-    unrecorded: Vec<Stop>,
-    /// Those and the recorded ones.
-    in_force: Vec<Stop>,
-    closed: bool,
-}
-
-impl Section {
-    pub(super) fn new(state: State) -> Self {
-        let mut section = Self {
-            state,
-            ..Self::default()
-        };
-        section.count_stops();
-        section
-    }
-
-    /// Puts a record and applies what follows from it, as one.
-    pub(super) fn commit<L: Log + ?Sized>(
-        &mut self,
-        log: &L,
-        clock: &dyn Clock,
-        draft: Draft,
-        durable: bool,
-        keep: u64,
-    ) -> Result<Placed, Fault> {
-        let at = clock.now();
-        let Draft {
-            kind,
-            members,
-            change,
-        } = draft;
-        debug_assert_eq!(
-            Change::read(kind, &format!("{{{members}}}")).as_ref(),
-            Ok(&change),
-            "a replay reads the change that was made"
-        );
-        let placed = log.put(&Entry {
-            at,
-            kind,
-            members: &members,
-            durable,
-            keep,
-        })?;
-        let stops = matches!(change, Change::Stopped(_) | Change::Resumed(_));
-        self.state.apply(placed, at, change);
-        if stops {
-            self.count_stops();
-        }
-        Ok(placed)
-    }
-
-    /// The room that must remain once a record is put that is not the end of
-    /// something.
-    pub(super) fn keep(&self) -> u64 {
-        (self.state.open().len() as u64 + 2) * KEPT
-    }
-
-    fn count_stops(&mut self) {
-        self.in_force = self.state.stops().to_vec();
-        for stop in &self.unrecorded {
-            if !self.in_force.iter().any(|known| known.scope == stop.scope) {
-                self.in_force.push(stop.clone());
-            }
-        }
-    }
-}
-
 /// See the module.
 pub struct Ledger<L> {
     pub(super) section: Arc<Mutex<Section>>,
@@ -191,28 +104,64 @@ impl<L: Log> Ledger<L> {
         }
     }
 
-    fn section(&self) -> MutexGuard<'_, Section> {
+    pub(super) fn section(&self) -> MutexGuard<'_, Section> {
         lock(&self.section)
     }
 
     /// Commits within a section that the caller holds.
-    fn commit(&self, section: &mut Section, draft: Draft, durable: bool) -> Result<Placed, Fault> {
+    pub(super) fn commit(
+        &self,
+        section: &mut Section,
+        draft: Draft,
+        durable: bool,
+    ) -> Result<Placed, Fault> {
         let keep = match draft.change {
             // What ends or frees something finds the room that others left.
-            Change::Closed(_) | Change::Stopped(_) | Change::Resumed(_) | Change::Pruned(..) => 0,
+            Change::Closed(..)
+            | Change::Stopped(_)
+            | Change::Resumed(_)
+            | Change::Halted(_)
+            | Change::Pruned(..) => 0,
             Change::Nothing
             | Change::Opened(..)
             | Change::Refused(..)
             | Change::Pinned(..)
             | Change::Offered(..)
             | Change::Restored(_)
-            | Change::Accepted(..) => section.keep(),
+            | Change::Accepted(..)
+            | Change::BreakerOpened(..)
+            | Change::BreakerClosed(_)
+            | Change::Cleared(_)
+            | Change::Extended(_)
+            | Change::Noticed(_) => section.keep(),
         };
         section.commit(&self.log, &*self.clock, draft, durable, keep)
     }
 
+    /// Commits what follows from a call's record, in the same section. Returns the
+    /// last record. What cannot be told is told nobody; what must be done is.
+    pub(super) fn follow_up(
+        &self,
+        section: &mut Section,
+        call: &Call,
+        after: Aftermath,
+        last: Placed,
+    ) -> Result<(Placed, Vec<Notice>), Fault> {
+        let mut last = last;
+        for draft in after.acts {
+            let durable = matches!(draft.change, Change::Halted(_));
+            last = self.commit(section, draft, durable)?;
+        }
+        for notice in &after.notices {
+            if let Ok(placed) = self.commit(section, record_limits::notice(notice, call), false) {
+                last = placed;
+            }
+        }
+        Ok((last, after.notices))
+    }
+
     /// Has a record written that was committed, and tells those who follow.
-    fn write(&self, placed: Placed) -> Result<(), Fault> {
+    pub(super) fn write(&self, placed: Placed) -> Result<(), Fault> {
         self.log.write(placed.seq)?;
         let seq = placed.seq.get();
         self.news.send_if_modified(|last| {
@@ -257,20 +206,38 @@ impl<L: Log> Store for Ledger<L> {
         // Redaction takes its time: only this caller's.
         let noted = Noted::new(call, context);
         let durable = call.tier.is_durable();
-        let (placed, decision) = {
+        let (placed, decision, notices) = {
             let mut section = self.section();
             if section.closed {
                 return Err(closed());
             }
-            let facts = section.state.facts(call, &section.in_force);
-            let decision = gate::decide(call, &facts);
-            let (draft, durable) = match &decision {
-                Decision::Clear(_) => (noted.intent(call), durable),
-                Decision::Refuse(refusal) => (noted.refused(refusal), false),
+            let now = self.clock.now();
+            let sight = section.sight(call, now);
+            let decision = gate::decide(call, &sight.facts(&section.in_force));
+            if !matches!(&decision, Decision::Refuse(refusal) if refusal.code == Code::RateLimited)
+            {
+                section.rates.take(call, now.as_microsecond());
+            }
+            let (placed, after) = match &decision {
+                Decision::Clear(cleared) => {
+                    let first_use = is_first_use(&section.state, call);
+                    let draft = noted.intent(call, &sight, cleared.effects());
+                    let charge = draft.reserves();
+                    let placed = self.commit(&mut section, draft, durable)?;
+                    let mut around = section.around(call, now);
+                    (placed, around.of_intent(&sight.levels, &charge, first_use))
+                }
+                Decision::Refuse(refusal) => {
+                    let draft = noted.refused(call, &sight, refusal);
+                    let placed = self.commit(&mut section, draft, false)?;
+                    (placed, section.around(call, now).of_refusal(refusal))
+                }
             };
-            (self.commit(&mut section, draft, durable)?, decision)
+            let (placed, notices) = self.follow_up(&mut section, call, after, placed)?;
+            (placed, decision, notices)
         };
         self.write(placed)?;
+        tell(&notices);
         Ok(match decision {
             Decision::Refuse(refusal) => Admission::Refused(refusal),
             Decision::Clear(cleared) => {
@@ -285,12 +252,46 @@ impl<L: Log> Store for Ledger<L> {
     }
 
     fn judge(&self, call: &Call) -> Vec<(&'static str, Verdict)> {
-        let section = self.section();
-        gate::explain(call, &section.state.facts(call, &section.in_force))
+        let mut section = self.section();
+        let sight = section.sight(call, self.clock.now());
+        gate::explain(call, &sight.facts(&section.in_force))
     }
 
-    fn settle(&self, spent: Spent, settlement: &Settlement) -> Result<(), Fault> {
-        self.note(record::outcome(spent.call(), settlement), false)
+    fn settle(&self, spent: Spent, call: &Call, settlement: &Settlement) -> Result<Settled, Fault> {
+        self.ended(&spent, call, settlement)
+    }
+
+    fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level> {
+        self.levels_of(asked)
+    }
+
+    fn left(&self, call: &Call) -> Left {
+        let mut section = self.section();
+        let sight = section.sight(call, self.clock.now());
+        sight.left(call, &Amounts::ZERO)
+    }
+
+    fn runs(&self) -> Vec<RunKnown> {
+        self.runs_known()
+    }
+
+    fn circuits(&self) -> Vec<(Scope, i64, String)> {
+        let section = self.section();
+        let open = section.state.circuits.open();
+        open.map(|(scope, open)| (scope.clone(), open.until, open.why.clone()))
+            .collect()
+    }
+
+    fn halts(&self) -> Vec<Halt> {
+        self.halts_now()
+    }
+
+    fn clear(&self, agent: &AgentName, by: &str) -> Result<bool, Fault> {
+        self.cleared(agent, by)
+    }
+
+    fn extend(&self, run: &RunId, helping: &Helping, by: &str) -> Result<Option<AgentName>, Fault> {
+        self.extended(run, helping, by)
     }
 
     fn pin(
@@ -431,7 +432,7 @@ impl<L: Log> Store for Ledger<L> {
     }
 
     fn query(&self, query: &Query) -> Result<Vec<String>, Fault> {
-        let since = query.since.map(jiff::Timestamp::as_microsecond);
+        let since = query.since.map(Timestamp::as_microsecond);
         let blocks = self.blocks(|block| {
             since.is_none_or(|since| block.latest >= since)
                 && query.run.as_ref().is_none_or(|run| block.may_name(run))
@@ -468,7 +469,7 @@ impl<L: Log> Store for Ledger<L> {
         self.news.subscribe()
     }
 
-    fn kept_since(&self) -> Option<jiff::Timestamp> {
+    fn kept_since(&self) -> Option<Timestamp> {
         self.log.base().stand.map(|stand| stand.since)
     }
 
@@ -519,6 +520,17 @@ fn one_line(definition: &Raw, print: Fingerprint) -> Result<Definition, Fault> {
         print,
         text: Raw::trusted(text.into()),
     })
+}
+
+/// The operator's log hears of everything that people are told.
+pub(super) fn tell(notices: &[Notice]) {
+    for notice in notices {
+        let (kind, severity) = (notice.kind.word(), notice.kind.severity());
+        match severity {
+            "info" => tracing::info!(notice = kind, "{}", notice.says),
+            _ => tracing::warn!(notice = kind, severity, "{}", notice.says),
+        }
+    }
 }
 
 fn closed() -> Fault {

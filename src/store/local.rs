@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::{
+    calendar::Calendar,
     checkpoint::{Keeper, Kept},
     entry::Entries,
     footing::Footing,
@@ -18,16 +19,17 @@ use super::{
         Base, Disk, Entry, Journal, Loss, Options, Pace, Place, Placed, Poisoned, PutError,
         RealDisk, Seq,
     },
-    ledger::{Ledger, Log, Section, Seen},
+    ledger::{Ledger, Log},
     record,
     retention::{self, Hands, Retention},
+    section::{Section, Seen},
     sled::Trouble,
     start::{self, refusal, seen},
     stop_file,
 };
 use crate::{
     clock::Clock,
-    domain::Fault,
+    domain::{Fault, Zone},
     ports::{Boxed, PrunedBy, Store, Verified},
 };
 
@@ -40,6 +42,8 @@ pub struct Setup {
     pub state: PathBuf,
     /// Where it exists, everything is stopped.
     pub stop_file: PathBuf,
+    /// In which days and months begin.
+    pub zone: Zone,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Of this program, for the record.
@@ -72,6 +76,7 @@ impl Setup {
         Self {
             state: state.to_path_buf(),
             stop_file: state.join("STOP"),
+            zone: Zone::UTC,
             clock,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: String::new(),
@@ -117,7 +122,10 @@ impl LocalStore {
             on_fault: setup.on_fault,
             told: OnceLock::new(),
         });
-        let section = Arc::new(Mutex::new(Section::new(state)));
+        let section = Arc::new(Mutex::new(Section::new(
+            state,
+            Calendar::of(setup.zone.clone()),
+        )));
         let hands = Hands {
             section: section.clone(),
             pen: pen.clone(),

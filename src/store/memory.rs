@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{
     entry::Entries,
     journal::{Digest, Entry, Place, Placed, Seq},
-    ledger::{Ledger, Log, Section, Seen},
+    ledger::{Ledger, Log},
+    section::{Section, Seen},
 };
 use crate::{
     clock::{Clock, SystemClock},

@@ -1,26 +1,40 @@
 //! The memory of tollgate, behind the [`Store`](crate::ports::Store) port, and
 //! the record of everything.
 
+mod aftermath;
 mod age;
+mod calendar;
 mod change;
 mod check;
 mod checkpoint;
+mod circuits;
+mod conduct;
 mod entry;
+mod entry_limits;
 mod footing;
 mod index;
 pub mod journal;
 mod ledger;
+mod limits;
 mod local;
 mod memory;
+mod of_call;
+mod of_limits;
+mod rates;
 mod record;
+mod record_limits;
 mod redact;
 mod retention;
 mod search;
+mod section;
+mod series;
 mod shelf;
+mod sight;
 mod sled;
 mod start;
 mod state;
 pub mod stop_file;
+mod usage;
 
 pub use local::{LocalStore, Setup, verify_files};
 pub use memory::MemoryStore;

@@ -7,22 +7,26 @@
 use std::fmt::Write as _;
 
 use super::{
-    change::{Change, Definition, OpenCall, PinKey},
+    change::{Attempt, Change, Closing, Definition, OpenCall, PinKey},
+    conduct,
     journal::Pruned,
     redact,
+    sight::Sight,
 };
 use crate::{
     domain::{
-        Call, CallId, Fingerprint, Offer, Outcome, Refusal, Standing, Stop, StopScope, Subject,
+        Amounts, Call, CallId, Code, Currency, Dimension, Fingerprint, Left, Offer, Outcome, Over,
+        Refusal, Standing, Stop, StopScope, Subject, money::show_money,
     },
+    gate::Effect,
     ports::{Context, Settlement},
     wire::{self, Raw},
 };
 
 /// The most bytes of a sentence.
-const REASON: usize = 512;
+pub(super) const REASON: usize = 512;
 /// The most bytes of a name or URI.
-const NAME: usize = 512;
+pub(super) const NAME: usize = 512;
 /// The most bytes of what a client reports of itself, one key of it.
 const REPORTED: usize = 256;
 
@@ -34,11 +38,24 @@ pub(super) struct Draft {
     pub(super) change: Change,
 }
 
+impl Draft {
+    /// What it keeps back, if it opens a call.
+    pub(super) fn reserves(&self) -> Amounts {
+        match &self.change {
+            Change::Opened(_, open) => open.charge,
+            _ => Amounts::ZERO,
+        }
+    }
+}
+
 /// What a call's record says whatever is decided: prepared outside the critical
 /// section.
 #[derive(Debug)]
 pub(super) struct Noted {
     members: Members,
+    /// What is called and with which arguments: comes last, and a start reads up to
+    /// there.
+    tail: Members,
     call: CallId,
     open: OpenCall,
 }
@@ -57,59 +74,95 @@ impl Noted {
         members.text("owner", call.by.owner.as_str());
         members.reported(&said);
         members.text("server", call.server.as_str());
-        let name = match &call.subject {
-            // A tool's name is bounded and clean since it was pinned.
-            Subject::Tool(name) if name.len() <= NAME => name.clone(),
-            other => redact::words(other.name(), NAME).into(),
-        };
-        match &call.subject {
-            Subject::Tool(_) => members.text("tool", &name),
-            other @ (Subject::Prompt(_)
-            | Subject::Resource(_)
-            | Subject::Completion(_)
-            | Subject::Subscribe(_)
-            | Subject::Unsubscribe(_)) => {
-                members.text("method", other.method());
-                members.text("name", &name);
-            }
-        }
         members.text("tier", call.tier.name());
         match call.offer {
             Offer::Unclassified => members.raw("unclassified", "true"),
             Offer::At(_) | Offer::Off => {}
         }
+        members.print("digest", &call.digest);
+        let name = match &call.subject {
+            // A tool's name is bounded and clean since it was pinned.
+            Subject::Tool(name) if name.len() <= NAME => name.clone(),
+            other => redact::words(other.name(), NAME).into(),
+        };
+        let mut tail = Members::with(256);
+        let tool = match &call.subject {
+            Subject::Tool(_) => {
+                tail.text("tool", &name);
+                true
+            }
+            other @ (Subject::Prompt(_)
+            | Subject::Resource(_)
+            | Subject::Completion(_)
+            | Subject::Subscribe(_)
+            | Subject::Unsubscribe(_)) => {
+                tail.text("method", other.method());
+                tail.text("name", &name);
+                false
+            }
+        };
         match &call.standing {
             Standing::Defined(print) | Standing::Renewed(print) => {
-                members.print("definition", print);
+                tail.print("definition", print);
             }
             Standing::Plain | Standing::Unreachable(_) | Standing::Missing => {}
         }
         if let Some(arguments) = &context.arguments {
             let bounded = redact::raw(arguments, redact::ARGUMENTS);
-            members.raw("arguments", &bounded.json);
+            tail.raw("arguments", &bounded.json);
             if let Some(bytes) = bounded.cut_from {
-                members.number("arguments_bytes", bytes);
+                tail.number("arguments_bytes", bytes);
             }
         }
-        members.print("digest", &call.digest);
         Self {
             members,
+            tail,
             call: call.id.clone(),
             open: OpenCall {
                 run: call.run.clone(),
                 agent: call.by.agent.clone(),
                 server: call.server.clone(),
                 name,
+                tool,
+                at: 0,
+                charge: Amounts::ZERO,
+                step: 0,
+                turn: call.claim.turn,
+                attempt: conduct::attempt(&call.digest),
+                probes: (false, false),
             },
         }
     }
 
     /// The call may leave.
-    pub(super) fn intent(mut self, call: &Call) -> Draft {
-        self.members.text("decision", "pass");
-        if let Some(place) = &call.offer_place {
-            self.members.display("rule", place);
+    pub(super) fn intent(mut self, call: &Call, sight: &Sight, effects: &[Effect]) -> Draft {
+        let (members, open) = (&mut self.members, &mut self.open);
+        open.step = sight.step;
+        for effect in effects {
+            match effect {
+                Effect::Reserve(charge) => open.charge = *charge,
+                Effect::Probe(over) => {
+                    open.probes = (over.contains(&Over::Server), over.contains(&Over::Tool));
+                }
+            }
         }
+        members.text("decision", "pass");
+        if let Some(place) = &call.offer_place {
+            members.display("rule", place);
+        }
+        members.number("step", open.step);
+        if let Some(turn) = open.turn {
+            members.number("turn", turn);
+        }
+        members.amounts("charge", &open.charge);
+        let cost = open.charge.get(Dimension::Cost);
+        if cost > 0 {
+            members.text("estimated_cost", &show_money(cost, call.claim.currency));
+        }
+        members.pair("probe", open.probes);
+        let left = sight.left(call, &open.charge);
+        members.raw("budget_left", &left.json(call.claim.currency));
+        members.append(&self.tail);
         Draft {
             kind: "call.intent",
             members: self.members.0,
@@ -118,7 +171,7 @@ impl Noted {
     }
 
     /// The call may not leave.
-    pub(super) fn refused(mut self, refusal: &Refusal) -> Draft {
+    pub(super) fn refused(mut self, call: &Call, sight: &Sight, refusal: &Refusal) -> Draft {
         let members = &mut self.members;
         members.text("decision", "refuse");
         members.text("code", refusal.code.as_str());
@@ -127,46 +180,100 @@ impl Noted {
             members.display("rule", place);
         }
         members.text("reason", &redact::words(&refusal.says, REASON));
+        if let Some(bound) = &refusal.bound {
+            members.text("bound", &bound.name);
+            members.text("limit", &bound.limit);
+            members.text("used", &bound.used);
+            members.text("requested", &bound.requested);
+        }
+        if let Some(at) = &refusal.retry_at {
+            members.display("retry_at", format_args!("{at:.0}"));
+        }
         if let Some(remedy) = &refusal.remedy {
             members.text("remedy", &redact::words(remedy, REASON));
         }
+        if let Some(turn) = call.claim.turn {
+            members.number("turn", turn);
+        }
+        let left = sight.left(call, &Amounts::ZERO);
+        members.raw("budget_left", &left.json(call.claim.currency));
+        members.append(&self.tail);
+        let kept_back = is_kept_back(refusal.code.as_str());
+        let refused = Attempt {
+            run: self.open.run,
+            agent: self.open.agent,
+            attempt: (!kept_back).then_some(self.open.attempt),
+        };
         Draft {
             kind: "call.refused",
             members: self.members.0,
-            change: Change::Refused(self.call, self.open.run),
+            change: Change::Refused(self.call, refused),
         }
     }
 }
 
-/// A call has ended.
-pub(super) fn outcome(call: &CallId, settlement: &Settlement) -> Draft {
-    let mut members = Members::with(256);
+/// Refusals that say nothing about what the agent does.
+pub(super) fn is_kept_back(code: &str) -> bool {
+    [
+        Code::Stopped,
+        Code::RunKilled,
+        Code::RunPaused,
+        Code::RateLimited,
+    ]
+    .iter()
+    .any(|known| known.as_str() == code)
+}
+
+/// A call has ended; `left` is what is left of its budgets.
+pub(super) fn outcome(
+    call: &CallId,
+    settlement: &Settlement,
+    currency: Currency,
+    left: Left,
+) -> Draft {
+    let mut members = Members::with(384);
     members.text("call", call.as_str());
     members.text("outcome", settlement.outcome.word());
-    match &settlement.outcome {
+    let failed = match &settlement.outcome {
         Outcome::Done { error, bytes } => {
             if *error {
                 members.text("reason", "the tool answered with an error");
             }
             members.number("result_bytes", *bytes);
+            Some(*error)
         }
-        Outcome::Asked => {}
+        Outcome::Asked => None,
         Outcome::Failed(fault) | Outcome::Unknown(fault) => {
             members.text("reason", &redact::words(&fault.to_string(), REASON));
+            Some(true)
         }
+    };
+    members.milliseconds("duration_ms", settlement.duration);
+    members.pair("trouble", settlement.trouble);
+    members.amounts("charged", &settlement.charged);
+    let cost = settlement.charged.get(Dimension::Cost);
+    if cost > 0 {
+        members.text("cost", &show_money(cost, currency));
     }
+    members.raw("budget_left", &left.json(currency));
     if let Some(result) = &settlement.result {
         members.raw("result", &redact::raw(result, redact::RESULT).json);
     }
-    members.milliseconds("duration_ms", settlement.duration);
     Draft {
         kind: "call.outcome",
         members: members.0,
-        change: Change::Closed(call.clone()),
+        change: Change::Closed(
+            call.clone(),
+            Closing {
+                charged: Some(settlement.charged),
+                failed,
+                trouble: settlement.trouble,
+            },
+        ),
     }
 }
 
-/// A call that was open when tollgate ended.
+/// A call that was open when tollgate ended. What was kept back for it is charged.
 pub(super) fn unknown(call: &CallId) -> Draft {
     let mut members = Members::with(128);
     members.text("call", call.as_str());
@@ -175,7 +282,14 @@ pub(super) fn unknown(call: &CallId) -> Draft {
     Draft {
         kind: "call.outcome",
         members: members.0,
-        change: Change::Closed(call.clone()),
+        change: Change::Closed(
+            call.clone(),
+            Closing {
+                charged: None,
+                failed: Some(true),
+                trouble: (false, false),
+            },
+        ),
     }
 }
 
@@ -347,10 +461,10 @@ fn trace(parent: &str) -> Option<String> {
 
 /// The members of a record, one after another.
 #[derive(Debug)]
-struct Members(String);
+pub(super) struct Members(pub(super) String);
 
 impl Members {
-    fn with(capacity: usize) -> Self {
+    pub(super) fn with(capacity: usize) -> Self {
         Self(String::with_capacity(capacity))
     }
 
@@ -362,12 +476,12 @@ impl Members {
     }
 
     /// A value that is JSON.
-    fn raw(&mut self, key: &str, json: &str) {
+    pub(super) fn raw(&mut self, key: &str, json: &str) {
         self.key(key);
         self.0.push_str(json);
     }
 
-    fn text(&mut self, key: &str, text: &str) {
+    pub(super) fn text(&mut self, key: &str, text: &str) {
         self.key(key);
         if text.bytes().any(|b| b < 0x20 || matches!(b, b'"' | b'\\')) {
             self.0.push_str(&wire::quote(text));
@@ -387,7 +501,36 @@ impl Members {
         self.text(key, &blake3::Hash::from_bytes(print.0).to_hex());
     }
 
-    fn number(&mut self, key: &str, number: impl std::fmt::Display) {
+    /// What stands in other members.
+    pub(super) fn append(&mut self, other: &Members) {
+        if !self.0.is_empty() && !other.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(&other.0);
+    }
+
+    /// Which of a server and its tool.
+    pub(super) fn pair(&mut self, key: &str, (server, tool): (bool, bool)) {
+        match (server, tool) {
+            (false, false) => {}
+            (true, false) => self.text(key, "server"),
+            (false, true) => self.text(key, "tool"),
+            (true, true) => self.text(key, "server, tool"),
+        }
+    }
+
+    pub(super) fn amounts(&mut self, key: &str, amounts: &Amounts) {
+        self.key(key);
+        self.0.push('{');
+        for (nth, (dimension, quantity)) in amounts.nonzero().enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(self.0, "{comma}\"{}\":{quantity}", dimension.name());
+        }
+        self.0.push('}');
+    }
+
+    pub(super) fn number(&mut self, key: &str, number: impl std::fmt::Display) {
         self.key(key);
         // Writing to a String cannot fail.
         let _ = write!(self.0, "{number}");

@@ -24,9 +24,10 @@ use super::{
     age::{self, DAY, Mark},
     footing::{Footing, MAGIC},
     journal::{Base, BodyError, Journal, Loss, Options, Pruned, Seq, start_of},
-    ledger::{Log as _, Section, lock as lock_section},
+    ledger::{Log as _, lock as lock_section},
     local::Pen,
     record,
+    section::Section,
     start::{refusal, seen},
     state::State,
 };

@@ -12,7 +12,8 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use super::journal::{Place, Seq};
-use super::ledger::{Log, Seen};
+use super::ledger::Log;
+use super::section::Seen;
 use crate::{domain::Fault, ports::Query};
 
 /// How many records an answer holds when the question does not say.

@@ -9,9 +9,9 @@ use std::path::Path;
 use super::{
     checkpoint::{Kept, Loaded, move_aside},
     journal::{Journal, Loss, Open, Opened, Options, Place, Placed, Record, Refused, Seq},
-    ledger::Seen,
     local::Setup,
     retention,
+    section::Seen,
     sled::Trouble,
     state::State,
 };

@@ -8,15 +8,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    change::{Change, Definition, OpenCall, PinKey},
+    change::{Change, Closing, Definition, OpenCall, PinKey},
+    circuits::Circuits,
+    conduct::Conduct,
     entry::{self, Entries, Key},
+    entry_limits,
     index::{Block, Index},
     journal::{Placed, Seq, start_of},
+    usage::Usage,
 };
-use crate::{
-    domain::{Call, CallId, ServerName, Stop, Subject},
-    gate::Facts,
-};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{CallId, Scope, ServerName, Stop};
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +31,12 @@ pub(super) struct State {
     pins: HashMap<ServerName, BTreeMap<String, Pinned>>,
     open: HashMap<CallId, OpenCall>,
     index: Index,
+    pub(super) usage: Usage,
+    pub(super) circuits: Circuits,
+    pub(super) conduct: Conduct,
+    /// What people were told, and when they were last.
+    noticed: BTreeMap<String, i64>,
+    sweeping: Sweeping,
     touched: Touched,
 }
 
@@ -49,6 +58,8 @@ pub(super) struct Pinned {
 struct Touched {
     stops: bool,
     pins: BTreeSet<PinKey>,
+    noticed: BTreeSet<String>,
+    sweeping: bool,
     /// The first block that changed.
     blocks: Option<u64>,
     /// Blocks whose first records are gone.
@@ -89,6 +100,14 @@ impl State {
                 }
                 // Read with its pin.
                 entry::Part::Text => {}
+                entry::Part::Limits => entry_limits::put(&mut state, key, value)
+                    .ok_or_else(|| format!("the entry {} can't be read", entry::show(key)))?,
+            }
+        }
+        for (call, open) in &state.open {
+            state.usage.reserve(open);
+            for scope in probed(open) {
+                state.circuits.probes(scope, call.clone());
             }
         }
         Ok(state)
@@ -99,20 +118,40 @@ impl State {
         let micros = at.as_microsecond();
         // An outcome does not say its run, but is found by it.
         let run = match &change {
-            Change::Closed(call) => self.open.get(call).map(|open| open.run.as_str()),
+            Change::Closed(call, _) => self.open.get(call).map(|open| open.run.as_str()),
             _ => None,
         };
         let ids = change.ids().chain(run);
         let block = self.index.add(placed.seq, placed.place, micros, ids);
         self.touched.blocks = Some(self.touched.blocks.map_or(block, |first| first.min(block)));
         self.last = Some(placed);
+        self.sweep(micros);
         match change {
-            Change::Nothing | Change::Refused(..) => {}
-            Change::Opened(call, open) => {
-                self.open.insert(call, open);
+            Change::Nothing => {}
+            Change::Refused(_, refused) => {
+                if let Some(attempt) = refused.attempt {
+                    self.conduct.attempted(&refused.agent, attempt, micros);
+                    self.conduct.ended(&refused.agent, true, micros);
+                }
             }
-            Change::Closed(call) => {
-                self.open.remove(&call);
+            Change::Opened(call, mut open) => {
+                open.at = micros;
+                self.opened(call, open);
+            }
+            Change::Closed(call, closing) => self.closed(&call, &closing, micros),
+            Change::BreakerOpened(scope, opened) => self.circuits.opened(scope, opened),
+            Change::BreakerClosed(scope) => self.circuits.closed(&scope),
+            Change::Halted(halt) => self.conduct.halted(halt),
+            Change::Cleared(agent) => self.conduct.cleared(&agent, micros),
+            Change::Extended(extension) => {
+                self.usage.extended(&extension.run, &extension.added);
+                if let Some(until) = extension.alone {
+                    self.conduct.extended(&extension.agent, until, micros);
+                }
+            }
+            Change::Noticed(what) => {
+                self.touched.noticed.insert(what.clone());
+                self.noticed.insert(what, micros);
             }
             Change::Stopped(stop) => {
                 self.put_stop(stop);
@@ -159,6 +198,93 @@ impl State {
         self.touched.pruned.extend(changed);
     }
 
+    /// A call was let through.
+    fn opened(&mut self, call: CallId, open: OpenCall) {
+        let new_run = self.usage.run(&open.run, open.at).is_none();
+        self.conduct.attempted(&open.agent, open.attempt, open.at);
+        self.conduct.began(&open.agent, new_run, open.at);
+        if open.tool {
+            let tool = tool_hash(&open.server, &open.name);
+            if !self.conduct.knows(&open.agent, tool) {
+                self.conduct.meets(open.agent.clone(), tool);
+            }
+        }
+        self.usage.opened(&open);
+        for scope in probed(&open) {
+            self.circuits.probes(scope, call.clone());
+        }
+        self.open.insert(call, open);
+    }
+
+    /// A call is over.
+    fn closed(&mut self, call: &CallId, closing: &Closing, at: i64) {
+        let Some(open) = self.open.remove(call) else {
+            return;
+        };
+        let charged = closing.charged.unwrap_or(open.charge);
+        self.usage.closed(&open, &charged, at);
+        if let Some(failed) = closing.failed {
+            self.conduct.ended(&open.agent, failed, at);
+        }
+        for scope in guarded(&open) {
+            self.circuits.ended(&scope, call);
+            let trouble = match scope {
+                Scope::Server(_) => closing.trouble.0,
+                Scope::Tool(..) => closing.trouble.1,
+                Scope::Everything | Scope::Agent(_) => false,
+            };
+            if trouble {
+                self.circuits.failed(scope, at);
+            }
+        }
+    }
+
+    /// Forgets what is too old to matter, by the time of the records: a replay
+    /// forgets the same.
+    fn sweep(&mut self, at: i64) {
+        let before = self.sweeping;
+        let now = self.sweeping.moves_on(at);
+        self.touched.sweeping |= self.sweeping != before;
+        let Some(now) = now else {
+            return;
+        };
+        self.usage.sweep(now);
+        self.circuits.sweep(now);
+        self.conduct.sweep(now);
+        let touched = &mut self.touched;
+        self.noticed.retain(|what, at| {
+            let kept = now - *at < NOTICE_KEPT;
+            if !kept {
+                touched.noticed.insert(what.clone());
+            }
+            kept
+        });
+    }
+
+    /// How far it is swept.
+    pub(super) fn sweeping(&self) -> Sweeping {
+        self.sweeping
+    }
+
+    /// For what is read back.
+    pub(super) fn put_sweeping(&mut self, sweeping: Sweeping) {
+        self.sweeping = sweeping;
+    }
+
+    /// When people were last told of something.
+    pub(super) fn noticed(&self, what: &str) -> Option<i64> {
+        self.noticed.get(what).copied()
+    }
+
+    pub(super) fn notices(&self) -> &BTreeMap<String, i64> {
+        &self.noticed
+    }
+
+    /// For what is read back.
+    pub(super) fn put_notice(&mut self, what: String, at: i64) {
+        self.noticed.insert(what, at);
+    }
+
     fn change_pin(&mut self, key: PinKey, change: impl FnOnce(&mut Pinned)) {
         let tools = self.pins.get_mut(&key.server);
         if let Some(pinned) = tools.and_then(|tools| tools.get_mut(&key.tool)) {
@@ -176,22 +302,6 @@ impl State {
     /// The last record that was applied.
     pub(super) fn last(&self) -> Option<Placed> {
         self.last
-    }
-
-    /// What the gates may look at; `stops` are those in force.
-    pub(super) fn facts<'a>(&'a self, call: &Call, stops: &'a [Stop]) -> Facts<'a> {
-        let pinned = match &call.subject {
-            Subject::Tool(name) => self.pinned(&call.server, name),
-            Subject::Prompt(_)
-            | Subject::Resource(_)
-            | Subject::Completion(_)
-            | Subject::Subscribe(_)
-            | Subject::Unsubscribe(_) => None,
-        };
-        Facts {
-            stops,
-            pinned: pinned.map(|pinned| pinned.accepted.print),
-        }
     }
 
     pub(super) fn stops(&self) -> &[Stop] {
@@ -233,6 +343,7 @@ impl State {
                 .from(0)
                 .map(|(number, block)| entry::block(number, block)),
         );
+        entries.extend(entry_limits::all(self));
         entries
     }
 
@@ -247,6 +358,13 @@ impl State {
         if touched.stops {
             delta.push((entry::STOP.to_vec(), self.stop_entries()));
         }
+        if touched.sweeping {
+            delta.push((
+                entry_limits::SWEEPING.to_vec(),
+                Entries::from([entry_limits::sweeping(self)]),
+            ));
+        }
+        delta.extend(entry_limits::delta(self, touched.noticed));
         for key in touched.pins {
             let entries = self.pin_entries(&key);
             delta.push((entry::pin_key(&key), entries));
@@ -281,4 +399,68 @@ impl State {
             .map(|pinned| entry::pin(key, pinned))
             .unwrap_or_default()
     }
+}
+
+/// Up to when what is old is forgotten.
+///
+/// Not up to the last record: a clock that jumps ahead has dated that one too. Up to a
+/// time that records have left behind by a day without going back before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sweeping {
+    /// The time up to which it was last done.
+    done: i64,
+    /// The time that comes next, if it proves right.
+    next: i64,
+}
+
+/// So long a time must have proved right.
+const PROVEN: i64 = 24 * 3_600_000_000;
+
+impl Sweeping {
+    /// A record of this time; answers when there is something to forget, as of when.
+    fn moves_on(&mut self, at: i64) -> Option<i64> {
+        if at < self.next || self.next == 0 {
+            self.next = at;
+            return None;
+        }
+        if at - self.next < PROVEN {
+            return None;
+        }
+        self.done = self.next;
+        self.next = at;
+        Some(self.done)
+    }
+}
+
+/// Nothing asks for a notice of more than a month ago.
+const NOTICE_KEPT: i64 = 32 * 24 * 3_600_000_000;
+
+/// A tool, by a number.
+pub(super) fn tool_hash(server: &ServerName, tool: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(server.as_str().as_bytes());
+    hasher.update(b"\0");
+    hasher.update(tool.as_bytes());
+    let hash = hasher.finalize();
+    let head = hash.as_bytes().first_chunk::<8>();
+    head.map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+/// What has a breaker of what a call is to.
+fn guarded(open: &OpenCall) -> impl Iterator<Item = Scope> + use<> {
+    let server = Scope::Server(open.server.clone());
+    let tool = open
+        .tool
+        .then(|| Scope::Tool(open.server.clone(), open.name.clone()));
+    std::iter::once(server).chain(tool)
+}
+
+/// What a call tries.
+fn probed(open: &OpenCall) -> impl Iterator<Item = Scope> + use<> {
+    let probes = open.probes;
+    guarded(open).filter(move |scope| match scope {
+        Scope::Server(_) => probes.0,
+        Scope::Tool(..) => probes.1,
+        Scope::Everything | Scope::Agent(_) => false,
+    })
 }

@@ -277,9 +277,14 @@ function isText(value) {
   return value?.raw?.startsWith('"');
 }
 
-// Takes the broker's own `_meta` keys out, and a `_meta` that held nothing else.
+function isOwnTool(item) {
+  const name = item.members?.find(([key]) => key === `"name"`)?.[1];
+  return name?.raw?.startsWith(`"tollgate__`) ?? false;
+}
+
+// Takes the broker's own tools and `_meta` keys out, and a `_meta` that held nothing else.
 function withoutOwn(value) {
-  if (value.items) return { ...value, items: value.items.map(withoutOwn) };
+  if (value.items) return { ...value, items: value.items.filter((item) => !isOwnTool(item)).map(withoutOwn) };
   if (!value.members) return value;
   const members = [];
   for (const [key, member] of value.members) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::domain::{
-    AgentName, Call, CallId, Findings, Fingerprint, Offer, Outcome, Owner, Principal, Reach, RunId,
-    ServerName, Standing, Stop, StopScope, Subject, Tier,
+    AgentName, Amounts, Call, CallId, Claim, Fault, Findings, Fingerprint, Offer, Outcome, Owner,
+    Principal, Reach, RunId, ServerName, Standing, Stop, StopScope, Subject, Tier,
 };
 use tollgate::ports::{Admission, Context, Permit, Settlement, Store};
 use tollgate::wire::Raw;
@@ -36,6 +36,7 @@ pub fn call(id: &str, agent: &str, run: &str) -> Call {
         standing: Standing::Plain,
         findings: Findings::default(),
         digest: Fingerprint([7; 32]),
+        claim: Claim::default(),
     }
 }
 
@@ -69,17 +70,30 @@ pub fn refused(store: &dyn Store, call: &Call) -> &'static str {
 }
 
 pub fn done(store: &dyn Store, permit: Permit) {
-    store.settle(permit.spend(), &settlement("{}")).unwrap();
+    settle(store, permit, &settlement("{}")).unwrap();
+}
+
+pub fn settle(store: &dyn Store, permit: Permit, end: &Settlement) -> Result<(), Fault> {
+    let call = anonymous(permit.call());
+    store.settle(permit.spend(), &call, end).map(drop)
+}
+
+/// A call that nothing limits, with this id.
+pub fn anonymous(id: &CallId) -> Call {
+    Call {
+        id: id.clone(),
+        ..call("0", "bot", "1")
+    }
 }
 
 pub fn settlement(result: &str) -> Settlement {
+    let outcome = Outcome::Done {
+        error: false,
+        bytes: result.len(),
+    };
     Settlement {
-        outcome: Outcome::Done {
-            error: false,
-            bytes: result.len(),
-        },
-        duration: Duration::from_micros(1234),
         result: Some(raw(result)),
+        ..Settlement::plain(outcome, Duration::from_micros(1234), Amounts::ZERO)
     }
 }
 

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use super::agent::Agent;
 use super::server::Server;
 
+/// Nothing is limited.
+pub const NO_LIMITS: &str = "budget = \"none\"\nloops = \"none\"\nbreaker = \"none\"\nautonomy = \"none\"\nruns = \"none\"\nspend = \"none\"\n";
+
 /// Home, configuration, state and sockets, all below one temporary directory.
 pub struct Home {
     dir: TempDir,
@@ -33,6 +36,8 @@ impl Home {
             daemon: Cell::new(false),
         };
         fs::create_dir_all(home.at("config/tools.d")).unwrap();
+        // What passes through is tested here, not how often: tests/limits.rs does that.
+        fs::write(home.at("config/tollgate.toml"), NO_LIMITS).unwrap();
         home
     }
 

@@ -1,21 +1,16 @@
-//! What the flow asks of the world.
-//!
-//! The broker knows tool servers, the store and the agent on the line only
-//! through these traits; the edges implement them.
+//! The store, as the flow asks it: what it judges, records and remembers.
 
-use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
+use std::time::Duration;
 
+use super::Boxed;
 use crate::{
     domain::{
-        Call, CallId, Capabilities, Era, Fault, Fingerprint, Outcome, Refusal, RunId, ServerName,
-        Stop, StopScope, Subject, ToolFault,
+        AgentName, Amounts, Call, CallId, Fault, Fingerprint, Halt, Left, Level, Limit, Outcome,
+        Refusal, RunId, Scope, ServerName, Stop, StopScope,
     },
     gate::{Cleared, Verdict},
     wire::Raw,
 };
-
-/// A future behind a pointer, for traits that are used as objects.
-pub type Boxed<'a, T> = pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Proof that a cleared call stands in the journal. Running a call consumes it.
 #[derive(Debug)]
@@ -123,6 +118,63 @@ pub struct Settlement {
     pub duration: Duration,
     /// The answer, for a bounded summary.
     pub result: Option<Raw>,
+    /// What it has used.
+    pub charged: Amounts,
+    /// Whether the breakers of its server, and of its tool, count it as a failure.
+    pub trouble: (bool, bool),
+    /// How long the server wants to be left alone.
+    pub leave_alone: Option<Duration>,
+    /// Where its price should have stood and did not.
+    pub unpriced: Option<String>,
+}
+
+impl Settlement {
+    /// Of a call that ended so and of which nothing else is known.
+    #[must_use]
+    pub fn plain(outcome: Outcome, duration: Duration, charged: Amounts) -> Self {
+        Self {
+            outcome,
+            duration,
+            result: None,
+            charged,
+            trouble: (false, false),
+            leave_alone: None,
+            unpriced: None,
+        }
+    }
+}
+
+/// What settling a call has shown.
+#[derive(Debug, Clone, Default)]
+pub struct Settled {
+    /// What is left of its budgets.
+    pub left: Left,
+    /// The agent was halted.
+    pub halt: Option<Halt>,
+}
+
+/// One run that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunKnown {
+    /// Which.
+    pub run: RunId,
+    /// Whose.
+    pub agent: AgentName,
+    /// When it began and when it last called: microseconds since 1970.
+    pub began: i64,
+    /// See `began`.
+    pub last: i64,
+    /// How many steps it has taken.
+    pub steps: u64,
+}
+
+/// What a person adds to a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Helping {
+    /// To its limits.
+    pub added: Amounts,
+    /// Its agent may go on alone: until then, or as long as usual.
+    pub alone: Option<Option<i64>>,
 }
 
 /// The memory of tollgate: judges on fresh facts and records what it judged.
@@ -143,7 +195,34 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When the record cannot be written.
-    fn settle(&self, spent: Spent, settlement: &Settlement) -> Result<(), Fault>;
+    fn settle(&self, spent: Spent, call: &Call, settlement: &Settlement) -> Result<Settled, Fault>;
+
+    /// How limits stand for these scopes and runs.
+    fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level>;
+
+    /// What is left of the budgets that a call would meet.
+    fn left(&self, call: &Call) -> Left;
+
+    /// The runs that are remembered.
+    fn runs(&self) -> Vec<RunKnown>;
+
+    /// What is left alone at the moment, until when, and why.
+    fn circuits(&self) -> Vec<(Scope, i64, String)>;
+
+    /// The halts in force.
+    fn halts(&self) -> Vec<Halt>;
+
+    /// A person clears what is held against an agent; says whether anything was.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: the halt then stays.
+    fn clear(&self, agent: &AgentName, by: &str) -> Result<bool, Fault>;
+
+    /// A person adds to a run; none if the run is not known.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: nothing is added then.
+    fn extend(&self, run: &RunId, helping: &Helping, by: &str) -> Result<Option<AgentName>, Fault>;
 
     /// Accepts a definition that was never seen before; says which one is
     /// accepted now.
@@ -316,205 +395,6 @@ pub struct InFlight {
     pub title: String,
 }
 
-/// The tool servers.
-pub trait Tools: Send + Sync {
-    /// The instance of a server that runs this run's calls, started if needed.
-    ///
-    /// # Errors
-    /// When it cannot be started or does not complete its handshake.
-    fn seat<'a>(
-        &'a self,
-        server: &'a ServerName,
-        run: &'a RunId,
-        caller: &'a Arc<dyn Caller>,
-    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>>;
-
-    /// The same, but only if it runs already.
-    fn seated(
-        &self,
-        server: &ServerName,
-        run: &RunId,
-        caller: &Arc<dyn Caller>,
-    ) -> Option<Arc<dyn Seat>>;
-
-    /// The folders that a run's agent works in have changed.
-    fn roots_changed(&self, run: &RunId);
-
-    /// A run is over: its instances end.
-    fn end_run(&self, run: &RunId);
-}
-
-/// One running instance of a tool server.
-pub trait Seat: Send + Sync {
-    /// How it speaks.
-    fn era(&self) -> Era;
-
-    /// The fingerprint of the definition that this very instance offers.
-    fn definition(&self, tool: &str) -> Option<Fingerprint>;
-
-    /// Runs one call to its end.
-    fn run<'a>(&'a self, permit: Permit, job: Job) -> Boxed<'a, (Spent, Result<Reply, ToolFault>)>;
-}
-
-/// One call as the tool side needs it.
-pub struct Job {
-    /// What to call, by the server's own name.
-    pub subject: Subject,
-    /// The parameters as the agent sent them.
-    pub params: Option<Raw>,
-    /// Who waits for it.
-    pub caller: Arc<dyn Caller>,
-    /// No sign of life for this long fails the call.
-    pub idle: Duration,
-    /// However lively, it fails after this.
-    pub total: Duration,
-}
-
-/// What a tool server answered.
-#[derive(Debug, Clone)]
-pub enum Reply {
-    /// The value of `result`, as it stands.
-    Result(Raw),
-    /// The value of `result` of a server that wants something from the user
-    /// first, for an agent that understands that.
-    Asks(Raw),
-    /// The value of `error`, as it stands.
-    Error(Raw),
-}
-
-impl Reply {
-    /// What was answered, whichever it is.
-    #[must_use]
-    pub fn raw(&self) -> &Raw {
-        match self {
-            Reply::Result(raw) | Reply::Asks(raw) | Reply::Error(raw) => raw,
-        }
-    }
-}
-
-/// The agent on the line, during one call.
-pub trait Caller: Send + Sync {
-    /// Which connection it is: two callers of one connection share a user.
-    fn connection(&self) -> u64;
-
-    /// How it speaks.
-    fn era(&self) -> Era;
-
-    /// What it can be asked, in this call.
-    fn capabilities(&self) -> Capabilities;
-
-    /// The level of log messages it asked for with this request.
-    fn log_level(&self) -> Option<String>;
-
-    /// Whether it wants to hear of progress.
-    fn wants_progress(&self) -> bool;
-
-    /// Passes on a progress notification's parameters.
-    fn progress(&self, params: &Raw);
-
-    /// Passes on a log message's parameters.
-    fn log(&self, params: &Raw);
-
-    /// Puts a server's question to it: `elicitation/create`,
-    /// `sampling/createMessage` or `roots/list`.
-    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;
-
-    /// The reason, if the call is cancelled by now.
-    fn is_cancelled(&self) -> Option<String>;
-
-    /// Answers when the agent cancels the call, with its reason.
-    fn cancelled<'a>(&'a self) -> Boxed<'a, String>;
-}
-
-/// A question of a server in the middle of a call.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// Who asks.
-    pub server: ServerName,
-    /// The method of the handshake era, whichever era the server speaks.
-    pub method: Box<str>,
-    /// Its parameters, as the server wrote them.
-    pub params: Option<Raw>,
-}
-
-/// What became of a question.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// The value of `result`.
-    Result(Raw),
-    /// The value of `error`.
-    Error(Raw),
-    /// Nobody is there to answer.
-    Gone,
-}
-
-/// What tool servers tell of themselves, outside any call.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A resource that somebody subscribed to has changed.
-    ResourceUpdated {
-        /// The server.
-        server: ServerName,
-        /// The run whose instance it is; none for a shared one.
-        run: Option<RunId>,
-        /// The notification's parameters.
-        params: Raw,
-    },
-    /// The user finished something that was opened in a browser.
-    ElicitationComplete {
-        /// The server.
-        server: ServerName,
-        /// The run whose instance it is; none for a shared one.
-        run: Option<RunId>,
-        /// The notification's parameters.
-        params: Raw,
-    },
-    /// A log message outside a call.
-    Log {
-        /// The server.
-        server: ServerName,
-        /// The run whose instance it is; none for a shared one.
-        run: Option<RunId>,
-        /// The notification's parameters.
-        params: Raw,
-    },
-}
-
-/// Keeps listings between starts, so that a list can be answered at once.
-pub trait Shelf: Send + Sync {
-    /// What was kept. What cannot be read is not there: it will be listed again.
-    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>>;
-
-    /// Keeps one server's listing.
-    ///
-    /// # Errors
-    /// When it cannot be written; nothing but the next start suffers.
-    fn keep(&self, listing: &Listing) -> Result<(), Fault>;
-}
-
-/// Everything that one server offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// The server.
-    pub server: ServerName,
-    /// How it speaks.
-    pub era: Era,
-    /// Its declared capabilities.
-    pub capabilities: Raw,
-    /// What it says of itself.
-    pub info: Option<Raw>,
-    /// What it would tell a model.
-    pub instructions: Option<String>,
-    /// Tool definitions.
-    pub tools: Vec<Raw>,
-    /// Prompt definitions.
-    pub prompts: Vec<Raw>,
-    /// Resource definitions.
-    pub resources: Vec<Raw>,
-    /// Resource template definitions.
-    pub templates: Vec<Raw>,
-}
-
 impl std::fmt::Debug for Admission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -530,13 +410,5 @@ impl std::fmt::Debug for Intent {
             .field("permit", &self.permit)
             .field("durable", &self.durable.is_some())
             .finish()
-    }
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job")
-            .field("subject", &self.subject)
-            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,51 @@
+//! A run that was ended: what is under way is cancelled, and its processes go if they
+//! do not stop by themselves.
+
+use std::time::Duration;
+
+use super::Broker;
+use crate::domain::{Call, Halt, HaltKind, RunId};
+
+/// How long tool servers may take to stop what they were told to cancel.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Broker {
+    /// A call was refused in a way that ends its run.
+    pub(super) fn halted_by(&self, call: &Call) {
+        let halts = self.store.halts();
+        if let Some(halt) = halts.iter().find(|halt| halt.agent == call.by.agent) {
+            self.halted(halt);
+        }
+    }
+
+    /// Cancels what the agent has under way. A paused agent finishes it.
+    pub(super) fn halted(&self, halt: &Halt) {
+        match halt.kind {
+            HaltKind::Killed => {}
+            HaltKind::Paused => return,
+        }
+        let homes = self.under_way.halt(halt);
+        let Some(tools) = self.tools.get().cloned() else {
+            return;
+        };
+        if homes.is_empty() {
+            return;
+        }
+        // A server that was told to cancel may work on; its process does not.
+        let end = async move {
+            tokio::time::sleep(GRACE).await;
+            for home in &homes {
+                tools.end_run(home);
+            }
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(end);
+        }
+    }
+
+    /// The runs whose instances serve an agent.
+    #[must_use]
+    pub fn homes(&self, agent: &crate::domain::AgentName) -> Vec<RunId> {
+        self.runs.of(agent)
+    }
+}

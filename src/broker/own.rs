@@ -1,0 +1,150 @@
+//! tollgate's own tools: what an agent can ask of the gate itself.
+//!
+//! They reach no server and are no calls: no step, no charge, no loop. A stop or a
+//! halt does not keep them back; they are how an agent learns of it.
+
+use super::{Answer, Asked, Broker, Request, Session};
+use crate::{
+    domain::{Dimension, Level, Limit, Over, Period, Scope, ServerName, money},
+    wire::Raw,
+};
+
+/// What names of ours begin with. No server can take it.
+const PREFIX: &str = "tollgate__";
+const STATUS: &str = "tollgate__status";
+
+/// As they are listed, after those of all servers.
+pub(super) fn definitions() -> Vec<Raw> {
+    vec![Raw::of(&serde_json::json!({
+        "name": STATUS,
+        "title": "tollgate: what is left",
+        "description": "How much of your budgets is left, when they are free again, and whether you were stopped. Costs nothing and counts as no call. [tollgate: read]",
+        "inputSchema": { "type": "object", "properties": {}, "additionalProperties": false },
+        "annotations": {
+            "readOnlyHint": true,
+            "destructiveHint": false,
+            "idempotentHint": true,
+            "openWorldHint": false,
+        },
+        "_meta": { "dev.tollgate/risk": { "tier": 0, "name": "read", "approval": "none", "source": "tollgate" } },
+    }))]
+}
+
+/// Whether a name is one of ours.
+fn is_own(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+impl Broker {
+    /// Answers one of our own tools; none if there is none of this name.
+    fn own(&self, session: &Session, name: &str) -> Option<Answer> {
+        (name == STATUS).then(|| Answer::Own(self.status(session)))
+    }
+
+    /// A request for one of our own tools is answered here and goes no further.
+    pub(super) fn asked_of_us(&self, request: &Request) -> Option<Answer> {
+        let name = match request.asked {
+            Asked::Tool => request.params.as_ref()?.get("name")?,
+            Asked::Prompt
+            | Asked::Resource
+            | Asked::Completion
+            | Asked::Subscribe
+            | Asked::Unsubscribe => return None,
+        };
+        let name = name.as_str()?;
+        is_own(&name)
+            .then(|| self.own(&request.session, &name))
+            .flatten()
+    }
+
+    fn status(&self, session: &Session) -> Raw {
+        let (agent, run) = (&session.principal().agent, session.run());
+        let currency = self.policy.free().currency;
+        let limits: Vec<&Limit> = session
+            .terms
+            .limits
+            .iter()
+            .filter(|limit| limit.period != Period::Action)
+            .collect();
+        let asked: Vec<_> = limits
+            .iter()
+            .map(|limit| {
+                let scope = match limit.over {
+                    Over::Agent => Scope::Agent(agent.clone()),
+                    Over::Everything | Over::Server | Over::Tool => Scope::Everything,
+                };
+                (scope, Some(run.clone()), (*limit).clone())
+            })
+            .collect();
+        let levels = self.store.levels(&asked);
+        let nowhere = |server: &ServerName| {
+            let stops = self.store.stops();
+            stops
+                .iter()
+                .any(|stop| stop.scope.covers(agent, server, &run))
+        };
+        let stopped: Vec<&ServerName> = session
+            .visible()
+            .iter()
+            .filter(|server| nowhere(server))
+            .collect();
+        let halts = self.store.halts();
+        let halt = halts.iter().find(|halt| halt.agent == *agent);
+        let mut text = match halt {
+            Some(halt) => format!("{} was {}: {}.\n", halt.run, halt.kind.word(), halt.says),
+            None => String::new(),
+        };
+        if !stopped.is_empty() {
+            let names: Vec<&str> = stopped.iter().map(|server| server.as_str()).collect();
+            text.push_str(&format!("An operator stopped: {}.\n", names.join(", ")));
+        }
+        let mut rows = Vec::new();
+        for (limit, level) in limits.iter().zip(&levels) {
+            let show = |quantity| limit.dimension.show(quantity, currency);
+            text.push_str(&format!(
+                "{}: {} left of {}\n",
+                limit.name(),
+                show(level.left(limit)),
+                show(level.allowed(limit))
+            ));
+            rows.push(row(limit, level));
+        }
+        if limits.is_empty() {
+            text.push_str("Nothing is limited.\n");
+        }
+        Raw::of(&serde_json::json!({
+            "content": [{ "type": "text", "text": text.trim_end() }],
+            "structuredContent": {
+                "agent": agent.as_str(),
+                "run": run,
+                "halted": halt.map(|halt| halt.kind.word()),
+                "stopped": stopped,
+                "limits": rows,
+            },
+            "isError": false,
+        }))
+    }
+}
+
+fn row(limit: &Limit, level: &Level) -> serde_json::Value {
+    let quantity = |quantity: u64| match limit.dimension {
+        Dimension::Cost | Dimension::Amount => money::show_micros(quantity).into(),
+        Dimension::Time | Dimension::Elapsed => (quantity / 1000).into(),
+        Dimension::Steps
+        | Dimension::Calls
+        | Dimension::Count
+        | Dimension::Bytes
+        | Dimension::Tokens => serde_json::Value::from(quantity),
+    };
+    let resets = level
+        .resets
+        .and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
+    serde_json::json!({
+        "limit": limit.name(),
+        "at": quantity(level.allowed(limit)),
+        "used": quantity(level.used),
+        "reserved": quantity(level.reserved),
+        "left": quantity(level.left(limit)),
+        "resets_at": resets.map(|at| format!("{at:.0}")),
+    })
+}

@@ -1,0 +1,148 @@
+//! Runs in numbers, summed up from their records.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::record::{Cost, Record};
+
+/// What calls cost, in each currency that counted meanwhile; in millionths.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub(super) struct Costs(BTreeMap<String, u64>);
+
+impl Costs {
+    pub(super) fn add(&mut self, cost: &Cost) {
+        let sum = self.0.entry(cost.currency.clone()).or_default();
+        *sum = sum.saturating_add(cost.micros);
+    }
+
+    /// `0.30 USD`; nothing where nothing was paid.
+    pub(super) fn shown(&self) -> String {
+        let each = self.0.iter().map(|(currency, micros)| Cost {
+            micros: *micros,
+            currency: currency.clone(),
+        });
+        let each: Vec<String> = each.map(|cost| cost.to_string()).collect();
+        each.join(" + ")
+    }
+}
+
+/// One run in numbers.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub(super) struct Run {
+    pub(super) run: String,
+    pub(super) agent: String,
+    pub(super) owner: String,
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+    pub(super) calls: usize,
+    pub(super) done: usize,
+    pub(super) failed: usize,
+    pub(super) refused: usize,
+    pub(super) unknown: usize,
+    pub(super) open: usize,
+    /// Time that its calls took, in milliseconds.
+    pub(super) busy_ms: f64,
+    /// What its calls cost, in millionths of each currency.
+    pub(super) cost: Costs,
+    /// `killed` or `paused`, if its agent was halted in it and still is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) halt: Option<String>,
+}
+
+/// What is known of a call that has begun.
+struct Begun {
+    /// Which run, by its place.
+    at: usize,
+    estimate: Option<Cost>,
+}
+
+/// The runs that these records are of, in the order in which they began.
+pub(super) fn summed(records: &[Record]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut of_call: HashMap<String, Begun> = HashMap::new();
+    for record in records {
+        let call = record.str("call");
+        let known = call.and_then(|call| of_call.get(call));
+        let (at, estimate) = match (known, record.str("run"), record.kind()) {
+            (Some(begun), _, _) => (begun.at, begun.estimate.as_ref()),
+            (None, Some(name), "call.intent" | "call.refused" | "call.held") => {
+                let at = runs.iter().position(|run| run.run == name);
+                let at = at.unwrap_or_else(|| {
+                    runs.push(Run {
+                        run: name.to_owned(),
+                        agent: record.str("agent").unwrap_or("?").to_owned(),
+                        owner: record.str("owner").unwrap_or("?").to_owned(),
+                        first: record.at(),
+                        ..Run::default()
+                    });
+                    runs.len() - 1
+                });
+                if let Some(call) = call {
+                    let estimate = record.estimate();
+                    of_call.insert(call.to_owned(), Begun { at, estimate });
+                }
+                (at, None)
+            }
+            (None, _, _) => continue,
+        };
+        if let Some(run) = runs.get_mut(at) {
+            count(run, record, estimate);
+        }
+    }
+    runs
+}
+
+fn count(run: &mut Run, record: &Record, estimate: Option<&Cost>) {
+    run.last = record.at().max(run.last);
+    match record.kind() {
+        "call.intent" => {
+            run.calls += 1;
+            run.open += 1;
+        }
+        "call.refused" => {
+            run.calls += 1;
+            run.refused += 1;
+        }
+        "call.outcome" => {
+            run.open = run.open.saturating_sub(1);
+            run.busy_ms += record.number("duration_ms").unwrap_or_default();
+            if let Some(cost) = record.cost(estimate) {
+                run.cost.add(&cost);
+            }
+            match record.str("outcome") {
+                Some("done" | "asked") => run.done += 1,
+                Some("unknown") => run.unknown += 1,
+                Some(_) | None => run.failed += 1,
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_whose_end_nobody_saw_costs_what_was_kept_back_for_it() {
+        let records: Vec<Record> = [
+            r#"{"kind":"call.intent","call":"c-1","run":"r-1","charge":{"calls":1,"cost":300000},"estimated_cost":"0.30 USD"}"#,
+            r#"{"kind":"call.intent","call":"c-2","run":"r-1","charge":{"calls":1,"cost":300000},"estimated_cost":"0.30 USD"}"#,
+            r#"{"kind":"call.intent","call":"c-3","run":"r-1","charge":{"calls":1}}"#,
+            r#"{"kind":"call.outcome","call":"c-1","outcome":"done","charged":{"calls":1,"cost":250001},"cost":"0.250001 USD"}"#,
+            r#"{"kind":"call.outcome","call":"c-2","outcome":"unknown"}"#,
+            r#"{"kind":"call.outcome","call":"c-3","outcome":"done","charged":{"calls":1}}"#,
+        ]
+        .iter()
+        .map(|line| Record::parse(line).unwrap())
+        .collect();
+        let runs = summed(&records);
+        assert_eq!(runs[0].cost.shown(), "0.550001 USD");
+        assert_eq!(
+            serde_json::to_string(&runs[0].cost).unwrap(),
+            r#"{"USD":550001}"#
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! Was the run ended or paused?
+//!
+//! A halt is the agent's: another run, another connection or ten minutes of
+//! silence do not shake it off.
+
+use super::{Facts, Gate, Tell, Verdict};
+use crate::domain::{Call, Code, Halt, HaltKind, Refusal};
+
+pub(super) const GATE: Gate = Gate {
+    name: "halt",
+    check,
+};
+
+fn check(_: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
+    let now = facts.now.as_microsecond();
+    match facts.halt.filter(|halt| halt.holds(now)) {
+        None => tell.pass(|| "the run goes on".into()),
+        Some(halt) => Verdict::Refuse(refusal(halt)),
+    }
+}
+
+/// What a call of a halted agent hears.
+#[must_use]
+pub fn refusal(halt: &Halt) -> Refusal {
+    let whose = format!("run `{}` of this agent", halt.run);
+    let (code, says) = match halt.kind {
+        HaltKind::Killed => (Code::RunKilled, format!("{whose} was ended: {}", halt.says)),
+        HaltKind::Paused => (
+            Code::RunPaused,
+            format!("{whose} is paused until a person resumes it: {}", halt.says),
+        ),
+    };
+    let mut refusal = Refusal::new(code, GATE.name, says).remedy("Do not retry; tell your user.");
+    refusal.retry_at = halt
+        .until
+        .and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
+    refusal
+}

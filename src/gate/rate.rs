@@ -1,0 +1,50 @@
+//! Does the agent call, or begin runs, faster than it may?
+
+use super::{Facts, Gate, Tell, Verdict};
+use crate::domain::{Call, Code, Rate, Refusal};
+
+pub(super) const GATE: Gate = Gate {
+    name: "rate",
+    check,
+};
+
+fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
+    if let Some(at) = facts.new_run_at {
+        let rule = call.claim.runs();
+        let says = match rule {
+            Some(rule) => format!("the agent has begun {} runs in a short time", rule.calls),
+            None => "the agent has begun many runs in a short time".to_owned(),
+        };
+        let remedy = "Go on in a run that exists, or wait.";
+        let place = rule.and_then(|rate| rate.place.clone());
+        return refuse(says, remedy, at, place);
+    }
+    for (rate, wait) in call.claim.rates().zip(facts.rates) {
+        if let Some(at) = wait {
+            let says = format!("more than {}", shown(rate));
+            return refuse(says, "Wait, then call again.", *at, rate.place.clone());
+        }
+    }
+    tell.pass(|| match call.claim.rates().count() {
+        0 => "no rate is set".into(),
+        _ => "slow enough".into(),
+    })
+}
+
+fn refuse(says: String, remedy: &str, at: i64, place: Option<crate::domain::Place>) -> Verdict {
+    let mut refusal = Refusal::new(Code::RateLimited, GATE.name, says)
+        .remedy(remedy)
+        .rule(place);
+    refusal.retry_at = jiff::Timestamp::from_microsecond(at).ok();
+    Verdict::Refuse(refusal)
+}
+
+fn shown(rate: &Rate) -> String {
+    let per = match rate.per.as_secs() {
+        1 => "a second".to_owned(),
+        60 => "a minute".to_owned(),
+        3600 => "an hour".to_owned(),
+        seconds => format!("in {seconds} s"),
+    };
+    format!("{} calls {per}", rate.calls)
+}

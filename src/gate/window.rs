@@ -1,0 +1,77 @@
+//! Is it a time at which this may be called, and may the agent still work alone?
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{Facts, Gate, Tell, Verdict};
+use crate::domain::{Call, Code, Refusal, Tier};
+
+pub(super) const GATE: Gate = Gate {
+    name: "window",
+    check,
+};
+
+fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
+    let windows = call.claim.terms.iter().flat_map(|terms| &terms.windows);
+    let mut opens = 0;
+    for (window, place) in windows {
+        if window.is_open(facts.now) {
+            opens += 1;
+            continue;
+        }
+        let next = window.next_opening(facts.now);
+        let says = match next {
+            Some(next) => format!("it may be called {window}; it opens {}", shown(next)),
+            None => format!("it may be called {window}, which never opens again"),
+        };
+        let mut refusal = Refusal::new(Code::OutsideWindow, GATE.name, says)
+            .remedy("Do not retry before that.")
+            .rule(Some(place.clone()));
+        refusal.retry_at = next;
+        return Verdict::Refuse(refusal);
+    }
+    match alone_too_long(call, facts) {
+        Some(refusal) => Verdict::Refuse(refusal),
+        None => tell.pass(|| match (opens, facts.alone_since) {
+            (0, _) => "no hours are set".into(),
+            (_, _) => "within its hours".into(),
+        }),
+    }
+}
+
+/// The agent's lease: how long it may go on without a person. Reading needs none.
+fn alone_too_long(call: &Call, facts: &Facts<'_>) -> Option<Refusal> {
+    match call.tier {
+        Tier::Read => return None,
+        Tier::Reversible | Tier::Consequential | Tier::Irreversible => {}
+    }
+    let (lease, place) = call.claim.autonomy()?;
+    let since = facts.alone_since?;
+    let length = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
+    let ends = facts.alone_until.unwrap_or(since.saturating_add(length));
+    if facts.now.as_microsecond() < ends {
+        return None;
+    }
+    let minutes = (facts.now.as_microsecond() - since) / 60_000_000;
+    let says = format!("the agent has worked for {minutes} minutes without a person");
+    Some(
+        Refusal::new(Code::ReauthRequired, GATE.name, says)
+            .remedy(format!(
+                "Ask your user to extend it: `tollgate runs extend {}`. Reading is still allowed.",
+                call.run
+            ))
+            .rule(place.clone()),
+    )
+}
+
+/// A moment, to the minute.
+pub(super) fn shown(at: Timestamp) -> String {
+    let at = at.to_zoned(TimeZone::UTC);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02} UTC",
+        at.year(),
+        at.month(),
+        at.day(),
+        at.hour(),
+        at.minute()
+    )
+}

@@ -1,0 +1,262 @@
+//! What a call asks for and what it has used: counts, amounts and costs, by the
+//! operator's prices and paths. Exact: a number that could not be read exactly is
+//! refused, not rounded.
+
+use jsonpath_rust::JsonPath as _;
+use serde_json::Value;
+
+use crate::{
+    domain::{
+        Amounts, Dimension, Finding, Path, Prices,
+        money::{self, MoneyError},
+    },
+    wire::Raw,
+};
+
+/// Digits up to which a number with a fraction is what was written.
+const EXACT: usize = 15;
+
+/// What a call asks for, as far as its arguments and its prices say. What cannot be
+/// measured is a finding: never zero.
+pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding> {
+    let mut ask = Amounts::ZERO.with(Dimension::Calls, 1);
+    let mut cost = prices.call;
+    let paths = [&prices.count, &prices.amount, &prices.estimate];
+    if paths.iter().any(|path| path.is_some()) {
+        let value = match arguments {
+            None => Value::Object(serde_json::Map::new()),
+            Some(raw) => raw.to::<Value>().map_err(|error| Finding {
+                at: String::new(),
+                says: format!("cannot be measured: {error}"),
+                rule: paths
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .map(|path| path.place.clone()),
+            })?,
+        };
+        if let Some(path) = &prices.count {
+            ask.set(Dimension::Count, read(path, &value, "count", count)?);
+        }
+        if let Some(path) = &prices.amount {
+            let sum = |path: &Path, found: &[&Value]| sum(path, found, prices);
+            ask.set(Dimension::Amount, read(path, &value, "amount", sum)?);
+        }
+        if let Some(path) = &prices.estimate {
+            let sum = |path: &Path, found: &[&Value]| sum(path, found, prices);
+            cost = cost.saturating_add(read(path, &value, "cost", sum)?);
+        }
+    }
+    let each = prices.each.saturating_mul(ask.get(Dimension::Count));
+    ask.set(Dimension::Cost, cost.saturating_add(each));
+    Ok(ask)
+}
+
+/// What an answer of so many bytes has cost, where `estimate` was kept back for it;
+/// and the path at which its price should have stood and did not.
+#[must_use]
+pub fn cost(
+    prices: &Prices,
+    estimate: u64,
+    answer: Option<&Raw>,
+    bytes: usize,
+) -> (u64, Option<String>) {
+    let kib = u64::try_from(bytes.div_ceil(1024)).unwrap_or(u64::MAX);
+    let size = prices.kib.saturating_mul(kib);
+    let Some(path) = &prices.actual else {
+        return (estimate.saturating_add(size), None);
+    };
+    let value = answer.and_then(|answer| answer.to::<Value>().ok());
+    let sum = |path: &Path, found: &[&Value]| sum(path, found, prices);
+    match value.and_then(|value| read(path, &value, "cost", sum).ok()) {
+        Some(cost) => (cost.saturating_add(size), None),
+        None => (estimate.saturating_add(size), Some(path.text.clone())),
+    }
+}
+
+fn read(
+    path: &Path,
+    value: &Value,
+    what: &str,
+    of: impl Fn(&Path, &[&Value]) -> Result<u64, String>,
+) -> Result<u64, Finding> {
+    let found = value.query(&path.text).unwrap_or_default();
+    let measured = if found.is_empty() {
+        Err("matches nothing".to_owned())
+    } else {
+        of(path, &found)
+    };
+    measured.map_err(|why| Finding {
+        at: String::new(),
+        says: format!("the {what} cannot be measured: `{}` {why}", path.text),
+        rule: Some(path.place.clone()),
+    })
+}
+
+/// How many things there are. A path that can match several says it by how many it
+/// matches; a path to one value says it by that value.
+fn count(path: &Path, found: &[&Value]) -> Result<u64, String> {
+    let several = ["*", "..", "?", ":", ","]
+        .iter()
+        .any(|sign| path.text.contains(sign));
+    match found {
+        [one] if !several => match one {
+            Value::Number(number) => {
+                money::parse_whole(&exact(number)?).map_err(|why| format!("is {why}"))
+            }
+            Value::Array(items) => Ok(items.len() as u64),
+            Value::Object(members) => Ok(members.len() as u64),
+            Value::String(_) => Ok(1),
+            Value::Bool(_) | Value::Null => Err("is no number and no list".to_owned()),
+        },
+        found => Ok(found.len() as u64),
+    }
+}
+
+/// The sum of all that it matches, in millionths.
+fn sum(path: &Path, found: &[&Value], prices: &Prices) -> Result<u64, String> {
+    let mut sum = 0_u64;
+    for value in found {
+        let text = match value {
+            Value::Number(number) => exact(number)?,
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => {
+                return Err("is not a number".to_owned());
+            }
+        };
+        let micros = if path.minor {
+            money::parse_minor(&text, prices.currency)
+        } else {
+            money::parse_micros(&text)
+        };
+        let micros = micros.map_err(|why| format!("is {why}"))?;
+        sum = sum
+            .checked_add(micros)
+            .ok_or_else(|| format!("is {}", MoneyError::TooMuch))?;
+    }
+    Ok(sum)
+}
+
+/// The digits of a number, if they are those that were written.
+fn exact(number: &serde_json::Number) -> Result<String, String> {
+    let text = number.to_string();
+    if number.is_f64() {
+        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+        let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+        if digits.skip_while(|digit| *digit == b'0').count() > EXACT {
+            return Err("has too many digits to be read exactly".to_owned());
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Currency, Place};
+
+    fn raw(text: &str) -> Raw {
+        Raw::parse(text.to_owned().into()).unwrap()
+    }
+
+    fn path(text: &str, minor: bool) -> Option<Path> {
+        Some(Path {
+            text: text.to_owned(),
+            minor,
+            place: Place {
+                file: "tools.d/payments.toml".into(),
+                line: 7,
+            },
+        })
+    }
+
+    fn free() -> Prices {
+        Prices::free(Currency::USD)
+    }
+
+    #[test]
+    fn a_mail_to_5247_people_is_counted_and_priced() {
+        let prices = Prices {
+            each: 2_000,
+            count: path("$.recipients[*]", false),
+            ..free()
+        };
+        let recipients = vec!["\"a@b\""; 5247].join(",");
+        let arguments = raw(&format!("{{\"recipients\":[{recipients}]}}"));
+        let ask = asks(Some(&arguments), &prices).unwrap();
+        assert_eq!(ask.get(Dimension::Count), 5247);
+        assert_eq!(ask.get(Dimension::Cost), 10_494_000);
+    }
+
+    #[test]
+    fn a_path_that_matches_nothing_is_a_finding_and_never_zero() {
+        let prices = Prices {
+            count: path("$.recipients[*]", false),
+            ..free()
+        };
+        for arguments in ["{}", "{\"recipients\":[]}", "{\"recipient\":[1]}"] {
+            let finding = asks(Some(&raw(arguments)), &prices).unwrap_err();
+            assert_eq!(
+                finding.says,
+                "the count cannot be measured: `$.recipients[*]` matches nothing"
+            );
+            assert_eq!(finding.rule.unwrap().line, 7);
+        }
+        assert!(asks(None, &prices).is_err());
+    }
+
+    #[test]
+    fn amounts_are_exact_or_refused() {
+        let read = |arguments: &str, minor| {
+            let prices = Prices {
+                amount: path("$.items[*].amount", minor),
+                ..free()
+            };
+            asks(Some(&raw(arguments)), &prices).map(|ask| ask.get(Dimension::Amount))
+        };
+        let items = r#"{"items":[{"amount":48.10},{"amount":"0.2"},{"amount":1e2}]}"#;
+        assert_eq!(read(items, false), Ok(148_300_000));
+        assert_eq!(read(r#"{"items":[{"amount":4810}]}"#, true), Ok(48_100_000));
+        for wrong in [
+            r#"{"items":[{"amount":-1}]}"#,
+            r#"{"items":[{"amount":0.00000012}]}"#,
+            r#"{"items":[{"amount":1234567890.123456789}]}"#,
+            r#"{"items":[{"amount":true}]}"#,
+            r#"{"items":[{"amount":"1,5"}]}"#,
+            r#"{"items":[{"amount":123456789012345678901234567890}]}"#,
+        ] {
+            assert!(read(wrong, false).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_count_can_be_a_number_or_the_length_of_a_list() {
+        let read = |arguments: &str| {
+            let prices = Prices {
+                count: path("$.n", false),
+                ..free()
+            };
+            asks(Some(&raw(arguments)), &prices).map(|ask| ask.get(Dimension::Count))
+        };
+        assert_eq!(read(r#"{"n":20}"#), Ok(20));
+        assert_eq!(read(r#"{"n":[7]}"#), Ok(1));
+        assert_eq!(read(r#"{"n":"x"}"#), Ok(1));
+        assert!(read(r#"{"n":2.5}"#).is_err());
+        assert!(read(r#"{"n":null}"#).is_err());
+    }
+
+    #[test]
+    fn an_answer_says_what_it_did_cost_or_the_estimate_counts() {
+        let prices = Prices {
+            actual: path("$._meta.cost", false),
+            kib: 1_000,
+            ..free()
+        };
+        let said = raw(r#"{"content":[],"_meta":{"cost":0.25}}"#);
+        assert_eq!(cost(&prices, 100_000, Some(&said), 1025), (252_000, None));
+        let silent = raw(r#"{"content":[]}"#);
+        let (charged, missing) = cost(&prices, 100_000, Some(&silent), 10);
+        assert_eq!(charged, 101_000);
+        assert_eq!(missing.as_deref(), Some("$._meta.cost"));
+    }
+}

@@ -1,0 +1,228 @@
+//! What the flow asks of the world.
+//!
+//! The broker knows tool servers, the store and the agent on the line only
+//! through these traits; the edges implement them.
+
+mod store;
+
+use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
+
+pub use store::{
+    Admission, Context, Helping, InFlight, Intent, Permit, Pin, PrunedBy, Query, RunKnown, Settled,
+    Settlement, Spent, Store, Verified,
+};
+
+use crate::{
+    domain::{Capabilities, Era, Fault, Fingerprint, RunId, ServerName, Subject, ToolFault},
+    wire::Raw,
+};
+
+/// A future behind a pointer, for traits that are used as objects.
+pub type Boxed<'a, T> = pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The tool servers.
+pub trait Tools: Send + Sync {
+    /// The instance of a server that runs this run's calls, started if needed.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not complete its handshake.
+    fn seat<'a>(
+        &'a self,
+        server: &'a ServerName,
+        run: &'a RunId,
+        caller: &'a Arc<dyn Caller>,
+    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>>;
+
+    /// The same, but only if it runs already.
+    fn seated(
+        &self,
+        server: &ServerName,
+        run: &RunId,
+        caller: &Arc<dyn Caller>,
+    ) -> Option<Arc<dyn Seat>>;
+
+    /// The folders that a run's agent works in have changed.
+    fn roots_changed(&self, run: &RunId);
+
+    /// A run is over: its instances end.
+    fn end_run(&self, run: &RunId);
+}
+
+/// One running instance of a tool server.
+pub trait Seat: Send + Sync {
+    /// How it speaks.
+    fn era(&self) -> Era;
+
+    /// The fingerprint of the definition that this very instance offers.
+    fn definition(&self, tool: &str) -> Option<Fingerprint>;
+
+    /// Runs one call to its end.
+    fn run<'a>(&'a self, permit: Permit, job: Job) -> Boxed<'a, (Spent, Result<Reply, ToolFault>)>;
+}
+
+/// One call as the tool side needs it.
+pub struct Job {
+    /// What to call, by the server's own name.
+    pub subject: Subject,
+    /// The parameters as the agent sent them.
+    pub params: Option<Raw>,
+    /// Who waits for it.
+    pub caller: Arc<dyn Caller>,
+    /// No sign of life for this long fails the call.
+    pub idle: Duration,
+    /// However lively, it fails after this.
+    pub total: Duration,
+}
+
+/// What a tool server answered.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// The value of `result`, as it stands.
+    Result(Raw),
+    /// The value of `result` of a server that wants something from the user
+    /// first, for an agent that understands that.
+    Asks(Raw),
+    /// The value of `error`, as it stands.
+    Error(Raw),
+}
+
+impl Reply {
+    /// What was answered, whichever it is.
+    #[must_use]
+    pub fn raw(&self) -> &Raw {
+        match self {
+            Reply::Result(raw) | Reply::Asks(raw) | Reply::Error(raw) => raw,
+        }
+    }
+}
+
+/// The agent on the line, during one call.
+pub trait Caller: Send + Sync {
+    /// Which connection it is: two callers of one connection share a user.
+    fn connection(&self) -> u64;
+
+    /// How it speaks.
+    fn era(&self) -> Era;
+
+    /// What it can be asked, in this call.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The level of log messages it asked for with this request.
+    fn log_level(&self) -> Option<String>;
+
+    /// Whether it wants to hear of progress.
+    fn wants_progress(&self) -> bool;
+
+    /// Passes on a progress notification's parameters.
+    fn progress(&self, params: &Raw);
+
+    /// Passes on a log message's parameters.
+    fn log(&self, params: &Raw);
+
+    /// Puts a server's question to it: `elicitation/create`,
+    /// `sampling/createMessage` or `roots/list`.
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;
+
+    /// The reason, if the call is cancelled by now.
+    fn is_cancelled(&self) -> Option<String>;
+
+    /// Answers when the agent cancels the call, with its reason.
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String>;
+}
+
+/// A question of a server in the middle of a call.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Who asks.
+    pub server: ServerName,
+    /// The method of the handshake era, whichever era the server speaks.
+    pub method: Box<str>,
+    /// Its parameters, as the server wrote them.
+    pub params: Option<Raw>,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The value of `result`.
+    Result(Raw),
+    /// The value of `error`.
+    Error(Raw),
+    /// Nobody is there to answer.
+    Gone,
+}
+
+/// What tool servers tell of themselves, outside any call.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A resource that somebody subscribed to has changed.
+    ResourceUpdated {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The notification's parameters.
+        params: Raw,
+    },
+    /// The user finished something that was opened in a browser.
+    ElicitationComplete {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The notification's parameters.
+        params: Raw,
+    },
+    /// A log message outside a call.
+    Log {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The notification's parameters.
+        params: Raw,
+    },
+}
+
+/// Keeps listings between starts, so that a list can be answered at once.
+pub trait Shelf: Send + Sync {
+    /// What was kept. What cannot be read is not there: it will be listed again.
+    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>>;
+
+    /// Keeps one server's listing.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing but the next start suffers.
+    fn keep(&self, listing: &Listing) -> Result<(), Fault>;
+}
+
+/// Everything that one server offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The server.
+    pub server: ServerName,
+    /// How it speaks.
+    pub era: Era,
+    /// Its declared capabilities.
+    pub capabilities: Raw,
+    /// What it says of itself.
+    pub info: Option<Raw>,
+    /// What it would tell a model.
+    pub instructions: Option<String>,
+    /// Tool definitions.
+    pub tools: Vec<Raw>,
+    /// Prompt definitions.
+    pub prompts: Vec<Raw>,
+    /// Resource definitions.
+    pub resources: Vec<Raw>,
+    /// Resource template definitions.
+    pub templates: Vec<Raw>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,424 @@
+//! What was used and how agents behaved, as keys and values.
+//!
+//! `q` use of a scope in a slot, `r` a run and its parts, `c` a breaker, `a` an
+//! agent, `f` that it has used a tool, `n` that people were told of something, `w` how
+//! far old things are forgotten.
+//! What is kept back for open calls follows from those.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    circuits::Breaker,
+    conduct::Agent,
+    entry::{Entries, Key, value},
+    series::Width,
+    state::{Delta, State, Sweeping},
+    usage::RunUse,
+};
+use crate::domain::{AgentName, Amounts, Halt, HaltKind, RunId, Scope, ServerName};
+
+#[derive(Serialize, Deserialize)]
+struct KeptScope {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<ServerName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tool: Option<String>,
+}
+
+impl KeptScope {
+    fn of(scope: &Scope) -> Self {
+        let mut kept = Self {
+            agent: None,
+            server: None,
+            tool: None,
+        };
+        match scope {
+            Scope::Everything => {}
+            Scope::Agent(agent) => kept.agent = Some(agent.clone()),
+            Scope::Server(server) => kept.server = Some(server.clone()),
+            Scope::Tool(server, tool) => {
+                kept.server = Some(server.clone());
+                kept.tool = Some(tool.to_string());
+            }
+        }
+        kept
+    }
+
+    fn scope(self) -> Option<Scope> {
+        match (self.agent, self.server, self.tool) {
+            (None, None, None) => Some(Scope::Everything),
+            (Some(agent), None, None) => Some(Scope::Agent(agent)),
+            (None, Some(server), None) => Some(Scope::Server(server)),
+            (None, Some(server), Some(tool)) => Some(Scope::Tool(server, Arc::from(tool))),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptUse {
+    of: KeptScope,
+    used: Amounts,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptRun {
+    agent: AgentName,
+    began: i64,
+    last: i64,
+    step: u64,
+    turn: Option<u64>,
+    added: Amounts,
+    used: Amounts,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptBreaker {
+    of: KeptScope,
+    breaker: Breaker,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptAgent {
+    /// Digests in base 16 and times, one after another: shorter than numbers.
+    attempts: String,
+    same: u32,
+    turns: u32,
+    errors: u32,
+    last_error: i64,
+    runs: String,
+    alone: (Option<i64>, Option<i64>),
+    halt: Option<KeptHalt>,
+    cleared: i64,
+    last: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptHalt {
+    killed: bool,
+    run: RunId,
+    at: i64,
+    until: Option<i64>,
+    says: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptNotice {
+    what: String,
+    at: i64,
+}
+
+/// The key under which it is kept how far old things are forgotten.
+pub(super) const SWEEPING: &[u8] = b"w";
+
+pub(super) fn sweeping(state: &State) -> (Key, Vec<u8>) {
+    (SWEEPING.to_vec(), value(&state.sweeping()))
+}
+
+/// Everything.
+pub(super) fn all(state: &State) -> Entries {
+    let mut entries = Entries::new();
+    for (scope, series) in state.usage.scopes() {
+        for width in Width::ALL {
+            for (slot, used) in series.slots(width).iter() {
+                entries.extend(use_entry(scope, width, *slot, *used));
+            }
+        }
+    }
+    for (id, run) in state.usage.runs() {
+        entries.extend(run_entries(id, run));
+    }
+    for (scope, breaker) in state.circuits.iter() {
+        entries.insert(scoped(b'c', scope), breaker_value(scope, breaker));
+    }
+    for (name, agent) in state.conduct.agents() {
+        entries.insert(agent_key(name), agent_value(agent));
+    }
+    for (name, tool) in state.conduct.met() {
+        entries.insert(met_key(name, *tool), value(name));
+    }
+    for (what, at) in state.notices() {
+        entries.insert(notice_key(what), notice_value(what, *at));
+    }
+    if state.sweeping() != Sweeping::default() {
+        entries.extend([sweeping(state)]);
+    }
+    entries
+}
+
+/// What changed since this was last asked.
+pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
+    let mut delta = Delta::new();
+    let used = state.usage.take_touched();
+    for (scope, width, slot) in used.slots {
+        let series = state.usage.series(&scope);
+        let used = series.and_then(|series| series.slots(width).get(slot));
+        let now = used.and_then(|used| use_entry(&scope, width, slot, *used));
+        delta.push((use_key(&scope, width, slot), now.into_iter().collect()));
+    }
+    for id in used.runs {
+        let run = state.usage.remembered(&id);
+        let now = run.map(|run| run_entries(&id, run)).unwrap_or_default();
+        delta.push((run_key(&id), now));
+    }
+    for scope in state.circuits.take_touched() {
+        let key = scoped(b'c', &scope);
+        let breaker = state
+            .circuits
+            .get(&scope)
+            .filter(|breaker| breaker.matters());
+        let now = breaker.map(|breaker| (key.clone(), breaker_value(&scope, breaker)));
+        delta.push((key, now.into_iter().collect()));
+    }
+    let conduct = state.conduct.take_touched();
+    for name in conduct.agents {
+        let key = agent_key(&name);
+        let agent = state.conduct.get(&name);
+        let now = agent.map(|agent| (key.clone(), agent_value(agent)));
+        delta.push((key, now.into_iter().collect()));
+    }
+    for (name, tool) in conduct.met {
+        let key = met_key(&name, tool);
+        delta.push((key.clone(), Entries::from([(key, value(&name))])));
+    }
+    for what in noticed {
+        let key = notice_key(&what);
+        let at = state.noticed(&what);
+        let now = at.map(|at| (key.clone(), notice_value(&what, at)));
+        delta.push((key, now.into_iter().collect()));
+    }
+    delta
+}
+
+/// Puts one entry back; its version has been looked at.
+pub(super) fn put(state: &mut State, key: &[u8], bytes: &[u8]) -> Option<()> {
+    let (kind, rest) = key.split_first()?;
+    let json = bytes.get(1..)?;
+    match kind {
+        b'q' => {
+            let kept: KeptUse = serde_json::from_slice(json).ok()?;
+            let (width, slot) = rest.get(16..)?.split_first()?;
+            let slot = u32::from_be_bytes(slot.try_into().ok()?);
+            let width = match width {
+                b'm' => Width::Minute,
+                b'q' => Width::Quarter,
+                _ => return None,
+            };
+            let scope = kept.of.scope()?;
+            state
+                .usage
+                .put_slot(scope, width, i64::from(slot), &kept.used);
+        }
+        b'r' => {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            let (id, part) = rest.split_at_checked(end)?;
+            let id = RunId::parse(std::str::from_utf8(id).ok()?)?;
+            if part.len() == 1 {
+                let kept: KeptRun = serde_json::from_slice(json).ok()?;
+                state.usage.put_run(id, kept.run());
+            } else {
+                let kept: KeptUse = serde_json::from_slice(json).ok()?;
+                // A run comes before its parts.
+                state.usage.put_part(&id, kept.of.scope()?, kept.used)?;
+            }
+        }
+        b'c' => {
+            let kept: KeptBreaker = serde_json::from_slice(json).ok()?;
+            state.circuits.put(kept.of.scope()?, kept.breaker);
+        }
+        b'a' => {
+            let name = AgentName::parse(std::str::from_utf8(rest).ok()?).ok()?;
+            let kept: KeptAgent = serde_json::from_slice(json).ok()?;
+            let agent = kept.agent(&name)?;
+            state.conduct.put(name, agent);
+        }
+        b'f' => {
+            let name: AgentName = serde_json::from_slice(json).ok()?;
+            let tool = u64::from_be_bytes(*rest.last_chunk()?);
+            state.conduct.put_met(name, tool);
+        }
+        b'w' => state.put_sweeping(serde_json::from_slice(json).ok()?),
+        b'n' => {
+            let kept: KeptNotice = serde_json::from_slice(json).ok()?;
+            state.put_notice(kept.what, kept.at);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A key of a kind that belongs to a scope. Names may be long: they are hashed.
+fn scoped(kind: u8, scope: &Scope) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    let kept = KeptScope::of(scope);
+    for part in [
+        kept.agent.as_ref().map(AgentName::as_str),
+        kept.server.as_ref().map(ServerName::as_str),
+        kept.tool.as_deref(),
+    ] {
+        hasher.update(&[u8::from(part.is_some())]);
+        hasher.update(part.unwrap_or_default().as_bytes());
+        hasher.update(b"\0");
+    }
+    let hash = hasher.finalize();
+    let short = hash.as_bytes().iter().take(16);
+    std::iter::once(&kind).chain(short).copied().collect()
+}
+
+fn use_key(scope: &Scope, width: Width, slot: i64) -> Key {
+    let mut key = scoped(b'q', scope);
+    key.push(match width {
+        Width::Minute => b'm',
+        Width::Quarter => b'q',
+    });
+    // Minutes since 1970 fit for eight thousand years.
+    key.extend(u32::try_from(slot).unwrap_or(0).to_be_bytes());
+    key
+}
+
+fn use_entry(scope: &Scope, width: Width, slot: i64, used: Amounts) -> Option<(Key, Vec<u8>)> {
+    u32::try_from(slot).ok()?;
+    let kept = KeptUse {
+        of: KeptScope::of(scope),
+        used,
+    };
+    Some((use_key(scope, width, slot), value(&kept)))
+}
+
+fn run_key(id: &RunId) -> Key {
+    [b"r", id.as_str().as_bytes(), b"\0"].concat()
+}
+
+fn run_entries(id: &RunId, run: &RunUse) -> Entries {
+    let base = run_key(id);
+    let kept = KeptRun {
+        agent: run.agent.clone(),
+        began: run.began,
+        last: run.last,
+        step: run.step,
+        turn: run.turn,
+        added: run.added,
+        used: run.used,
+    };
+    let mut entries = Entries::from([(base.clone(), value(&kept))]);
+    for (scope, used) in &run.by {
+        let part = scoped(b'p', scope);
+        let kept = KeptUse {
+            of: KeptScope::of(scope),
+            used: *used,
+        };
+        entries.insert([base.as_slice(), &part].concat(), value(&kept));
+    }
+    entries
+}
+
+impl KeptRun {
+    fn run(self) -> RunUse {
+        let mut run = RunUse::new(self.agent, self.began);
+        run.last = self.last;
+        run.step = self.step;
+        run.turn = self.turn;
+        run.added = self.added;
+        run.used = self.used;
+        run.by = BTreeMap::new();
+        run
+    }
+}
+
+fn breaker_value(scope: &Scope, breaker: &Breaker) -> Vec<u8> {
+    value(&KeptBreaker {
+        of: KeptScope::of(scope),
+        breaker: breaker.clone(),
+    })
+}
+
+fn agent_key(name: &AgentName) -> Key {
+    [b"a", name.as_str().as_bytes()].concat()
+}
+
+fn agent_value(agent: &Agent) -> Vec<u8> {
+    // Times as the difference to the last call: a few digits instead of sixteen.
+    let ago = |at: &i64| agent.last - at;
+    let attempts = agent.attempts.iter();
+    let attempts = attempts.map(|(this, at)| format!("{this:x}.{:x}", ago(at)));
+    let runs = agent.runs.iter().map(|at| format!("{:x}", ago(at)));
+    value(&KeptAgent {
+        attempts: attempts.collect::<Vec<_>>().join(","),
+        same: agent.same,
+        turns: agent.turns,
+        errors: agent.errors,
+        last_error: agent.last_error,
+        runs: runs.collect::<Vec<_>>().join(","),
+        alone: (agent.alone_since, agent.alone_until),
+        halt: agent.halt.as_ref().map(|halt| KeptHalt {
+            killed: halt.kind == HaltKind::Killed,
+            run: halt.run.clone(),
+            at: halt.at,
+            until: halt.until,
+            says: halt.says.clone(),
+        }),
+        cleared: agent.cleared,
+        last: agent.last,
+    })
+}
+
+impl KeptAgent {
+    fn agent(self, name: &AgentName) -> Option<Agent> {
+        let last = self.last;
+        let ago = |text: &str| i64::from_str_radix(text, 16).ok().map(|ago| last - ago);
+        let mut attempts = VecDeque::new();
+        for attempt in self.attempts.split(',').filter(|text| !text.is_empty()) {
+            let (this, at) = attempt.split_once('.')?;
+            attempts.push_back((u64::from_str_radix(this, 16).ok()?, ago(at)?));
+        }
+        let mut runs = VecDeque::new();
+        for at in self.runs.split(',').filter(|text| !text.is_empty()) {
+            runs.push_back(ago(at)?);
+        }
+        Some(Agent {
+            attempts,
+            same: self.same,
+            turns: self.turns,
+            errors: self.errors,
+            last_error: self.last_error,
+            runs,
+            alone_since: self.alone.0,
+            alone_until: self.alone.1,
+            halt: self.halt.map(|halt| Halt {
+                kind: match halt.killed {
+                    true => HaltKind::Killed,
+                    false => HaltKind::Paused,
+                },
+                agent: name.clone(),
+                run: halt.run,
+                at: halt.at,
+                until: halt.until,
+                says: halt.says,
+            }),
+            cleared: self.cleared,
+            last,
+        })
+    }
+}
+
+fn met_key(name: &AgentName, tool: u64) -> Key {
+    [b"f", name.as_str().as_bytes(), b"\0", &tool.to_be_bytes()].concat()
+}
+
+fn notice_key(what: &str) -> Key {
+    let hash = blake3::hash(what.as_bytes());
+    let short = hash.as_bytes().iter().take(16);
+    b"n".iter().chain(short).copied().collect()
+}
+
+fn notice_value(what: &str, at: i64) -> Vec<u8> {
+    value(&KeptNotice {
+        what: what.to_owned(),
+        at,
+    })
+}

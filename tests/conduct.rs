@@ -1,0 +1,584 @@
+//! Runaways: loops, breakers, rates, hours, agents that work on alone. Each by itself,
+//! in the words in which it is promised, on a clock that is set.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking; its helpers serve several programs"
+)]
+
+#[path = "limits/mod.rs"]
+mod world;
+
+use std::time::Duration;
+
+use tollgate::clock::Clock as _;
+use tollgate::domain::{Amounts, Dimension, HaltKind, RunId};
+use tollgate::ports::{Helping, Settlement, Store};
+use world::{World, done, only};
+
+const WRITES: &str = "[tools.send]\ntier = \"reversible\"\n";
+
+fn code(asked: world::Asked) -> Result<(), &'static str> {
+    asked.map(drop).map_err(|refusal| refusal.code.as_str())
+}
+
+// Loops.
+
+#[test]
+fn the_same_call_is_refused_the_10th_time_and_the_50th_ends_the_run() {
+    let mut world = World::new(&only("loops = {}"), "");
+    let same = |world: &mut World, run: &str| {
+        let call = world.call_with("bot", run, "look", "{\"q\":1}");
+        world.makes(call)
+    };
+    for nth in 1..=9 {
+        assert_eq!(same(&mut world, "1"), Ok(()), "{nth}");
+    }
+    for nth in 10..=49 {
+        // Neither a new run nor a restart nor a pause begins the count anew.
+        match nth {
+            20 => world.restart(),
+            30 => world.wait(660),
+            _ => {}
+        }
+        let run = if nth < 40 { "1" } else { "2" };
+        assert_eq!(same(&mut world, run), Err("LOOP"), "{nth}");
+    }
+    assert_eq!(same(&mut world, "1"), Err("RUN_KILLED"));
+    assert_eq!(world.again(), Err("RUN_KILLED"));
+    let halts = world.store().halts();
+    assert_eq!(halts[0].kind, HaltKind::Killed);
+    assert!(
+        halts[0].says.contains("50 times the same call in a row"),
+        "{}",
+        halts[0].says
+    );
+    assert_eq!(world.notices(), ["loop", "loop", "killed"]);
+}
+
+#[test]
+fn another_call_ends_a_row() {
+    let mut world = World::new(&only("loops = { repeated = \"none\" }"), "");
+    for _ in 0..5 {
+        for _ in 0..9 {
+            let call = world.call_with("bot", "1", "look", "{\"q\":1}");
+            world.makes(call).unwrap();
+        }
+        world.again().unwrap();
+    }
+}
+
+#[test]
+fn the_same_call_again_and_again_is_a_loop_with_others_in_between() {
+    let main = only("loops = { repeated = { refuse = 5, kill = 8, window = \"10m\" } }");
+    let mut world = World::new(&main, "");
+    let same = |world: &mut World| {
+        world.again().unwrap();
+        world.again().unwrap();
+        let call = world.call_with("bot", "1", "look", "{\"q\":1}");
+        world.makes(call)
+    };
+    for _ in 0..4 {
+        same(&mut world).unwrap();
+    }
+    assert_eq!(same(&mut world), Err("LOOP"));
+    world.wait(601);
+    assert_eq!(same(&mut world), Ok(()));
+    for _ in 0..6 {
+        let _ = same(&mut world);
+    }
+    let call = world.call_with("bot", "1", "look", "{\"q\":1}");
+    assert_eq!(world.makes(call), Err("RUN_KILLED"));
+}
+
+#[test]
+fn two_calls_in_turn_are_a_loop() {
+    let main = only("loops = { pairs = { refuse = 4, kill = 6 }, repeated = \"none\" }");
+    let mut world = World::new(&main, "");
+    let turn = |world: &mut World, q: u32| {
+        let call = world.call_with("bot", "1", "look", &format!("{{\"q\":{q}}}"));
+        world.makes(call)
+    };
+    // A, B, A, B, A, B, A: the next B is the fourth pair.
+    for nth in 0..7 {
+        assert_eq!(turn(&mut world, nth % 2), Ok(()), "{nth}");
+    }
+    assert_eq!(turn(&mut world, 1), Err("LOOP"));
+    for _ in 0..3 {
+        let _ = turn(&mut world, 0);
+        if turn(&mut world, 1) == Err("RUN_KILLED") {
+            return;
+        }
+    }
+    panic!("it was never killed");
+}
+
+#[test]
+fn errors_in_a_row_demand_a_pause_and_then_end_the_run() {
+    let main = only("loops = { errors = { refuse = 5, kill = 8, pause = \"60s\" } }");
+    let mut world = World::new(&main, "");
+    let fails = |world: &mut World| {
+        let call = world.call();
+        world.ask(call).map(|flying| {
+            let ask = flying.call.claim.ask;
+            world.ends(flying, done(true), ask);
+        })
+    };
+    for _ in 0..5 {
+        fails(&mut world).unwrap();
+    }
+    let refusal = fails(&mut world).unwrap_err();
+    assert_eq!(refusal.code.as_str(), "LOOP");
+    assert_eq!(
+        refusal.retry_at.unwrap().as_microsecond(),
+        world.now() + 60_000_000
+    );
+    world.wait(60);
+    // One that succeeds ends the row.
+    world.again().unwrap();
+    for _ in 0..5 {
+        fails(&mut world).unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(fails(&mut world).unwrap_err().code.as_str(), "LOOP");
+    }
+    assert_eq!(fails(&mut world).unwrap_err().code.as_str(), "RUN_KILLED");
+}
+
+#[test]
+fn thresholds_are_those_of_the_tier() {
+    let main = only(
+        "[loops]\nsame = { refuse = 20, kill = 50 }\n[loops.reversible]\nsame = { refuse = 2, kill = 3 }",
+    );
+    let mut world = World::new(&main, WRITES);
+    let same = |world: &mut World, tool: &str| {
+        let call = world.call_with("bot", "1", tool, "{}");
+        world.makes(call)
+    };
+    for _ in 0..19 {
+        same(&mut world, "look").unwrap();
+    }
+    assert_eq!(same(&mut world, "look"), Err("LOOP"));
+    assert_eq!(same(&mut world, "send"), Ok(()));
+    assert_eq!(same(&mut world, "send"), Err("LOOP"));
+    assert_eq!(same(&mut world, "send"), Err("RUN_KILLED"));
+}
+
+#[test]
+fn what_an_operator_keeps_back_is_no_loop() {
+    let mut world = World::new(&only("loops = {}"), "");
+    let stop = tollgate::domain::Stop {
+        scope: tollgate::domain::StopScope::Everything,
+        by: "ana".into(),
+        text: None,
+        at: "2026-03-02T12:00:00Z".into(),
+    };
+    world.store().stop(stop.clone()).unwrap();
+    for _ in 0..60 {
+        let call = world.call_with("bot", "1", "look", "{}");
+        assert_eq!(world.makes(call), Err("STOPPED"));
+    }
+    world.store().resume(&stop.scope, "ana").unwrap();
+    let call = world.call_with("bot", "1", "look", "{}");
+    assert_eq!(world.makes(call), Ok(()));
+}
+
+// Runaways.
+
+#[test]
+fn a_looper_stops_at_its_cap_to_the_call() {
+    let mut world = World::new(
+        &only("[budget]\nrun.steps = \"none\""),
+        "[tools.buy]\ntier = \"read\"\ncost = \"0.01 USD\"\n",
+    );
+    let passed = (0..3_800).filter(|_| world.again().is_ok()).count();
+    assert_eq!(passed, 50);
+    assert_eq!(world.level("run.cost").0, 500_000);
+}
+
+#[test]
+fn of_64_at_once_none_goes_beyond_the_cap() {
+    let mut world = World::new(&only("[budget]\nrun.steps = \"none\""), "");
+    let mut flying = Vec::new();
+    let mut refused = 0;
+    for _ in 0..10 {
+        for _ in 0..64 {
+            let call = world.call();
+            match world.ask(call) {
+                Ok(call) => flying.push(call),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert_eq!((flying.len(), refused), (50, 590));
+    for call in flying {
+        world.done(call);
+    }
+    assert_eq!(world.again(), Err("BUDGET_RUN_CALLS"));
+}
+
+// Breakers.
+
+#[test]
+fn three_failures_open_a_breaker_and_after_60_seconds_one_call_tries() {
+    let shop = "breaker = \"none\"\n[tools.buy]\ntier = \"read\"\nbreaker = { failures = 3 }\n";
+    let mut world = World::new(world::NO_LIMITS, shop);
+    for _ in 0..3 {
+        let call = world.call();
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+        world.wait(5);
+    }
+    let call = world.call();
+    let refusal = world.ask(call).err().unwrap();
+    assert_eq!(refusal.code.as_str(), "CIRCUIT_OPEN");
+    assert_eq!(world.notices(), ["breaker.open"]);
+    // Other tools are fine.
+    let other = world.call_with("bot", "1", "look", "{}");
+    assert_eq!(world.makes(other), Ok(()));
+    // It opened with the third failure, five seconds ago, and stays open over a start.
+    assert_eq!(
+        refusal.retry_at.unwrap().as_microsecond(),
+        world.now() + 55_000_000
+    );
+    world.restart();
+    world.wait(54);
+    assert_eq!(world.again(), Err("CIRCUIT_OPEN"));
+    world.wait(1);
+    let call = world.call();
+    let probe = world.ask(call).unwrap();
+    assert_eq!(
+        world.again(),
+        Err("CIRCUIT_OPEN"),
+        "one tries, the others wait"
+    );
+    world.fails(probe);
+    assert_eq!(
+        world.again(),
+        Err("CIRCUIT_OPEN"),
+        "the failure opens it again"
+    );
+    world.rebuild();
+    world.wait(60);
+    let call = world.call();
+    let probe = world.ask(call).unwrap();
+    world.done(probe);
+    assert_eq!(world.again(), Ok(()), "the success closes it");
+    let told = ["breaker.open", "breaker.open", "breaker.closed"];
+    assert_eq!(world.notices(), told);
+}
+
+#[test]
+fn failures_that_are_far_apart_do_not_open_a_breaker() {
+    let mut world = World::new(&only("breaker = {}"), "");
+    for _ in 0..6 {
+        let call = world.call();
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+        world.wait(31);
+    }
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn a_probe_that_a_crash_ends_is_tried_again() {
+    let mut world = World::new(&only("breaker = {}"), "");
+    for _ in 0..3 {
+        let call = world.call();
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+    }
+    world.wait(60);
+    let call = world.call();
+    let _probe = world.ask(call).unwrap();
+    world.restart();
+    let call = world.call();
+    let probe = world.ask(call).unwrap();
+    world.done(probe);
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn a_breaker_of_a_server_keeps_all_its_tools() {
+    let mut world = World::new(&only("breaker = {}"), "");
+    for tool in ["buy", "look", "send"] {
+        let call = world.call_with("bot", "1", tool, "{}");
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+    }
+    assert_eq!(world.again(), Err("CIRCUIT_OPEN"));
+    let other = world.call_with("eve", "2", "send", "{}");
+    assert_eq!(world.makes(other), Err("CIRCUIT_OPEN"));
+}
+
+#[test]
+fn a_server_that_asks_to_be_left_alone_is_for_all_agents() {
+    let mut world = World::new(&only("breaker = {}"), "");
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    let settlement = Settlement {
+        leave_alone: Some(Duration::from_secs(90)),
+        ..Settlement::plain(done(true), Duration::ZERO, Amounts::ZERO)
+    };
+    world.settles(flying, &settlement);
+    world.wait(89);
+    for agent in ["bot", "eve"] {
+        let call = world.call_with(agent, agent, "look", "{}");
+        assert_eq!(code(world.ask(call)), Err("CIRCUIT_OPEN"));
+    }
+    world.wait(1);
+    assert_eq!(world.again(), Ok(()));
+}
+
+// Rates.
+
+#[test]
+fn a_rate_lets_a_burst_pass_and_then_one_after_another() {
+    let shop = "[tools.buy]\ntier = \"read\"\nrate = { per = \"60/min\", burst = 3 }\n";
+    let mut world = World::new(world::NO_LIMITS, shop);
+    for _ in 0..3 {
+        world.again().unwrap();
+    }
+    let call = world.call();
+    let refusal = world.ask(call).err().unwrap();
+    assert_eq!(refusal.code.as_str(), "RATE_LIMITED");
+    assert_eq!(
+        refusal.retry_at.unwrap().as_microsecond(),
+        world.now() + 1_000_000
+    );
+    // Another agent and another tool have their own.
+    let eve = world.call_with("eve", "2", "buy", "{}");
+    assert_eq!(world.makes(eve), Ok(()));
+    let look = world.call_with("bot", "1", "look", "{}");
+    assert_eq!(world.makes(look), Ok(()));
+    world.wait(1);
+    world.again().unwrap();
+    assert_eq!(world.again(), Err("RATE_LIMITED"));
+    world.wait(3);
+    for _ in 0..3 {
+        world.again().unwrap();
+    }
+    assert_eq!(world.again(), Err("RATE_LIMITED"));
+}
+
+#[test]
+fn a_tier_has_a_rate_for_each_of_its_tools() {
+    let main = format!("{}[tiers.reversible]\nrate = \"1/min\"\n", world::NO_LIMITS);
+    let mut world = World::new(&main, WRITES);
+    let send = |world: &mut World, n: u32| {
+        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
+        world.makes(call)
+    };
+    send(&mut world, 1).unwrap();
+    assert_eq!(send(&mut world, 2), Err("RATE_LIMITED"));
+    world.again().unwrap();
+    world.wait(60);
+    send(&mut world, 3).unwrap();
+}
+
+#[test]
+fn an_agent_cannot_begin_runs_without_end() {
+    let mut world = World::new(&only("runs = \"3/h\""), "");
+    let begin = |world: &mut World, run: &str| {
+        let call = world.call_with("bot", run, "look", &format!("{{\"run\":\"{run}\"}}"));
+        world.makes(call)
+    };
+    for run in ["1", "2", "3"] {
+        begin(&mut world, run).unwrap();
+        world.wait(60);
+    }
+    assert_eq!(begin(&mut world, "4"), Err("RATE_LIMITED"));
+    assert_eq!(begin(&mut world, "2"), Ok(()), "one that exists goes on");
+    world.restart();
+    world.wait(57 * 60 - 1);
+    assert_eq!(begin(&mut world, "4"), Err("RATE_LIMITED"));
+    world.wait(1);
+    assert_eq!(begin(&mut world, "4"), Ok(()));
+}
+
+#[test]
+fn an_agent_that_spends_much_faster_than_it_used_to_waits_for_a_person() {
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"0.10 USD\"\n";
+    let mut world = World::new(&only("spend = 5"), shop);
+    for _ in 0..10 {
+        world.again().unwrap();
+        world.wait(900);
+    }
+    for _ in 0..5 {
+        world.again().unwrap();
+    }
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    let halt = world.done(flying).unwrap();
+    assert_eq!(halt.kind, HaltKind::Paused);
+    assert_eq!(world.again(), Err("RUN_PAUSED"));
+    world.wait(3 * 24 * 3600);
+    assert_eq!(world.again(), Err("RUN_PAUSED"), "only a person resumes it");
+    let bot = tollgate::domain::AgentName::parse("bot").unwrap();
+    world.store().clear(&bot, "ana").unwrap();
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_back_forgets_nothing_that_was_used() {
+    let main = only("[budget]\nrun = \"none\"\nday = { cost = \"3.00 USD\" }");
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n";
+    let mut world = World::new(&main, shop);
+    world.again().unwrap();
+    world.again().unwrap();
+    let right = world.clock.now();
+    world.clock.jump_to("2037-01-01T00:00:00Z".parse().unwrap());
+    for _ in 0..3 {
+        world.again().unwrap();
+        world.wait(900);
+    }
+    world.restart();
+    world.clock.jump_to(right);
+    // What was used in a day to come counts as well: rather too much than too little.
+    assert_eq!(world.again(), Err("BUDGET_DAY_COST"));
+    assert_eq!(world.level("day.cost").0, 5_000_000);
+    world.rebuild();
+    assert_eq!(world.level("day.cost").0, 5_000_000);
+    world.store().check().unwrap();
+}
+
+// Hours, and agents that work on alone.
+
+#[test]
+fn outside_its_hours_a_tool_is_closed_and_says_when_it_opens() {
+    let shop = "[tools.buy]\ntier = \"read\"\nwindow = \"Mon-Fri 08:00-18:00 Europe/Paris\"\n";
+    // Friday evening before the clocks go forward.
+    let mut world = World::at("2026-03-27T16:59:59.999999Z", world::NO_LIMITS, shop);
+    assert_eq!(world.again(), Ok(()));
+    world.clock.advance(Duration::from_micros(1));
+    let call = world.call();
+    let refusal = world.ask(call).err().unwrap();
+    assert_eq!(refusal.code.as_str(), "OUTSIDE_WINDOW");
+    // Monday at eight is an hour earlier now.
+    assert_eq!(
+        refusal.retry_at.unwrap().to_string(),
+        "2026-03-30T06:00:00Z"
+    );
+    assert_eq!(refusal.rule.unwrap().to_string(), "tools.d/shop.toml:6");
+    world.clock.jump_to("2026-03-30T05:59:59Z".parse().unwrap());
+    assert_eq!(world.again(), Err("OUTSIDE_WINDOW"));
+    world.wait(1);
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn hours_across_midnight_on_the_night_in_which_the_clocks_go_back() {
+    let shop = "window = \"Sat 22:00-06:00 America/New_York\"\n";
+    let mut world = World::at("2026-11-01T01:59:59Z", world::NO_LIMITS, shop);
+    assert_eq!(world.again(), Err("OUTSIDE_WINDOW"));
+    world.wait(1);
+    assert_eq!(world.again(), Ok(()));
+    // Eight hours by the clock on the wall are nine.
+    world.wait(9 * 3600 - 1);
+    assert_eq!(world.again(), Ok(()));
+    world.wait(1);
+    assert_eq!(world.again(), Err("OUTSIDE_WINDOW"));
+}
+
+#[test]
+fn after_two_hours_the_next_call_that_changes_something_needs_a_person() {
+    let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
+    let send = |world: &mut World, run: &str| {
+        let n = world.now();
+        let call = world.call_with("bot", run, "send", &format!("{{\"n\":{n}}}"));
+        world.makes(call)
+    };
+    send(&mut world, "1").unwrap();
+    world.wait(7_199);
+    send(&mut world, "1").unwrap();
+    world.wait(1);
+    assert_eq!(send(&mut world, "1"), Err("REAUTH_REQUIRED"));
+    assert_eq!(world.again(), Ok(()), "reading needs nobody");
+    assert_eq!(
+        send(&mut world, "2"),
+        Err("REAUTH_REQUIRED"),
+        "another run is no other agent"
+    );
+    world.wait(1_200);
+    world.restart();
+    assert_eq!(send(&mut world, "3"), Err("REAUTH_REQUIRED"));
+    let run = RunId::from_tail("1");
+    let helping = |alone| Helping {
+        added: Amounts::ZERO,
+        alone: Some(alone),
+    };
+    world.store().extend(&run, &helping(None), "ana").unwrap();
+    world.wait(7_199);
+    assert_eq!(send(&mut world, "1"), Ok(()));
+    world.wait(1);
+    assert_eq!(send(&mut world, "1"), Err("REAUTH_REQUIRED"));
+    let until = world.now() + 60_000_000;
+    world
+        .store()
+        .extend(&run, &helping(Some(until)), "ana")
+        .unwrap();
+    world.wait(59);
+    assert_eq!(send(&mut world, "1"), Ok(()));
+    world.wait(1);
+    assert_eq!(send(&mut world, "1"), Err("REAUTH_REQUIRED"));
+    world.wait(24 * 3600);
+    assert_eq!(send(&mut world, "1"), Ok(()), "a new day");
+}
+
+#[test]
+fn the_first_use_of_a_tool_by_an_agent_is_told_and_no_later_one() {
+    let mut world = World::new(world::NO_LIMITS, "");
+    for (agent, tool) in [
+        ("bot", "buy"),
+        ("bot", "look"),
+        ("eve", "buy"),
+        ("bot", "buy"),
+    ] {
+        let call = world.call_with(agent, agent, tool, "{}");
+        world.makes(call).unwrap();
+        world.wait(24 * 3600);
+    }
+    world.restart();
+    let call = world.call_with("bot", "bot", "buy", "{}");
+    world.makes(call).unwrap();
+    let told: Vec<String> = world
+        .records("notice")
+        .iter()
+        .map(|record| record["about"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, ["bot shop.buy", "bot shop.look", "eve shop.buy"]);
+}
+
+#[test]
+fn an_old_state_is_swept_and_stays_what_follows_from_the_journal() {
+    let mut world = World::new(
+        &only("[budget]\nrun = \"none\"\nday = { cost = \"90.00 USD\" }"),
+        "",
+    );
+    for day in 0..40 {
+        for run in 0..3 {
+            let run = format!("{day}-{run}");
+            let call = world.call_with("bot", &run, "look", &format!("{{\"day\":\"{run}\"}}"));
+            let flying = world.ask(call).unwrap();
+            let used = Amounts::ZERO.with(Dimension::Cost, 1);
+            world.ends(flying, done(false), used);
+            world.wait(8 * 3600);
+        }
+        if day % 7 == 0 {
+            world.restart();
+        }
+    }
+    // Of 120 runs those of the last three days: a time must have proved right for a day.
+    assert!(
+        world.store().runs().len() <= 9,
+        "{}",
+        world.store().runs().len()
+    );
+    world.restart();
+    world.rebuild();
+    world.store().check().unwrap();
+}
