@@ -126,7 +126,13 @@ fn is_unused(row: &LimitRow) -> bool {
 }
 
 const HEAD: [&str; 7] = [
-    "LIMIT", "ALLOWED", "USED", "RESERVED", "LEFT", "RESETS", "FULL",
+    "LIMIT",
+    "ALLOWED",
+    "USED",
+    "RESERVED",
+    "LEFT",
+    "RESETS (UTC)",
+    "FULL (UTC)",
 ];
 
 /// The limits in aligned columns, below what they are limits of.

@@ -53,6 +53,8 @@ impl Halt {
 pub struct Ends {
     /// Killed or paused.
     pub kind: HaltKind,
+    /// Why, as a fragment.
+    pub says: String,
     /// Until when by itself: microseconds since 1970; none for a day.
     pub until: Option<i64>,
 }

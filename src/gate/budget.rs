@@ -76,6 +76,7 @@ fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
         Then::Kill => true,
         Then::Refuse | Then::Ask => false,
     };
+    let why = kills.then(|| says.clone());
     let (code, says) = if kills {
         (Code::RunKilled, format!("the run is ended: {says}"))
     } else {
@@ -93,12 +94,11 @@ fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
     refusal.retry_at = level
         .resets
         .and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
-    if kills {
-        refusal.ends = Some(Ends {
-            kind: HaltKind::Killed,
-            until: level.resets,
-        });
-    }
+    refusal.ends = why.map(|says| Ends {
+        kind: HaltKind::Killed,
+        says,
+        until: level.resets,
+    });
     // A call that is too large by itself says nothing about the budget.
     if limit.period != Period::Action && !kills {
         refusal.notice = Some(Box::new(Notice {

@@ -88,6 +88,7 @@ fn killed(rule: &Loops, count: u32, what: &str) -> Refusal {
     .rule(rule.place.clone());
     refusal.ends = Some(Ends {
         kind: HaltKind::Killed,
+        says: format!("a loop, {count} times {what}"),
         until: None,
     });
     refusal

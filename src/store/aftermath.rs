@@ -113,7 +113,7 @@ impl Around<'_> {
             self.tell((**notice).clone(), since, &mut after);
         }
         if let Some(ends) = &refusal.ends {
-            after.halts(self.halt(ends, refusal.says.clone()));
+            after.halts(self.halt(ends));
         }
         after
     }
@@ -204,7 +204,7 @@ impl Around<'_> {
         }
     }
 
-    fn halt(&self, ends: &Ends, says: String) -> Halt {
+    fn halt(&self, ends: &Ends) -> Halt {
         Halt {
             kind: ends.kind,
             agent: self.call.by.agent.clone(),
@@ -214,7 +214,7 @@ impl Around<'_> {
                 HaltKind::Killed => Some(ends.until.unwrap_or(self.at() + DAY)),
                 HaltKind::Paused => ends.until,
             },
-            says,
+            says: ends.says.clone(),
         }
     }
 
@@ -239,11 +239,11 @@ impl Around<'_> {
                 show(allowed),
                 limit.name()
             );
-            let ends = Ends {
+            return Some(self.halt(&Ends {
                 kind: HaltKind::Killed,
+                says,
                 until: level.resets,
-            };
-            return Some(self.halt(&ends, says));
+            }));
         }
         None
     }
@@ -280,16 +280,16 @@ impl Around<'_> {
             return None;
         }
         let show = |quantity| Dimension::Cost.show(quantity, call.claim.currency);
-        let ends = Ends {
-            kind: HaltKind::Paused,
-            until: None,
-        };
         let says = format!(
             "it spent {} in a quarter of an hour, where {} is usual",
             show(now),
             show(usual)
         );
-        Some(self.halt(&ends, says))
+        Some(self.halt(&Ends {
+            kind: HaltKind::Paused,
+            says,
+            until: None,
+        }))
     }
 
     fn breakers(&self, settlement: &Settlement, probed: &[bool], after: &mut Aftermath) {
