@@ -155,7 +155,7 @@ impl Broker {
             prices,
             ..
         } = door;
-        let _busy = request.session.busy();
+        let _busy = request.session.busy(&*self.clock);
 
         // From here on a stop finds it and cancels whatever it waits for.
         let open = self.under_way.enter(&call, &home, request.caller);

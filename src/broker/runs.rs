@@ -8,6 +8,7 @@ use std::{
 
 use super::Broker;
 use crate::{
+    clock::Clock,
     domain::{AgentName, Principal, RunId, ServerName, Terms},
     ids::IdKind,
 };
@@ -38,12 +39,17 @@ struct Now {
 const IDLE: Duration = Duration::from_secs(600);
 
 /// A call of a session, between the door and its answer.
-pub(super) struct Busy<'a>(&'a Session);
+pub(super) struct Busy<'a> {
+    session: &'a Session,
+    clock: &'a dyn Clock,
+}
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut now = self.0.now();
+        let mut now = self.session.now();
         now.busy = now.busy.saturating_sub(1);
+        // It was not idle until now.
+        now.last = now.last.max(self.clock.elapsed());
     }
 }
 
@@ -73,9 +79,12 @@ impl Session {
     }
 
     /// A call is under way until this is dropped: the run is not idle.
-    pub(super) fn busy(&self) -> Busy<'_> {
+    pub(super) fn busy<'a>(&'a self, clock: &'a dyn Clock) -> Busy<'a> {
         self.now().busy += 1;
-        Busy(self)
+        Busy {
+            session: self,
+            clock,
+        }
     }
 
     /// The run that a call which comes now belongs to.
@@ -213,5 +222,58 @@ impl Broker {
         if let Some(tools) = self.tools.get() {
             tools.roots_changed(&session.home);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SetClock;
+    use crate::domain::{Owner, Reach};
+
+    fn session(named: bool) -> Session {
+        Session {
+            principal: Arc::new(Principal {
+                agent: AgentName::parse("bot").unwrap(),
+                owner: Owner::parse("ana").unwrap(),
+                reach: Reach::Everything,
+            }),
+            visible: Vec::new(),
+            home: RunId::from_tail("1"),
+            terms: Arc::default(),
+            now: Mutex::new(Now {
+                run: RunId::from_tail("1"),
+                named,
+                busy: 0,
+                last: Duration::ZERO,
+            }),
+        }
+    }
+
+    fn at(session: &Session, seconds: u64) -> String {
+        let new = || RunId::from_tail(&format!("at{seconds}"));
+        let run = session.run_at(Duration::from_secs(seconds), new);
+        run.to_string()
+    }
+
+    #[test]
+    fn ten_idle_minutes_end_a_run_and_a_call_under_way_does_not_let_it_idle() {
+        let session = session(false);
+        assert_eq!(at(&session, 599), "r-1");
+        assert_eq!(at(&session, 1198), "r-1");
+        assert_eq!(at(&session, 1798), "r-AT1798");
+        let clock = SetClock::at(jiff::Timestamp::UNIX_EPOCH);
+        let busy = session.busy(&clock);
+        assert_eq!(at(&session, 3000), "r-AT1798");
+        clock.advance(Duration::from_secs(9000));
+        drop(busy);
+        assert_eq!(at(&session, 9599), "r-AT1798");
+        assert_eq!(at(&session, 10_199), "r-AT10199");
+        assert_eq!(session.home().to_string(), "r-1", "its instances stay");
+    }
+
+    #[test]
+    fn a_run_that_the_client_named_does_not_idle() {
+        assert_eq!(at(&session(true), 100_000), "r-1");
     }
 }

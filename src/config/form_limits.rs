@@ -304,9 +304,9 @@ pub(super) struct ThresholdForm {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct RepeatedForm {
-    /// The one of this number ends the run. At most 128.
+    /// The one of this number ends the run. At most 96.
     kill: Option<OrNone<RepetitionForm>>,
-    /// The one of this number is refused, and those after it. At most 128.
+    /// The one of this number is refused, and those after it. At most 96.
     refuse: Option<OrNone<RepetitionForm>>,
     /// Within which time. Default "10m".
     window: Option<DurationForm>,

@@ -1,0 +1,88 @@
+//! A limit that ends the run, with real processes: what is under way is cancelled and
+//! its processes go; nothing the agent tries shakes it off.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::home::{Home, NO_LIMITS};
+use support::raw::member;
+
+const KILLS: &str = "[budget]\nrun = { steps = \"none\", time = \"none\", cost = \"none\", calls = { at = 2, then = \"kill\" } }\n";
+const SCRIPT: &str = "call slow: wait\ncall quick: text done";
+
+fn home() -> Home {
+    let home = Home::new();
+    let lifted: String = NO_LIMITS
+        .lines()
+        .filter(|line| !line.starts_with("budget"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(home.at("config/tollgate.toml"), format!("{lifted}{KILLS}")).unwrap();
+    home
+}
+
+#[test]
+fn a_kill_cuts_what_is_under_way_within_a_second_and_ends_its_processes() {
+    let home = home();
+    let mut shop = home.server("shop", SCRIPT);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__slow"]);
+    let slow = agent.call("shop__slow", "{}");
+    shop.gets("tools/call");
+    let quick = agent.call("shop__quick", "{}");
+    assert!(agent.text(quick).contains("done"));
+    let begun = Instant::now();
+    let third = agent.call("shop__quick", "{\"n\":3}");
+    assert!(agent.answer(third).contains("RUN_KILLED"));
+    let cut = agent.answer(slow);
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(cut.contains("RUN_KILLED by tollgate while it ran"), "{cut}");
+    // It is told to cancel, and since it does not stop by itself, it is ended.
+    shop.gets("notifications/cancelled");
+    shop.ends();
+    let later = agent.call("shop__quick", "{\"n\":4}");
+    assert!(agent.answer(later).contains("RUN_KILLED"));
+    // What is left can be asked all the same.
+    let status = agent.call("tollgate__status", "{}");
+    let status = agent.result(status);
+    assert!(status.contains("\"halted\":\"killed\""), "{status}");
+}
+
+#[test]
+fn another_run_and_another_connection_do_not_shake_off_a_kill() {
+    let home = home();
+    let _shop = home.server("shop", SCRIPT);
+    let mut agent = home.beside("bot");
+    agent.until_listed(&["shop__quick"]);
+    for n in 0..3 {
+        let call = agent.call("shop__quick", &format!("{{\"n\":{n}}}"));
+        agent.answer(call);
+    }
+    let mut again = home.beside("bot");
+    let call = again.call("shop__quick", "{}");
+    assert!(again.answer(call).contains("RUN_KILLED"));
+    let mut other = home.beside("eve");
+    let call = other.call("shop__quick", "{}");
+    let answer = other.answer(call);
+    assert!(answer.contains("done"), "{answer}");
+    // A run that is somebody else's cannot be named.
+    let run = member(&answer, "result")
+        .and_then(|result| member(&result, "_meta"))
+        .and_then(|meta| member(&meta, "dev.tollgate/call"))
+        .and_then(|call| member(&call, "run"))
+        .unwrap();
+    let params = format!(
+        r#"{{"name":"shop__quick","arguments":{{}},"_meta":{{"dev.tollgate/run":{run}}}}}"#
+    );
+    let foreign = again.request("tools/call", &params);
+    let (code, says) = again.error(foreign);
+    assert_eq!(code, -32602);
+    assert!(says.contains("not one of yours"), "{says}");
+    let own = other.request("tools/call", &params.replace("{}", "{\"n\":1}"));
+    assert!(other.answer(own).contains("done"));
+}
