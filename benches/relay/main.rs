@@ -8,7 +8,7 @@
 //!       --pin CPU             the CPU everything runs on (the first one allowed)
 //!       --unpinned            everything runs anywhere
 //!       --tollgate FILE       another build of the broker (the one cargo just made)
-//!       --tollgate-toml FILE  the broker's `tollgate.toml` (none)
+//!       --tollgate-toml FILE  the broker's `tollgate.toml` (limits that nobody reaches)
 //!       --server-toml FILE    lines added to `tools.d/rig.toml`
 //!       --json                also one JSON object a row
 //!
