@@ -1,6 +1,11 @@
 //! A limit that ends the run, with real processes: what is under way is cancelled and
 //! its processes go; nothing the agent tries shakes it off.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "how soon an agent hears of it is what is tested"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};
