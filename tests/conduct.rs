@@ -582,3 +582,20 @@ fn an_old_state_is_swept_and_stays_what_follows_from_the_journal() {
     world.rebuild();
     world.store().check().unwrap();
 }
+
+#[test]
+fn a_halt_survives_a_start_also_beside_an_agent_whose_name_begins_like_this_one() {
+    let mut world = World::new(&only("loops = {}"), "");
+    while {
+        let call = world.call_with("bot-2", "1", "look", "{}");
+        world.makes(call) != Err("RUN_KILLED")
+    } {}
+    // First everything is kept, then what has changed: in the end only `bot`.
+    for _ in 0..3 {
+        world.again().unwrap();
+        world.store().keep().unwrap();
+    }
+    world.restart();
+    let call = world.call_with("bot-2", "2", "look", "{\"other\":1}");
+    assert_eq!(world.makes(call), Err("RUN_KILLED"));
+}
