@@ -599,3 +599,23 @@ fn a_halt_survives_a_start_also_beside_an_agent_whose_name_begins_like_this_one(
     let call = world.call_with("bot-2", "2", "look", "{\"other\":1}");
     assert_eq!(world.makes(call), Err("RUN_KILLED"));
 }
+
+#[test]
+fn the_rates_of_a_tool_and_of_its_tier_do_not_add_up_and_a_clock_set_back_lets_go() {
+    let tier = "[tiers.reversible]\nrate = { per = \"60/min\", burst = 1 }\n";
+    let main = format!("{}{tier}", world::NO_LIMITS);
+    let shop = "[tools.send]\ntier = \"reversible\"\nrate = { per = \"30/min\", burst = 1 }\n";
+    let mut world = World::new(&main, shop);
+    let mut made = 0;
+    for second in 0..20 {
+        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{second}}}"));
+        made += u32::from(world.makes(call).is_ok());
+        world.wait(1);
+    }
+    // As the stricter of the two has it, not both together.
+    assert_eq!(made, 10);
+    let hour_ago = tollgate::clock::Clock::now(&*world.clock) - Duration::from_secs(3600);
+    world.clock.jump_to(hour_ago);
+    let call = world.call_with("bot", "1", "send", "{\"n\":\"again\"}");
+    assert_eq!(world.makes(call), Ok(()));
+}
