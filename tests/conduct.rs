@@ -619,3 +619,19 @@ fn the_rates_of_a_tool_and_of_its_tier_do_not_add_up_and_a_clock_set_back_lets_g
     let call = world.call_with("bot", "1", "send", "{\"n\":\"again\"}");
     assert_eq!(world.makes(call), Ok(()));
 }
+
+#[test]
+fn a_server_is_left_alone_for_an_hour_at_most_however_long_it_asks_for() {
+    let mut world = World::new(&only("breaker = {}"), "");
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    let settlement = Settlement {
+        leave_alone: Some(Duration::from_secs(u64::MAX)),
+        ..Settlement::plain(done(true), Duration::ZERO, Amounts::ZERO)
+    };
+    world.settles(flying, &settlement);
+    world.wait(3599);
+    assert_eq!(world.again(), Err("CIRCUIT_OPEN"));
+    world.wait(1);
+    assert_eq!(world.again(), Ok(()));
+}
