@@ -635,3 +635,19 @@ fn a_server_is_left_alone_for_an_hour_at_most_however_long_it_asks_for() {
     world.wait(1);
     assert_eq!(world.again(), Ok(()));
 }
+
+#[test]
+fn a_person_who_lifts_a_halt_forgives_what_led_to_it() {
+    let mut world = World::new(&only("loops = {}"), "");
+    let same = |world: &mut World| {
+        let call = world.call_with("bot", "1", "look", "{\"q\":1}");
+        world.makes(call)
+    };
+    while same(&mut world) != Err("RUN_KILLED") {}
+    let bot = tollgate::domain::AgentName::parse("bot").unwrap();
+    assert!(world.store().clear(&bot, "ana").unwrap());
+    for nth in 1..=9 {
+        assert_eq!(same(&mut world), Ok(()), "{nth}");
+    }
+    assert_eq!(same(&mut world), Err("LOOP"));
+}
