@@ -582,3 +582,72 @@ fn an_old_state_is_swept_and_stays_what_follows_from_the_journal() {
     world.rebuild();
     world.store().check().unwrap();
 }
+
+#[test]
+fn a_halt_survives_a_start_also_beside_an_agent_whose_name_begins_like_this_one() {
+    let mut world = World::new(&only("loops = {}"), "");
+    while {
+        let call = world.call_with("bot-2", "1", "look", "{}");
+        world.makes(call) != Err("RUN_KILLED")
+    } {}
+    // First everything is kept, then what has changed: in the end only `bot`.
+    for _ in 0..3 {
+        world.again().unwrap();
+        world.store().keep().unwrap();
+    }
+    world.restart();
+    let call = world.call_with("bot-2", "2", "look", "{\"other\":1}");
+    assert_eq!(world.makes(call), Err("RUN_KILLED"));
+}
+
+#[test]
+fn the_rates_of_a_tool_and_of_its_tier_do_not_add_up_and_a_clock_set_back_lets_go() {
+    let tier = "[tiers.reversible]\nrate = { per = \"60/min\", burst = 1 }\n";
+    let main = format!("{}{tier}", world::NO_LIMITS);
+    let shop = "[tools.send]\ntier = \"reversible\"\nrate = { per = \"30/min\", burst = 1 }\n";
+    let mut world = World::new(&main, shop);
+    let mut made = 0;
+    for second in 0..20 {
+        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{second}}}"));
+        made += u32::from(world.makes(call).is_ok());
+        world.wait(1);
+    }
+    // As the stricter of the two has it, not both together.
+    assert_eq!(made, 10);
+    let hour_ago = tollgate::clock::Clock::now(&*world.clock) - Duration::from_secs(3600);
+    world.clock.jump_to(hour_ago);
+    let call = world.call_with("bot", "1", "send", "{\"n\":\"again\"}");
+    assert_eq!(world.makes(call), Ok(()));
+}
+
+#[test]
+fn a_server_is_left_alone_for_an_hour_at_most_however_long_it_asks_for() {
+    let mut world = World::new(&only("breaker = {}"), "");
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    let settlement = Settlement {
+        leave_alone: Some(Duration::from_secs(u64::MAX)),
+        ..Settlement::plain(done(true), Duration::ZERO, Amounts::ZERO)
+    };
+    world.settles(flying, &settlement);
+    world.wait(3599);
+    assert_eq!(world.again(), Err("CIRCUIT_OPEN"));
+    world.wait(1);
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn a_person_who_lifts_a_halt_forgives_what_led_to_it() {
+    let mut world = World::new(&only("loops = {}"), "");
+    let same = |world: &mut World| {
+        let call = world.call_with("bot", "1", "look", "{\"q\":1}");
+        world.makes(call)
+    };
+    while same(&mut world) != Err("RUN_KILLED") {}
+    let bot = tollgate::domain::AgentName::parse("bot").unwrap();
+    assert!(world.store().clear(&bot, "ana").unwrap());
+    for nth in 1..=9 {
+        assert_eq!(same(&mut world), Ok(()), "{nth}");
+    }
+    assert_eq!(same(&mut world), Err("LOOP"));
+}

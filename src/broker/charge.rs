@@ -93,3 +93,85 @@ fn trouble(call: &Call, reply: &Result<Reply, ToolFault>, outcome: &Outcome) -> 
     }
     trouble
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        AgentName, BreakerRule, CallId, Claim, Currency, Findings, Fingerprint, Offer, Over, Owner,
+        Principal, Reach, RunId, ServerName, Standing, Subject, Terms, Tier,
+    };
+    use crate::wire::Raw;
+    use std::sync::Arc;
+
+    fn call(tier: Tier) -> Call {
+        let breakers = [Over::Server, Over::Tool].map(BreakerRule::usual);
+        let terms = Terms {
+            breakers: breakers.to_vec(),
+            ..Terms::default()
+        };
+        Call {
+            id: CallId::from_tail("1"),
+            run: RunId::from_tail("1"),
+            by: Arc::new(Principal {
+                agent: AgentName::parse("dev").unwrap(),
+                owner: Owner::parse("ana").unwrap(),
+                reach: Reach::Everything,
+            }),
+            server: ServerName::parse("shop").unwrap(),
+            admits: None,
+            subject: Subject::Tool("buy".into()),
+            offer: Offer::At(tier),
+            offer_place: None,
+            tier,
+            standing: Standing::Plain,
+            findings: Findings::default(),
+            digest: Fingerprint([0; 32]),
+            claim: Claim {
+                ask: Amounts::ZERO
+                    .with(Dimension::Calls, 1)
+                    .with(Dimension::Tokens, 9)
+                    .with(Dimension::Cost, 700)
+                    .with(Dimension::Amount, 500)
+                    .with(Dimension::Count, 3),
+                terms: vec![Arc::new(terms)],
+                ..Claim::default()
+            },
+        }
+    }
+
+    fn ends(reply: &Result<Reply, ToolFault>) -> Settlement {
+        let free = Prices::free(Currency::USD);
+        settlement(&call(Tier::Read), &free, reply, Duration::from_millis(2))
+    }
+
+    #[test]
+    fn what_may_have_run_is_charged_and_what_cannot_have_is_not() {
+        let cost = |fault| ends(&Err(fault)).charged.get(Dimension::Cost);
+        // An agent that cancels what it has sent, or hangs up, gets nothing back.
+        assert_eq!(cost(ToolFault::Cancelled("the agent".into())), 700);
+        assert_eq!(cost(ToolFault::Exited("code 1".into())), 700);
+        assert_eq!(cost(ToolFault::Idle(Duration::ZERO)), 700);
+        assert_eq!(cost(ToolFault::NotStarted("no".into())), 0);
+        assert_eq!(cost(ToolFault::Busy(Duration::ZERO)), 0);
+        let raw = |text: &str| Raw::parse(text.to_owned().into()).unwrap();
+        let error = ends(&Ok(Reply::Error(raw(r#"{"code":-1,"message":"no"}"#))));
+        assert_eq!(error.charged.get(Dimension::Cost), 700);
+        // A question is a call, but what it asks about comes with the next.
+        let asks = ends(&Ok(Reply::Asks(raw(r#"{"resultType":"input_required"}"#)))).charged;
+        let all = [Dimension::Calls, Dimension::Tokens, Dimension::Cost].map(|of| asks.get(of));
+        assert_eq!(all, [1, 9, 0]);
+        assert_eq!(asks.get(Dimension::Time), 2_000);
+    }
+
+    #[test]
+    fn a_breaker_counts_what_the_server_did_and_not_what_the_agent_did() {
+        let trouble = |fault| ends(&Err(fault)).trouble;
+        assert_eq!(trouble(ToolFault::Exited("code 1".into())), (true, true));
+        assert_eq!(
+            trouble(ToolFault::Cancelled("the agent".into())),
+            (false, false)
+        );
+        assert_eq!(trouble(ToolFault::Busy(Duration::ZERO)), (false, false));
+    }
+}

@@ -145,7 +145,16 @@ impl Broker {
             ),
             None => Findings::default(),
         };
-        let digest = self.digest(session, &route, member("arguments"));
+        // A completion has one `argument`, and each of its letters is another call.
+        let arguments_said = match asked {
+            Asked::Completion => member("argument"),
+            Asked::Tool
+            | Asked::Prompt
+            | Asked::Resource
+            | Asked::Subscribe
+            | Asked::Unsubscribe => member("arguments"),
+        };
+        let digest = self.digest(session, &route, arguments_said);
         let meta = params.get("_meta");
         let prices = match &route.tool {
             Some(tool) => tool.prices.clone(),

@@ -26,7 +26,10 @@ impl Broker {
             std::time::Duration::ZERO,
             free_of_charge(call.claim.ask),
         );
-        self.store.settle(permit.spend(), call, &settlement)?;
+        let settled = self.store.settle(permit.spend(), call, &settlement)?;
+        if let Some(halt) = &settled.halt {
+            self.halted(halt);
+        }
         Ok(fault)
     }
 

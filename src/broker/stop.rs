@@ -139,11 +139,13 @@ impl UnderWay {
         })
     }
 
-    /// Cancels what a halted agent has sent. Returns the runs whose instances have it.
+    /// Cancels what a halted agent has under way, also what was let through and waits
+    /// for the disk. Returns the runs whose instances have some of it.
     pub(super) fn halt(&self, halt: &Halt) -> BTreeSet<RunId> {
         let refusal = gate::halted(halt);
-        let covered = self.cancel(&refusal, |one| one.agent == halt.agent && one.lock().left);
-        covered.iter().map(|one| one.home.clone()).collect()
+        let covered = self.cancel(&refusal, |one| one.agent == halt.agent);
+        let sent = covered.iter().filter(|one| one.lock().left);
+        sent.map(|one| one.home.clone()).collect()
     }
 
     fn cancel(&self, refusal: &Refusal, covers: impl Fn(&One) -> bool) -> Vec<Arc<One>> {
@@ -479,6 +481,30 @@ mod tests {
                 .await
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn a_halt_reaches_what_has_not_left_and_ends_instances_of_what_has() {
+        let under_way = UnderWay::new(Arc::new(Vec::new));
+        let enter = |id, agent, home: &str| {
+            let home = RunId::from_tail(home);
+            under_way.enter(&call(id, agent), &home, Arc::new(Patient))
+        };
+        let (sent, waits) = (enter("1", "dev", "1"), enter("2", "dev", "2"));
+        let other = enter("3", "ops", "3");
+        sent.leaves();
+        other.leaves();
+        let homes = under_way.halt(&Halt {
+            kind: crate::domain::HaltKind::Killed,
+            agent: AgentName::parse("dev").unwrap(),
+            run: home(),
+            at: 0,
+            until: None,
+            says: "too much".into(),
+        });
+        assert_eq!(homes, BTreeSet::from([RunId::from_tail("1")]));
+        assert!(sent.stopped().is_some() && waits.stopped().is_some());
+        assert!(other.stopped().is_none());
     }
 
     #[tokio::test]

@@ -52,7 +52,10 @@ fn alone_too_long(call: &Call, facts: &Facts<'_>) -> Option<Refusal> {
         return None;
     }
     let minutes = (facts.now.as_microsecond() - since) / 60_000_000;
-    let says = format!("the agent has worked for {minutes} minutes without a person");
+    let says = match minutes {
+        1 => "the agent has worked for a minute without a person".to_owned(),
+        _ => format!("the agent has worked for {minutes} minutes without a person"),
+    };
     Some(
         Refusal::new(Code::ReauthRequired, GATE.name, says)
             .remedy(format!(
@@ -63,9 +66,12 @@ fn alone_too_long(call: &Call, facts: &Facts<'_>) -> Option<Refusal> {
     )
 }
 
-/// A moment, to the minute.
+/// A moment, to the minute that is not before it: who comes back then is not early.
 pub(super) fn shown(at: Timestamp) -> String {
-    let at = at.to_zoned(TimeZone::UTC);
+    let up = jiff::TimestampRound::new()
+        .smallest(jiff::Unit::Minute)
+        .mode(jiff::RoundMode::Ceil);
+    let at = at.round(up).unwrap_or(at).to_zoned(TimeZone::UTC);
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02} UTC",
         at.year(),

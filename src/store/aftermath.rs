@@ -27,8 +27,9 @@ use crate::{
 const DAY: i64 = 24 * 3_600_000_000;
 /// What is told of again after an hour.
 const HOUR: i64 = 3_600_000_000;
-/// For at most so long a server can ask to be left alone.
-const ALONE: i64 = DAY;
+/// For at most so long a server can ask to be left alone: what it passes on may be the
+/// word of a stranger, and it can ask again when it is tried.
+const ALONE: i64 = HOUR;
 /// So many quarters of an hour with spending make a habit.
 const HABIT: usize = 8;
 

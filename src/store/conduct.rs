@@ -225,6 +225,13 @@ impl Conduct {
         self.agents.insert(name, agent);
     }
 
+    /// For what is read back; the agent is there already.
+    pub(super) fn put_halt(&mut self, halt: Halt) -> Option<()> {
+        let agent = self.agents.get_mut(&halt.agent)?;
+        agent.halt = Some(halt);
+        Some(())
+    }
+
     /// For what is read back.
     pub(super) fn put_met(&mut self, agent: AgentName, tool: u64) {
         self.met.insert((agent, tool));

@@ -93,7 +93,6 @@ struct KeptAgent {
     last_error: i64,
     runs: String,
     alone: (Option<i64>, Option<i64>),
-    halt: Option<KeptHalt>,
     cleared: i64,
     last: i64,
 }
@@ -137,7 +136,7 @@ pub(super) fn all(state: &State) -> Entries {
         entries.insert(scoped(b'c', scope), breaker_value(scope, breaker));
     }
     for (name, agent) in state.conduct.agents() {
-        entries.insert(agent_key(name), agent_value(agent));
+        entries.extend(agent_entries(name, agent));
     }
     for (name, tool) in state.conduct.met() {
         entries.insert(met_key(name, *tool), value(name));
@@ -179,8 +178,8 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
     for name in conduct.agents {
         let key = agent_key(&name);
         let agent = state.conduct.get(&name);
-        let now = agent.map(|agent| (key.clone(), agent_value(agent)));
-        delta.push((key, now.into_iter().collect()));
+        let now = agent.map(|agent| agent_entries(&name, agent));
+        delta.push((key, now.unwrap_or_default()));
     }
     for (name, tool) in conduct.met {
         let key = met_key(&name, tool);
@@ -232,10 +231,17 @@ pub(super) fn put(state: &mut State, key: &[u8], bytes: &[u8]) -> Option<()> {
             state.circuits.put(kept.of.scope()?, kept.breaker);
         }
         b'a' => {
-            let name = AgentName::parse(std::str::from_utf8(rest).ok()?).ok()?;
-            let kept: KeptAgent = serde_json::from_slice(json).ok()?;
-            let agent = kept.agent(&name)?;
-            state.conduct.put(name, agent);
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            let (name, part) = rest.split_at_checked(end)?;
+            let name = AgentName::parse(std::str::from_utf8(name).ok()?).ok()?;
+            if part.len() == 1 {
+                let kept: KeptAgent = serde_json::from_slice(json).ok()?;
+                state.conduct.put(name, kept.agent()?);
+            } else {
+                let kept: KeptHalt = serde_json::from_slice(json).ok()?;
+                // An agent comes before its halt.
+                state.conduct.put_halt(kept.halt(name))?;
+            }
         }
         b'f' => {
             let name: AgentName = serde_json::from_slice(json).ok()?;
@@ -337,8 +343,29 @@ fn breaker_value(scope: &Scope, breaker: &Breaker) -> Vec<u8> {
     })
 }
 
+/// It ends with a zero: what is below the key of `bot` must not be that of `bot2`.
 fn agent_key(name: &AgentName) -> Key {
-    [b"a", name.as_str().as_bytes()].concat()
+    [b"a", name.as_str().as_bytes(), b"\0"].concat()
+}
+
+/// An agent and, by itself because of its size, its halt.
+fn agent_entries(name: &AgentName, agent: &Agent) -> Entries {
+    let base = agent_key(name);
+    let halt = agent.halt.as_ref();
+    let halt = halt.map(|halt| ([base.as_slice(), b"h"].concat(), halt_value(halt)));
+    let mut entries = Entries::from([(base, agent_value(agent))]);
+    entries.extend(halt);
+    entries
+}
+
+fn halt_value(halt: &Halt) -> Vec<u8> {
+    value(&KeptHalt {
+        killed: halt.kind == HaltKind::Killed,
+        run: halt.run.clone(),
+        at: halt.at,
+        until: halt.until,
+        says: halt.says.clone(),
+    })
 }
 
 fn agent_value(agent: &Agent) -> Vec<u8> {
@@ -355,20 +382,29 @@ fn agent_value(agent: &Agent) -> Vec<u8> {
         last_error: agent.last_error,
         runs: runs.collect::<Vec<_>>().join(","),
         alone: (agent.alone_since, agent.alone_until),
-        halt: agent.halt.as_ref().map(|halt| KeptHalt {
-            killed: halt.kind == HaltKind::Killed,
-            run: halt.run.clone(),
-            at: halt.at,
-            until: halt.until,
-            says: halt.says.clone(),
-        }),
         cleared: agent.cleared,
         last: agent.last,
     })
 }
 
+impl KeptHalt {
+    fn halt(self, agent: AgentName) -> Halt {
+        Halt {
+            kind: match self.killed {
+                true => HaltKind::Killed,
+                false => HaltKind::Paused,
+            },
+            agent,
+            run: self.run,
+            at: self.at,
+            until: self.until,
+            says: self.says,
+        }
+    }
+}
+
 impl KeptAgent {
-    fn agent(self, name: &AgentName) -> Option<Agent> {
+    fn agent(self) -> Option<Agent> {
         let last = self.last;
         let ago = |text: &str| i64::from_str_radix(text, 16).ok().map(|ago| last - ago);
         let mut attempts = VecDeque::new();
@@ -389,17 +425,7 @@ impl KeptAgent {
             runs,
             alone_since: self.alone.0,
             alone_until: self.alone.1,
-            halt: self.halt.map(|halt| Halt {
-                kind: match halt.killed {
-                    true => HaltKind::Killed,
-                    false => HaltKind::Paused,
-                },
-                agent: name.clone(),
-                run: halt.run,
-                at: halt.at,
-                until: halt.until,
-                says: halt.says,
-            }),
+            halt: None,
             cleared: self.cleared,
             last,
         })
@@ -421,4 +447,65 @@ fn notice_value(what: &str, at: i64) -> Vec<u8> {
         what: what.to_owned(),
         at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Loops, Rate};
+    use crate::store::circuits::{Circuits, Opened};
+
+    /// Values in sled stay below this.
+    const MOST: usize = 4096;
+
+    #[test]
+    fn the_largest_agent_halt_and_breaker_fit_a_value() {
+        let day = 24 * 3_600_000_000_i64;
+        let last = 1_800_000_000_000_000;
+        let name = AgentName::parse(&"a".repeat(64)).unwrap();
+        let says = "\"\\".repeat(256);
+        let nth = |n: usize| last - day * 400 + i64::try_from(n).unwrap();
+        let agent = Agent {
+            attempts: (0..Loops::REMEMBERED).map(|n| (u64::MAX, nth(n))).collect(),
+            same: u32::MAX,
+            turns: u32::MAX,
+            errors: u32::MAX,
+            last_error: last,
+            runs: (0..Rate::RUNS).map(nth).collect(),
+            alone_since: Some(last),
+            alone_until: Some(last),
+            halt: Some(Halt {
+                kind: HaltKind::Killed,
+                agent: name.clone(),
+                run: RunId::from_tail("0123456789"),
+                at: last,
+                until: Some(last),
+                says: says.clone(),
+            }),
+            cleared: last,
+            last,
+        };
+        let entries = agent_entries(&name, &agent);
+        assert_eq!(entries.len(), 2);
+        let mut state = State::default();
+        for (key, kept) in &entries {
+            assert!(kept.len() < MOST, "{} bytes", kept.len());
+            put(&mut state, key, kept).unwrap();
+        }
+        assert_eq!(state.conduct.get(&name), Some(&agent));
+
+        let tool = "\"".repeat(512);
+        let scope = Scope::Tool(ServerName::parse("shop").unwrap(), tool.into());
+        let mut circuits = Circuits::default();
+        for _ in 0..100 {
+            circuits.failed(scope.clone(), last);
+        }
+        let opened = Opened {
+            until: last,
+            why: says,
+        };
+        circuits.opened(scope.clone(), opened);
+        let kept = breaker_value(&scope, circuits.get(&scope).unwrap());
+        assert!(kept.len() < MOST, "a breaker takes {} bytes", kept.len());
+    }
 }

@@ -149,8 +149,14 @@ impl<L: Log> Ledger<L> {
     ) -> Result<(Placed, Vec<Notice>), Fault> {
         let mut last = last;
         for draft in after.acts {
-            let durable = matches!(draft.change, Change::Halted(_));
-            last = self.commit(section, draft, durable)?;
+            let halts = matches!(draft.change, Change::Halted(_));
+            match self.commit(section, draft, halts) {
+                Ok(placed) => last = placed,
+                Err(fault) if halts => return Err(fault),
+                // A breaker that finds no room must not keep a halt from being put,
+                // nor a call that is settled from being answered.
+                Err(fault) => tracing::warn!("a breaker could not be recorded: {fault}"),
+            }
         }
         for notice in &after.notices {
             if let Ok(placed) = self.commit(section, record_limits::notice(notice, call), false) {

@@ -10,38 +10,49 @@ use crate::domain::{AgentName, Call, Rate, Scope};
 /// From how many on those that are over are forgotten.
 const MANY: usize = 4096;
 
-/// Up to when the calls so far have taken up the time of an agent, for each scope.
+/// Up to when the calls so far have taken up the time of an agent, for each scope and
+/// each of the rates that a call meets.
 #[derive(Debug, Default)]
-pub(super) struct Rates(HashMap<(AgentName, Scope), i64>);
+pub(super) struct Rates(HashMap<Key, i64>);
+
+type Key = (AgentName, Scope, usize);
 
 impl Rates {
     /// For each rate of a call when it would fit, if it does not now.
     pub(super) fn of(&self, call: &Call, now: i64) -> Vec<Option<i64>> {
-        let wait = |rate: &Rate| {
-            let taken = self.0.get(&key(call, rate)?)?;
+        let wait = |(nth, rate): (usize, &Rate)| {
+            let taken = self.taken(&key(call, nth, rate)?, rate, now)?;
             let burst = i64::from(rate.burst.max(1)) - 1;
             let free = taken.saturating_sub(burst.saturating_mul(rate.spacing()));
             (now < free).then_some(free)
         };
-        call.claim.rates().map(wait).collect()
+        call.claim.rates().enumerate().map(wait).collect()
     }
 
     /// A call was made.
     pub(super) fn take(&mut self, call: &Call, now: i64) {
-        for rate in call.claim.rates() {
-            if let Some(key) = key(call, rate) {
-                let taken = self.0.entry(key).or_insert(now);
-                *taken = (*taken).max(now).saturating_add(rate.spacing());
+        for (nth, rate) in call.claim.rates().enumerate() {
+            if let Some(key) = key(call, nth, rate) {
+                let taken = self.taken(&key, rate, now).unwrap_or(now).max(now);
+                self.0.insert(key, taken.saturating_add(rate.spacing()));
             }
         }
         if self.0.len() > MANY {
             self.0.retain(|_, taken| *taken > now);
         }
     }
+
+    /// What is further ahead than a burst can be was taken before the clock went back,
+    /// and would keep the agent out until it is there again.
+    fn taken(&self, key: &Key, rate: &Rate, now: i64) -> Option<i64> {
+        let furthest = i64::from(rate.burst.max(1)).saturating_mul(rate.spacing());
+        let taken = self.0.get(key).copied()?;
+        (taken <= now.saturating_add(furthest)).then_some(taken)
+    }
 }
 
-/// Two rates of one scope, of the server's file and of a tier, share a counter; the
-/// stricter one decides.
-fn key(call: &Call, rate: &Rate) -> Option<(AgentName, Scope)> {
-    Some((call.by.agent.clone(), Scope::of(rate.over, call)?))
+/// Each rate counts for itself, also where two are of one scope: that of the tool and
+/// that of its tier. Which is which follows from the order of the terms.
+fn key(call: &Call, nth: usize, rate: &Rate) -> Option<Key> {
+    Some((call.by.agent.clone(), Scope::of(rate.over, call)?, nth))
 }
