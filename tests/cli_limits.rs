@@ -79,7 +79,7 @@ fn a_run_that_has_used_up_its_calls_goes_on_when_a_person_adds_to_it() {
     let why = refusal(&refused)["call"].as_str().unwrap();
     let why = text(&home.run(&["why", why]));
     assert!(
-        why.contains("run.calls: limit 2 calls, used 2 calls, asked 1 calls"),
+        why.contains("run.calls: limit 2 calls, used 2 calls, asked 1 call"),
         "{why}"
     );
 

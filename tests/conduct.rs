@@ -96,6 +96,46 @@ fn the_same_call_again_and_again_is_a_loop_with_others_in_between() {
 }
 
 #[test]
+fn a_call_that_goes_on_with_the_answer_to_a_question_is_no_repetition() {
+    let mut world = World::new(&only("loops = { same = { refuse = 2, kill = 3 } }"), "");
+    for _ in 0..5 {
+        let call = world.call_with("bot", "1", "look", "{}");
+        let flying = world.ask(call).unwrap();
+        let ask = flying.call.claim.ask;
+        world.ends(flying, tollgate::domain::Outcome::Asked, ask);
+    }
+    let same = |world: &mut World| {
+        let call = world.call_with("bot", "1", "look", "{}");
+        world.makes(call)
+    };
+    assert_eq!(same(&mut world), Ok(()));
+    assert_eq!(same(&mut world), Err("LOOP"));
+}
+
+#[test]
+fn what_a_person_allows_may_be_longer_than_a_day() {
+    let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
+    let send = |world: &mut World| {
+        let n = world.now();
+        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
+        world.makes(call)
+    };
+    send(&mut world).unwrap();
+    let helping = Helping {
+        added: Amounts::ZERO,
+        alone: Some(Some(world.now() + 48 * 3_600_000_000)),
+    };
+    let run = RunId::from_tail("1");
+    world.store().extend(&run, &helping, "ana").unwrap();
+    for _ in 0..47 {
+        world.wait(3600);
+        send(&mut world).unwrap();
+    }
+    world.wait(3600);
+    assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
+}
+
+#[test]
 fn two_calls_in_turn_are_a_loop() {
     let main = only("loops = { pairs = { refuse = 4, kill = 6 }, repeated = \"none\" }");
     let mut world = World::new(&main, "");

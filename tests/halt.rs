@@ -92,3 +92,28 @@ fn another_run_and_another_connection_do_not_shake_off_a_kill() {
     let own = other.request("tools/call", &params.replace("{}", "{\"n\":1}"));
     assert!(other.answer(own).contains("done"));
 }
+
+#[test]
+fn tokens_that_an_agent_reports_count() {
+    let home = Home::new();
+    let lifted: String = NO_LIMITS
+        .lines()
+        .filter(|line| !line.starts_with("budget"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let budget = "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = \"none\", tokens = 100 }\n";
+    std::fs::write(home.at("config/tollgate.toml"), format!("{lifted}{budget}")).unwrap();
+    let _shop = home.server("shop", SCRIPT);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__quick"]);
+    let mut call = |tokens: &str| {
+        let params = format!(
+            r#"{{"name":"shop__quick","arguments":{{}},"_meta":{{"dev.tollgate/tokens":{tokens}}}}}"#
+        );
+        let id = agent.request("tools/call", &params);
+        agent.answer(id)
+    };
+    assert!(call(r#"{"input":60,"output":20}"#).contains("done"));
+    assert!(call("21").contains("BUDGET_RUN_TOKENS"));
+    assert!(call("20").contains("done"));
+}

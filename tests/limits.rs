@@ -56,7 +56,7 @@ fn the_26th_step_of_a_run_is_refused_and_a_call_within_the_25th_is_not() {
     let bound = refusal.bound.unwrap();
     assert_eq!(bound.limit, "25 steps");
     assert_eq!(bound.used, "25 steps");
-    assert_eq!(bound.requested, "1 steps");
+    assert_eq!(bound.requested, "1 step");
     assert!(refusal.remedy.unwrap().contains("tollgate runs extend r-1"));
 }
 
@@ -494,6 +494,23 @@ fn a_person_adds_to_a_run_and_it_is_recorded_who_did() {
         world.store().extend(&nobody, &helping, "ana").unwrap(),
         None
     );
+}
+
+#[test]
+fn a_run_whose_every_call_was_refused_can_be_added_to() {
+    let main = only("[budget]\nrun = \"none\"\nday = { calls = 1 }");
+    let mut world = World::new(&main, "");
+    world.again().unwrap();
+    let other = world.call_with("bot", "2", "buy", "{}");
+    assert_eq!(world.makes(other), Err("BUDGET_DAY_CALLS"));
+    let run = tollgate::domain::RunId::from_tail("2");
+    let known = world
+        .store()
+        .extend(&run, &Helping::default(), "ana")
+        .unwrap();
+    assert_eq!(known.unwrap().as_str(), "bot");
+    world.restart();
+    world.rebuild();
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Broker;
-use crate::domain::{Call, Halt, HaltKind, RunId};
+use crate::domain::{Call, Halt, HaltKind};
 
 /// How long tool servers may take to stop what they were told to cancel.
 const GRACE: Duration = Duration::from_secs(2);
@@ -31,21 +31,19 @@ impl Broker {
         if homes.is_empty() {
             return;
         }
+        let (store, agent) = (self.store.clone(), halt.agent.clone());
         // A server that was told to cancel may work on; its process does not.
         let end = async move {
             tokio::time::sleep(GRACE).await;
-            for home in &homes {
-                tools.end_run(home);
+            // A person may have lifted it meanwhile.
+            if store.halts().iter().any(|halt| halt.agent == agent) {
+                for home in &homes {
+                    tools.end_run(home);
+                }
             }
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(end);
         }
-    }
-
-    /// The runs whose instances serve an agent.
-    #[must_use]
-    pub fn homes(&self, agent: &crate::domain::AgentName) -> Vec<RunId> {
-        self.runs.of(agent)
     }
 }

@@ -126,15 +126,6 @@ impl Broker {
 #[derive(Debug, Default)]
 pub(super) struct Runs(Mutex<HashMap<RunId, Open>>);
 
-impl Runs {
-    /// The open runs of an agent.
-    pub(super) fn of(&self, agent: &AgentName) -> Vec<RunId> {
-        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = runs.iter().filter(|(_, open)| open.agent == *agent);
-        own.map(|(run, _)| run.clone()).collect()
-    }
-}
-
 #[derive(Debug)]
 struct Open {
     agent: AgentName,

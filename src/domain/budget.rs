@@ -86,11 +86,11 @@ impl Dimension {
                     format!("{seconds}.{millis:03} s")
                 }
             }
-            Dimension::Steps
-            | Dimension::Calls
-            | Dimension::Count
-            | Dimension::Bytes
-            | Dimension::Tokens => format!("{quantity} {}", self.name()),
+            Dimension::Steps => counted(quantity, "step"),
+            Dimension::Calls => counted(quantity, "call"),
+            Dimension::Count => counted(quantity, "item"),
+            Dimension::Bytes => counted(quantity, "byte"),
+            Dimension::Tokens => counted(quantity, "token"),
         }
     }
 
@@ -109,6 +109,14 @@ impl Dimension {
             // Known only afterwards.
             Dimension::Time | Dimension::Elapsed => total > limit,
         }
+    }
+}
+
+/// So many, in words.
+fn counted(quantity: u64, what: &str) -> String {
+    match quantity {
+        1 => format!("1 {what}"),
+        _ => format!("{quantity} {what}s"),
     }
 }
 

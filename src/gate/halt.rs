@@ -30,7 +30,10 @@ pub fn refusal(halt: &Halt) -> Refusal {
             format!("{whose} is paused until a person resumes it: {}", halt.says),
         ),
     };
-    let mut refusal = Refusal::new(code, GATE.name, says).remedy("Do not retry; tell your user.");
+    let mut refusal = Refusal::new(code, GATE.name, says).remedy(format!(
+        "Do not retry; tell your user: `tollgate resume --agent {}` lifts it.",
+        halt.agent
+    ));
     refusal.retry_at = halt
         .until
         .and_then(|until| jiff::Timestamp::from_microsecond(until).ok());

@@ -129,7 +129,7 @@ impl Conduct {
             return (None, None);
         };
         match agent.alone_since {
-            Some(since) if now - since < DAY => (Some(since), agent.alone_until),
+            Some(since) if !agent.begins_anew(now) => (Some(since), agent.alone_until),
             Some(_) | None => (None, None),
         }
     }
@@ -156,15 +156,30 @@ impl Conduct {
     /// What it asked for was let through.
     pub(super) fn began(&mut self, name: &AgentName, new_run: bool, at: i64) {
         let agent = self.agent_mut(name, at);
-        if agent.alone_since.is_none_or(|since| at - since >= DAY) {
+        if agent.begins_anew(at) {
             agent.alone_since = Some(at);
             agent.alone_until = None;
         }
         if new_run {
-            if agent.runs.len() == RUNS {
-                agent.runs.pop_front();
-            }
-            agent.runs.push_back(at);
+            agent.begins_run(at);
+        }
+    }
+
+    /// A run was begun with a call that was refused.
+    pub(super) fn began_in_vain(&mut self, name: &AgentName, at: i64) {
+        self.agent_mut(name, at).begins_run(at);
+    }
+
+    /// What it asked for was answered with a question: the same call with the answer
+    /// goes on where this one ended, and is no repetition.
+    pub(super) fn was_asked(&mut self, name: &AgentName, this: u64, at: i64) {
+        let agent = self.agent_mut(name, at);
+        if agent.attempts.back().is_some_and(|(last, _)| *last == this) {
+            agent.attempts.pop_back();
+            agent.same = agent
+                .same
+                .saturating_sub(1)
+                .max(u32::from(!agent.attempts.is_empty()));
         }
     }
 
@@ -275,6 +290,20 @@ impl Conduct {
 }
 
 impl Agent {
+    /// Whether a day has passed since it began to work alone, or since the end of what
+    /// a person allowed.
+    fn begins_anew(&self, now: i64) -> bool {
+        let from = self.alone_until.or(self.alone_since);
+        from.is_none_or(|from| now - from >= DAY)
+    }
+
+    fn begins_run(&mut self, at: i64) {
+        if self.runs.len() == RUNS {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(at);
+    }
+
     fn repeated(&self, this: u64, rule: Option<&Loops>, now: i64) -> u32 {
         let Some(rule) = rule else { return 0 };
         let window = i64::try_from(rule.window.as_micros()).unwrap_or(i64::MAX);

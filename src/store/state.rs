@@ -130,6 +130,12 @@ impl State {
             Change::Nothing => {}
             Change::Refused(_, refused) => {
                 if let Some(attempt) = refused.attempt {
+                    // A run begins with the first call that is judged: so a person can
+                    // add to it, and it counts among those that the agent began.
+                    if self.usage.run(&refused.run, micros).is_none() {
+                        self.usage.begun(&refused.run, &refused.agent, micros);
+                        self.conduct.began_in_vain(&refused.agent, micros);
+                    }
                     self.conduct.attempted(&refused.agent, attempt, micros);
                     self.conduct.ended(&refused.agent, true, micros);
                 }
@@ -223,8 +229,9 @@ impl State {
         };
         let charged = closing.charged.unwrap_or(open.charge);
         self.usage.closed(&open, &charged, at);
-        if let Some(failed) = closing.failed {
-            self.conduct.ended(&open.agent, failed, at);
+        match closing.failed {
+            Some(failed) => self.conduct.ended(&open.agent, failed, at),
+            None => self.conduct.was_asked(&open.agent, open.attempt, at),
         }
         for scope in guarded(&open) {
             self.circuits.ended(&scope, call);

@@ -131,6 +131,13 @@ impl Usage {
         self.touched.runs.insert(open.run.clone());
     }
 
+    /// A run begins with a call that is refused.
+    pub(super) fn begun(&mut self, run: &RunId, agent: &AgentName, at: i64) {
+        self.runs
+            .insert(run.clone(), RunUse::new(agent.clone(), at));
+        self.touched.runs.insert(run.clone());
+    }
+
     /// Keeps it back in memory, also for a call that was open when the state was kept.
     pub(super) fn reserve(&mut self, open: &OpenCall) {
         for scope in scopes(open) {

@@ -200,15 +200,30 @@ struct Standing {
 impl Standing {
     fn read(table: &Table<'_>) -> Self {
         Standing {
-            autonomy: said(table, "autonomy", |field| {
-                Some((field.duration()?, Some(field.at())))
-            }),
+            autonomy: said(table, "autonomy", autonomy),
             runs: said(table, "runs", rate::runs),
             spend: said(table, "spend", |field| {
                 Some((count(field, 2)?, Some(field.at())))
             }),
         }
     }
+}
+
+/// An agent that has worked alone for a day begins anew in any case.
+const LONGEST_ALONE: Duration = Duration::from_secs(24 * 3600);
+
+fn autonomy(field: &Field<'_>) -> Option<(Duration, Option<Place>)> {
+    let alone = field.duration()?;
+    if alone >= LONGEST_ALONE {
+        field.file.report(
+            field
+                .problem(Code::NeverMatches, "this time can never be reached")
+                .label("after a day an agent begins anew")
+                .hint("write less than `1d`, or `\"none\"`"),
+        );
+        return None;
+    }
+    Some((alone, Some(field.at())))
 }
 
 /// What `"none"` lifts for one agent of what holds for all.
