@@ -99,7 +99,7 @@ fn a_run_that_has_used_up_its_calls_goes_on_when_a_person_adds_to_it() {
 
     let added = text(&home.run(&["runs", "extend", run, "--calls", "1", "--yes"]));
     assert!(
-        added.contains("run.calls  2 calls of 3 calls used, 1 calls left"),
+        added.contains("run.calls  2 calls of 3 calls used, 1 call left"),
         "{added}"
     );
     let ran = reads(&mut agent);
