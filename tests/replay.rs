@@ -162,7 +162,7 @@ fn take(world: &mut World, flying: &mut Vec<Flying>, step: &Step) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("REPLAY_CASES").map_or(48, |n| n.parse().unwrap()),
+        cases: std::env::var("REPLAY_CASES").map_or(16, |n| n.parse().unwrap()),
         failure_persistence: None,
         max_shrink_iters: 300,
         ..ProptestConfig::default()
