@@ -200,9 +200,6 @@ pub trait Store: Send + Sync {
     /// How limits stand for these scopes and runs.
     fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level>;
 
-    /// What is left of the budgets that a call would meet.
-    fn left(&self, call: &Call) -> Left;
-
     /// The runs that are remembered.
     fn runs(&self) -> Vec<RunKnown>;
 

@@ -123,7 +123,7 @@ impl Around<'_> {
     pub(super) fn of_end(
         &mut self,
         levels: &[Level],
-        reserved: &Amounts,
+        (reserved, charged): (&Amounts, &Amounts),
         settlement: &Settlement,
         probed: &[bool],
     ) -> Aftermath {
@@ -140,10 +140,9 @@ impl Around<'_> {
             };
             self.tell(notice, self.at() - HOUR, &mut after);
         }
-        let charged = settlement.charged;
-        self.thresholds(levels, reserved, &charged, Some(&charged), &mut after);
+        self.thresholds(levels, reserved, charged, Some(charged), &mut after);
         if after.halt.is_none()
-            && let Some(halt) = self.used_up(levels, &charged).or_else(|| self.spends())
+            && let Some(halt) = self.used_up(levels, charged).or_else(|| self.spends())
         {
             after.halts(halt);
         }

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{
-        AgentName, Amounts, Call, CallId, Code, Fault, Fingerprint, Halt, Left, Level, Limit,
-        Notice, RunId, Scope, ServerName, Stop, StopScope,
+        AgentName, Call, CallId, Code, Fault, Fingerprint, Halt, Level, Limit, Notice, RunId,
+        Scope, ServerName, Stop, StopScope,
     },
     gate::{self, Decision, Verdict},
     ports::{
@@ -139,7 +139,8 @@ impl<L: Log> Ledger<L> {
     }
 
     /// Commits what follows from a call's record, in the same section. Returns the
-    /// last record. What cannot be told is told nobody; what must be done is.
+    /// last record. A notice that finds no room stands in the log alone; a halt that
+    /// finds none fails the call.
     pub(super) fn follow_up(
         &self,
         section: &mut Section,
@@ -269,12 +270,6 @@ impl<L: Log> Store for Ledger<L> {
 
     fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level> {
         self.levels_of(asked)
-    }
-
-    fn left(&self, call: &Call) -> Left {
-        let mut section = self.section();
-        let sight = section.sight(call, self.clock.now());
-        sight.left(call, &Amounts::ZERO)
     }
 
     fn runs(&self) -> Vec<RunKnown> {

@@ -25,6 +25,8 @@ impl<L: Log> Ledger<L> {
         call: &Call,
         settlement: &Settlement,
     ) -> Result<Settled, Fault> {
+        // Redaction takes its time: only this caller's.
+        let ended = record::Ended::new(spent.call(), settlement);
         let (placed, settled, notices) = {
             let mut section = self.section();
             let section = &mut *section;
@@ -36,22 +38,18 @@ impl<L: Log> Ledger<L> {
             let reserved = open.map(|open| open.charge).unwrap_or_default();
             // The step that it began is one, whatever the call came to.
             let steps = reserved.get(Dimension::Steps);
-            let settlement = &Settlement {
-                charged: settlement.charged.with(Dimension::Steps, steps),
-                ..settlement.clone()
-            };
+            let charged = settlement.charged.with(Dimension::Steps, steps);
             let levels = sight::levels(state, calendar, call, false, now);
             let probes = call.claim.breakers().map(|rule| {
                 let scope = Scope::of(rule.over, call);
                 scope.is_some_and(|scope| state.circuits.is_probe(&scope, spent.call()))
             });
             let probed: Vec<bool> = probes.collect();
-            let left = sight::left(call, &levels, &reserved, &settlement.charged);
-            let currency = call.claim.currency;
-            let draft = record::outcome(spent.call(), settlement, currency, left);
+            let left = sight::left(call, &levels, &reserved, &charged);
+            let draft = ended.outcome(charged, call.claim.currency, left);
             let placed = self.commit(section, draft, false)?;
             let mut around = section.around(call, now);
-            let after = around.of_end(&levels, &reserved, settlement, &probed);
+            let after = around.of_end(&levels, (&reserved, &charged), settlement, &probed);
             let halt = after.halt.clone();
             let (placed, notices) = self.follow_up(section, call, after, placed)?;
             (placed, Settled { left, halt }, notices)

@@ -224,52 +224,72 @@ pub(super) fn is_kept_back(code: &str) -> bool {
     .any(|known| known.as_str() == code)
 }
 
-/// A call has ended; `left` is what is left of its budgets.
-pub(super) fn outcome(
-    call: &CallId,
-    settlement: &Settlement,
-    currency: Currency,
-    left: Left,
-) -> Draft {
-    let mut members = Members::with(384);
-    members.text("call", call.as_str());
-    members.text("outcome", settlement.outcome.word());
-    let failed = match &settlement.outcome {
-        Outcome::Done { error, bytes } => {
-            if *error {
-                members.text("reason", "the tool answered with an error");
+/// What is written down of the end of a call whatever is left of its budgets:
+/// prepared outside the critical section.
+#[derive(Debug)]
+pub(super) struct Ended {
+    members: Members,
+    /// The result, redacted: comes last, and a start reads up to there.
+    result: Option<String>,
+    closing: Closing,
+    call: CallId,
+}
+
+impl Ended {
+    pub(super) fn new(call: &CallId, settlement: &Settlement) -> Self {
+        let mut members = Members::with(384);
+        members.text("call", call.as_str());
+        members.text("outcome", settlement.outcome.word());
+        let failed = match &settlement.outcome {
+            Outcome::Done { error, bytes } => {
+                if *error {
+                    members.text("reason", "the tool answered with an error");
+                }
+                members.number("result_bytes", *bytes);
+                Some(*error)
             }
-            members.number("result_bytes", *bytes);
-            Some(*error)
-        }
-        Outcome::Asked => None,
-        Outcome::Failed(fault) | Outcome::Unknown(fault) => {
-            members.text("reason", &redact::words(&fault.to_string(), REASON));
-            Some(true)
-        }
-    };
-    members.milliseconds("duration_ms", settlement.duration);
-    members.pair("trouble", settlement.trouble);
-    members.amounts("charged", &settlement.charged);
-    let cost = settlement.charged.get(Dimension::Cost);
-    if cost > 0 {
-        members.text("cost", &show_money(cost, currency));
-    }
-    members.raw("budget_left", &left.json(currency));
-    if let Some(result) = &settlement.result {
-        members.raw("result", &redact::raw(result, redact::RESULT).json);
-    }
-    Draft {
-        kind: "call.outcome",
-        members: members.0,
-        change: Change::Closed(
-            call.clone(),
-            Closing {
-                charged: Some(settlement.charged),
+            Outcome::Asked => None,
+            Outcome::Failed(fault) | Outcome::Unknown(fault) => {
+                members.text("reason", &redact::words(&fault.to_string(), REASON));
+                Some(true)
+            }
+        };
+        members.milliseconds("duration_ms", settlement.duration);
+        members.pair("trouble", settlement.trouble);
+        let result = settlement.result.as_ref();
+        Self {
+            members,
+            result: result.map(|result| redact::raw(result, redact::RESULT).json.to_string()),
+            closing: Closing {
+                charged: None,
                 failed,
                 trouble: settlement.trouble,
             },
-        ),
+            call: call.clone(),
+        }
+    }
+
+    /// With what it was charged, and what is left of its budgets.
+    pub(super) fn outcome(mut self, charged: Amounts, currency: Currency, left: Left) -> Draft {
+        let members = &mut self.members;
+        members.amounts("charged", &charged);
+        let cost = charged.get(Dimension::Cost);
+        if cost > 0 {
+            members.text("cost", &show_money(cost, currency));
+        }
+        members.raw("budget_left", &left.json(currency));
+        if let Some(result) = &self.result {
+            members.raw("result", result);
+        }
+        let closing = Closing {
+            charged: Some(charged),
+            ..self.closing
+        };
+        Draft {
+            kind: "call.outcome",
+            members: self.members.0,
+            change: Change::Closed(self.call, closing),
+        }
     }
 }
 

@@ -29,11 +29,9 @@ pub fn only(but: &str) -> String {
         .map(|line| line.trim_start_matches('['))
         .filter_map(|line| line.split(['.', ' ', '=', ']']).next())
         .collect();
-    let lifted = NO_LIMITS.lines().filter(|line| {
-        !keys
-            .iter()
-            .any(|key| !key.is_empty() && line.starts_with(key))
-    });
+    let lifted = NO_LIMITS
+        .lines()
+        .filter(|line| !keys.iter().any(|key| line.split(' ').next() == Some(*key)));
     let lifted: Vec<&str> = lifted.collect();
     format!("{}\n{but}\n", lifted.join("\n"))
 }
