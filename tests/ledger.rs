@@ -19,7 +19,7 @@ use proptest::sample::Index;
 use tollgate::domain::Outcome;
 use tollgate::domain::{Amounts, Call, Dimension, Level, Limit, Period, RunId, Scope, ToolFault};
 use tollgate::ports::{Helping, Store};
-use world::{Flying, NO_LIMITS, World, done};
+use world::{Flying, World, done, only};
 
 const CENT: u64 = 10_000;
 const MINUTE: i64 = 60_000_000;
@@ -202,13 +202,8 @@ struct Both {
 
 impl Both {
     fn new() -> Both {
-        let lifted: String = NO_LIMITS
-            .lines()
-            .filter(|line| !line.starts_with("budget"))
-            .map(|line| format!("{line}\n"))
-            .collect();
         Both {
-            world: World::at("2026-01-30T20:00:00Z", &format!("{lifted}{MAIN}"), SHOP),
+            world: World::at("2026-01-30T20:00:00Z", &only(MAIN), SHOP),
             naive: Naive::default(),
             flying: Vec::new(),
         }

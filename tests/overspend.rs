@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use limits::{Flying, NO_LIMITS, World};
+use limits::{Flying, World, only};
 use support::agent::Agent;
 use support::home::Home;
 use tollgate::clock::SetClock;
@@ -35,12 +35,7 @@ const DOLLAR: &str = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n";
 const MICROS: u64 = 1_000_000;
 
 fn main_toml() -> String {
-    let lifted: String = NO_LIMITS
-        .lines()
-        .filter(|line| !line.starts_with("budget"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    format!("{lifted}{DAY_OF_40}")
+    only(DAY_OF_40)
 }
 
 #[test]

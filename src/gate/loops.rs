@@ -1,9 +1,7 @@
 //! Does the agent do the same again and again?
 
 use super::{Facts, Gate, Tell, Verdict};
-use crate::domain::{
-    Call, Code, Ends, HaltKind, Loops, Notice, NoticeKind, Refusal, Streaks, Threshold,
-};
+use crate::domain::{Call, Code, Ends, HaltKind, Loops, Notice, NoticeKind, Refusal, Streaks};
 
 pub(super) const GATE: Gate = Gate {
     name: "loop",
@@ -15,39 +13,44 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         return tell.pass(|| "nothing counts as a loop".into());
     };
     let streaks = &facts.streaks;
+    // After errors the agent may try again once it has paused; after repetitions it has
+    // to do something else.
+    let pause_ends = pause_ends(rule, streaks);
     let ways = [
-        (rule.same, streaks.same, "the same call in a row"),
+        (rule.same, streaks.same, "the same call in a row", None),
         (
             rule.repeated,
             streaks.repeated,
             "the same call within a short time",
+            None,
         ),
-        (rule.pairs, streaks.pairs, "the same two calls in turn"),
-        // With this call, if it fails as well.
-        (rule.errors, streaks.errors, "calls in a row that failed"),
+        (
+            rule.pairs,
+            streaks.pairs,
+            "the same two calls in turn",
+            None,
+        ),
+        (
+            rule.errors,
+            streaks.errors,
+            "calls in a row that failed",
+            Some(pause_ends),
+        ),
     ];
     // A kill counts more than a refusal, whichever comes first in the list.
-    for (threshold, count, what) in ways {
+    for (threshold, count, what, _) in ways {
         if threshold.kill.is_some_and(|kill| count >= kill) {
             return Verdict::Refuse(killed(rule, count, what));
         }
     }
-    for (threshold, count, what) in ways {
-        if refuses(threshold, count) && !(what.ends_with("failed") && paused(rule, streaks, facts))
-        {
-            return Verdict::Refuse(refused(call, rule, streaks, count, what));
+    let now = facts.now.as_microsecond();
+    for (threshold, count, what, until) in ways {
+        let reached = threshold.refuse.is_some_and(|refuse| count >= refuse);
+        if reached && until.is_none_or(|until| now < until) {
+            return Verdict::Refuse(refused(call, rule, count, what, until));
         }
     }
     tell.pass(|| format!("{} of this call in a row", streaks.same))
-}
-
-fn refuses(threshold: Threshold, count: u32) -> bool {
-    threshold.refuse.is_some_and(|refuse| count >= refuse)
-}
-
-/// After errors the agent may try again once it has paused.
-fn paused(rule: &Loops, streaks: &Streaks, facts: &Facts<'_>) -> bool {
-    facts.now.as_microsecond() >= pause_ends(rule, streaks)
 }
 
 fn pause_ends(rule: &Loops, streaks: &Streaks) -> i64 {
@@ -55,18 +58,15 @@ fn pause_ends(rule: &Loops, streaks: &Streaks) -> i64 {
     streaks.last_error.saturating_add(pause)
 }
 
-fn refused(call: &Call, rule: &Loops, streaks: &Streaks, count: u32, what: &str) -> Refusal {
-    let failing = what.ends_with("failed");
+/// `until` is when a pause is over, where one is asked for.
+fn refused(call: &Call, rule: &Loops, count: u32, what: &str, until: Option<i64>) -> Refusal {
     let mut refusal = Refusal::new(Code::Loop, GATE.name, format!("{count} times {what}"))
-        .remedy(if failing {
-            "Pause, then try something else; going on like this ends the run."
-        } else {
-            "Do something else; going on like this ends the run."
+        .remedy(match until {
+            Some(_) => "Pause, then try something else; going on like this ends the run.",
+            None => "Do something else; going on like this ends the run.",
         })
         .rule(rule.place.clone());
-    if failing {
-        refusal.retry_at = jiff::Timestamp::from_microsecond(pause_ends(rule, streaks)).ok();
-    }
+    refusal.retry_at = until.and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
     refusal.notice = Some(Box::new(Notice {
         kind: NoticeKind::Loop,
         about: format!("loop {} {}", call.by.agent, call.run),

@@ -17,6 +17,7 @@ pub mod journal;
 mod ledger;
 mod limits;
 mod local;
+mod members;
 mod memory;
 mod of_call;
 mod of_limits;

@@ -4,19 +4,18 @@
 //! comes from outside is redacted and bounded here, before the record exists.
 //! What is not known is left out, never invented.
 
-use std::fmt::Write as _;
-
 use super::{
     change::{Attempt, Change, Closing, Definition, OpenCall, PinKey},
     conduct,
     journal::Pruned,
+    members::Members,
     redact,
     sight::Sight,
 };
 use crate::{
     domain::{
-        Amounts, Call, CallId, Code, Currency, Dimension, Fingerprint, Left, Offer, Outcome, Over,
-        Refusal, Standing, Stop, StopScope, Subject, money::show_money,
+        Amounts, Call, CallId, Code, Currency, Dimension, Left, Offer, Outcome, Over, Refusal,
+        Standing, Stop, StopScope, Subject, money::show_money,
     },
     gate::Effect,
     ports::{Context, Settlement},
@@ -479,111 +478,7 @@ fn trace(parent: &str) -> Option<String> {
     sound.then(|| trace.to_ascii_lowercase())
 }
 
-/// The members of a record, one after another.
-#[derive(Debug)]
-pub(super) struct Members(pub(super) String);
-
 impl Members {
-    pub(super) fn with(capacity: usize) -> Self {
-        Self(String::with_capacity(capacity))
-    }
-
-    fn key(&mut self, key: &str) {
-        self.0
-            .push_str(if self.0.is_empty() { "\"" } else { ",\"" });
-        self.0.push_str(key);
-        self.0.push_str("\":");
-    }
-
-    /// A value that is JSON.
-    pub(super) fn raw(&mut self, key: &str, json: &str) {
-        self.key(key);
-        self.0.push_str(json);
-    }
-
-    pub(super) fn text(&mut self, key: &str, text: &str) {
-        self.key(key);
-        if text.bytes().any(|b| b < 0x20 || matches!(b, b'"' | b'\\')) {
-            self.0.push_str(&wire::quote(text));
-        } else {
-            self.0.push('"');
-            self.0.push_str(text);
-            self.0.push('"');
-        }
-    }
-
-    fn display(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.text(key, &value.to_string());
-    }
-
-    /// As its own `Display` writes it, only faster.
-    fn print(&mut self, key: &str, print: &Fingerprint) {
-        self.text(key, &blake3::Hash::from_bytes(print.0).to_hex());
-    }
-
-    /// What stands in other members.
-    pub(super) fn append(&mut self, other: &Members) {
-        if !self.0.is_empty() && !other.0.is_empty() {
-            self.0.push(',');
-        }
-        self.0.push_str(&other.0);
-    }
-
-    /// Which of a server and its tool.
-    pub(super) fn pair(&mut self, key: &str, (server, tool): (bool, bool)) {
-        match (server, tool) {
-            (false, false) => {}
-            (true, false) => self.text(key, "server"),
-            (false, true) => self.text(key, "tool"),
-            (true, true) => self.text(key, "server, tool"),
-        }
-    }
-
-    pub(super) fn amounts(&mut self, key: &str, amounts: &Amounts) {
-        self.key(key);
-        self.0.push('{');
-        for (nth, (dimension, quantity)) in amounts.nonzero().enumerate() {
-            let comma = if nth == 0 { "" } else { "," };
-            // Writing to a String cannot fail.
-            let _ = write!(self.0, "{comma}\"{}\":{quantity}", dimension.name());
-        }
-        self.0.push('}');
-    }
-
-    pub(super) fn number(&mut self, key: &str, number: impl std::fmt::Display) {
-        self.key(key);
-        // Writing to a String cannot fail.
-        let _ = write!(self.0, "{number}");
-    }
-
-    fn milliseconds(&mut self, key: &str, time: std::time::Duration) {
-        let micros = time.as_micros();
-        self.number(key, format_args!("{}.{:03}", micros / 1000, micros % 1000));
-    }
-
-    fn scope(&mut self, scope: &StopScope) {
-        match scope {
-            StopScope::Everything => self.text("scope", "everything"),
-            StopScope::Agent(agent) => {
-                self.text("scope", "agent");
-                self.text("agent", agent.as_str());
-            }
-            StopScope::Server(server) => {
-                self.text("scope", "server");
-                self.text("server", server.as_str());
-            }
-            StopScope::Run(run) => {
-                self.text("scope", "run");
-                self.text("run", run.as_str());
-            }
-        }
-    }
-
-    fn pin(&mut self, key: &PinKey) {
-        self.text("server", key.server.as_str());
-        self.text("tool", &key.tool);
-    }
-
     /// What the client says of itself, marked as its word.
     fn reported(&mut self, said: &Reported<'_>) {
         let mut reported = Members::with(0);

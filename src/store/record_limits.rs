@@ -3,7 +3,8 @@
 use super::{
     change::{Change, Extension},
     circuits::Opened,
-    record::{Draft, Members, NAME, REASON},
+    members::Members,
+    record::{Draft, NAME, REASON},
     redact,
 };
 use crate::domain::{AgentName, Call, Halt, Notice, Scope};
