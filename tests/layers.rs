@@ -213,6 +213,11 @@ const DEPENDENCIES: &[Dependency] = &[
         "a path is checked where it is written and followed where arguments are measured",
     ),
     dependency(
+        "itoa",
+        &["domain", "store"],
+        "numbers are formatted by hand only where every call writes them",
+    ),
+    dependency(
         "jsonschema",
         // The demo's server is a tool server that only lives in our file.
         &["measure", "demo/offer.rs"],

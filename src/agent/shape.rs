@@ -117,7 +117,8 @@ fn done(broker: &Broker, call: &Call, paid: &Paid, result: &Raw, era: Era, asked
 /// The result's `_meta`: the server's own, without forgeries of ours, and what
 /// the call was.
 pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> String {
-    let mut out = String::from("{");
+    let mut out = String::with_capacity(512);
+    out.push('{');
     let own = result.get("_meta");
     for (key, value) in own.iter().flat_map(|own| wire::members(own.text())) {
         let passes = wire::unquote(key)
@@ -138,23 +139,24 @@ pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> 
             out.push(',');
         }
     }
-    out.push_str(&format!(
-        "\"{}call\":{{\"id\":\"{}\",\"tier\":\"{}\",\"server\":\"{}\",\"run\":\"{}\"",
+    // Every answer carries this: pushed piece by piece, which formatting is not.
+    let mut push = |pieces: &[&str]| pieces.iter().for_each(|piece| out.push_str(piece));
+    push(&[
+        "\"",
         keys::OUR_PREFIX,
-        call.id,
-        call.tier,
-        call.server,
-        call.run
-    ));
+        "call\":{\"id\":\"",
+        call.id.as_str(),
+    ]);
+    push(&["\",\"tier\":\"", call.tier.name()]);
+    push(&["\",\"server\":\"", call.server.as_str()]);
+    push(&["\",\"run\":\"", call.run.as_str(), "\""]);
     if let Some(paid) = paid {
         let currency = call.claim.currency;
         if paid.cost > 0 {
-            out.push_str(&format!(
-                ",\"cost\":\"{}\"",
-                show_money(paid.cost, currency)
-            ));
+            push(&[",\"cost\":\"", &show_money(paid.cost, currency), "\""]);
         }
-        out.push_str(&format!(",\"budget_left\":{}", paid.left.json(currency)));
+        push(&[",\"budget_left\":"]);
+        paid.left.write_json(currency, &mut out);
     }
     out.push_str("}}");
     out

@@ -319,7 +319,8 @@ impl Broker {
         part(route.subject.name().as_bytes());
         if let Some(tool) = &route.tool {
             part(&tool.accepted.0);
-            part(tool.place.to_string().as_bytes());
+            part(tool.place.file.as_bytes());
+            part(&tool.place.line.to_be_bytes());
         }
         if let Some(arguments) = arguments {
             part(arguments.canonical().as_bytes());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     AgentName, Call, Place, ServerName, Subject,
-    money::{Currency, show_money},
+    money::{Currency, show_money, write_money},
 };
 
 /// What is counted.
@@ -429,31 +429,34 @@ impl Left {
         all.filter_map(|(dimension, left)| Some((dimension, left?)))
     }
 
-    /// As a JSON object: money as text, times in milliseconds.
-    #[must_use]
-    pub fn json(&self, currency: Currency) -> String {
-        let mut out = String::from("{");
-        for (dimension, left) in self.each() {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            let name = dimension.name();
-            out.push_str(&match dimension {
+    /// Appends it as a JSON object: money as text, times in milliseconds. Every call
+    /// writes it three times, so it is not put together from formatted pieces.
+    pub fn write_json(&self, currency: Currency, out: &mut String) {
+        out.push('{');
+        for (nth, (dimension, left)) in self.each().enumerate() {
+            out.push_str(if nth == 0 { "\"" } else { ",\"" });
+            out.push_str(dimension.name());
+            match dimension {
                 Dimension::Cost | Dimension::Amount => {
-                    format!("\"{name}\":\"{}\"", show_money(left, currency))
+                    out.push_str("\":\"");
+                    write_money(left, currency, out);
+                    out.push('"');
                 }
                 Dimension::Time | Dimension::Elapsed => {
-                    format!("\"{name}_ms\":{}", left / 1_000)
+                    out.push_str("_ms\":");
+                    out.push_str(itoa::Buffer::new().format(left / 1_000));
                 }
                 Dimension::Steps
                 | Dimension::Calls
                 | Dimension::Count
                 | Dimension::Bytes
-                | Dimension::Tokens => format!("\"{name}\":{left}"),
-            });
+                | Dimension::Tokens => {
+                    out.push_str("\":");
+                    out.push_str(itoa::Buffer::new().format(left));
+                }
+            }
         }
         out.push('}');
-        out
     }
 }
 

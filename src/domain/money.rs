@@ -172,16 +172,35 @@ pub fn parse_money(text: &str) -> Result<(u64, Currency), String> {
 /// Millionths for people: `0.30 USD`, with more digits only where they matter.
 #[must_use]
 pub fn show_money(micros: u64, currency: Currency) -> String {
-    format!("{} {currency}", show_micros(micros))
+    let mut out = String::with_capacity(16);
+    write_money(micros, currency, &mut out);
+    out
+}
+
+/// The same, appended.
+pub fn write_money(micros: u64, currency: Currency, out: &mut String) {
+    write_micros(micros, out);
+    out.push(' ');
+    out.extend(currency.0.map(char::from));
 }
 
 /// The same without the currency.
 #[must_use]
 pub fn show_micros(micros: u64) -> String {
+    let mut out = String::with_capacity(12);
+    write_micros(micros, &mut out);
+    out
+}
+
+fn write_micros(micros: u64, out: &mut String) {
     let (whole, rest) = (micros / MICROS, micros % MICROS);
-    let fraction = format!("{rest:06}");
-    let fraction = fraction.trim_end_matches('0');
-    format!("{whole}.{fraction:0<2}")
+    let mut digits = itoa::Buffer::new();
+    out.push_str(digits.format(whole));
+    out.push('.');
+    // Six digits: those of the rest behind a leading one.
+    let six = digits.format(MICROS + rest).get(1..).unwrap_or_default();
+    let needed = six.trim_end_matches('0').len().max(2);
+    out.push_str(six.get(..needed).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! How a record is written: its members, one after another, as JSON.
 
-use std::fmt::Write as _;
-
 use super::change::PinKey;
 use crate::{
-    domain::{Amounts, Fingerprint, StopScope},
+    domain::{Amounts, Currency, Fingerprint, Left, Place, StopScope},
     wire,
 };
 
@@ -72,22 +70,42 @@ impl Members {
         self.key(key);
         self.0.push('{');
         for (nth, (dimension, quantity)) in amounts.nonzero().enumerate() {
-            let comma = if nth == 0 { "" } else { "," };
-            // Writing to a String cannot fail.
-            let _ = write!(self.0, "{comma}\"{}\":{quantity}", dimension.name());
+            self.0.push_str(if nth == 0 { "\"" } else { ",\"" });
+            self.0.push_str(dimension.name());
+            self.0.push_str("\":");
+            self.0.push_str(itoa::Buffer::new().format(quantity));
         }
         self.0.push('}');
     }
 
-    pub(super) fn number(&mut self, key: &str, number: impl std::fmt::Display) {
+    /// What is left of the limits.
+    pub(super) fn left(&mut self, key: &str, left: &Left, currency: Currency) {
         self.key(key);
-        // Writing to a String cannot fail.
-        let _ = write!(self.0, "{number}");
+        left.write_json(currency, &mut self.0);
+    }
+
+    pub(super) fn number(&mut self, key: &str, number: impl itoa::Integer) {
+        self.key(key);
+        self.0.push_str(itoa::Buffer::new().format(number));
     }
 
     pub(super) fn milliseconds(&mut self, key: &str, time: std::time::Duration) {
         let micros = time.as_micros();
-        self.number(key, format_args!("{}.{:03}", micros / 1000, micros % 1000));
+        self.number(key, micros / 1000);
+        // Three digits: those of the rest behind a leading one.
+        let mut digits = itoa::Buffer::new();
+        let three = digits.format(1000 + micros % 1000).get(1..);
+        self.0.push('.');
+        self.0.push_str(three.unwrap_or_default());
+    }
+
+    /// Where a rule stands.
+    pub(super) fn place(&mut self, key: &str, place: &Place) {
+        let mut at = String::with_capacity(place.file.len() + 8);
+        at.push_str(&place.file);
+        at.push(':');
+        at.push_str(itoa::Buffer::new().format(place.line));
+        self.text(key, &at);
     }
 
     pub(super) fn scope(&mut self, scope: &StopScope) {

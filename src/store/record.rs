@@ -147,7 +147,7 @@ impl Noted {
         }
         members.text("decision", "pass");
         if let Some(place) = &call.offer_place {
-            members.display("rule", place);
+            members.place("rule", place);
         }
         members.number("step", open.step);
         if let Some(turn) = open.turn {
@@ -160,7 +160,7 @@ impl Noted {
         }
         members.pair("probe", open.probes);
         let left = sight.left(call, &open.charge);
-        members.raw("budget_left", &left.json(call.claim.currency));
+        members.left("budget_left", &left, call.claim.currency);
         members.append(&self.tail);
         Draft {
             kind: "call.intent",
@@ -176,7 +176,7 @@ impl Noted {
         members.text("code", refusal.code.as_str());
         members.text("gate", refusal.gate);
         if let Some(place) = &refusal.rule {
-            members.display("rule", place);
+            members.place("rule", place);
         }
         members.text("reason", &redact::words(&refusal.says, REASON));
         if let Some(bound) = &refusal.bound {
@@ -195,7 +195,7 @@ impl Noted {
             members.number("turn", turn);
         }
         let left = sight.left(call, &Amounts::ZERO);
-        members.raw("budget_left", &left.json(call.claim.currency));
+        members.left("budget_left", &left, call.claim.currency);
         members.append(&self.tail);
         let kept_back = is_kept_back(refusal.code.as_str());
         let refused = Attempt {
@@ -276,7 +276,7 @@ impl Ended {
         if cost > 0 {
             members.text("cost", &show_money(cost, currency));
         }
-        members.raw("budget_left", &left.json(currency));
+        members.left("budget_left", &left, currency);
         if let Some(result) = &self.result {
             members.raw("result", result);
         }

@@ -3,7 +3,7 @@
 //! Everything here happens inside the store's critical section: no I/O.
 
 use super::key::Key;
-use super::line::{Entry, LONGEST_LINE, MEMBERS_LIMIT, Seq, encode};
+use super::line::{Entry, LONGEST_LINE, MEMBERS_LIMIT, Seq, Stamp, encode};
 use super::notes::End;
 use super::{Place, Placed, PutError};
 
@@ -24,6 +24,7 @@ pub(super) struct Buffer {
     turns: Vec<Turn>,
     end: End,
     durable: Seq,
+    stamp: Stamp,
 }
 
 /// From the byte `at` of the batch on, records go to `segment`.
@@ -50,6 +51,7 @@ impl Buffer {
             turns: Vec::new(),
             end,
             durable: Seq::ZERO,
+            stamp: Stamp::default(),
         }
     }
 
@@ -71,7 +73,8 @@ impl Buffer {
         }
         let start = self.bytes.len();
         let seq = self.end.seq.next();
-        let hash = encode(&mut self.bytes, key, seq, &self.end.hash, mark, entry);
+        let (out, stamp) = (&mut self.bytes, &mut self.stamp);
+        let hash = encode(out, key, seq, &self.end.hash, mark, entry, stamp);
         let length = self.bytes.len() - start;
         let placed = if length > LONGEST_LINE {
             // The kind is the only other thing that has no fixed length.

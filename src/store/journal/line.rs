@@ -122,6 +122,38 @@ pub struct Entry<'a> {
     pub keep: u64,
 }
 
+/// Writes times as RFC 3339 with microseconds. Remembers the last second: most
+/// records are made in the same one as the record before.
+#[derive(Debug, Default)]
+pub(super) struct Stamp {
+    second: i64,
+    /// That second up to its point; empty before the first.
+    text: String,
+}
+
+impl Stamp {
+    fn write(&mut self, at: Timestamp, out: &mut Vec<u8>) {
+        let (second, rest) = (at.as_second(), at.subsec_microsecond());
+        let Ok(rest) = u32::try_from(rest) else {
+            // Before 1970 the parts count backwards.
+            out.extend_from_slice(format!("{at:.6}").as_bytes());
+            return;
+        };
+        if self.second != second || self.text.is_empty() {
+            let text = format!("{at:.6}");
+            let upto = text.find('.').map_or(0, |point| point + 1);
+            self.text = text.get(..upto).unwrap_or_default().to_owned();
+            self.second = second;
+        }
+        out.extend_from_slice(self.text.as_bytes());
+        // Six digits: those of the rest behind a leading one.
+        let mut digits = itoa::Buffer::new();
+        let six = digits.format(1_000_000 + rest).as_bytes().get(1..);
+        out.extend_from_slice(six.unwrap_or_default());
+        out.push(b'Z');
+    }
+}
+
 /// Appends a record to `out` and returns its hash.
 pub(super) fn encode(
     out: &mut Vec<u8>,
@@ -130,15 +162,15 @@ pub(super) fn encode(
     prev: &Digest,
     mark: Seq,
     entry: &Entry<'_>,
+    stamp: &mut Stamp,
 ) -> Digest {
-    use std::io::Write;
     let start = out.len();
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        out,
-        r#"{{"v":1,"seq":{seq},"at":"{:.6}","kind":""#,
-        entry.at
-    );
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(br#"{"v":1,"seq":"#);
+    out.extend_from_slice(digits.format(seq.get()).as_bytes());
+    out.extend_from_slice(br#","at":""#);
+    stamp.write(entry.at, out);
+    out.extend_from_slice(br#"","kind":""#);
     out.extend_from_slice(entry.kind.as_bytes());
     out.push(b'"');
     if !entry.members.is_empty() {
@@ -153,7 +185,9 @@ pub(super) fn encode(
             }
         }
     }
-    let _ = write!(out, r#","mark":{mark},"prev":""#);
+    out.extend_from_slice(br#","mark":"#);
+    out.extend_from_slice(digits.format(mark.get()).as_bytes());
+    out.extend_from_slice(br#","prev":""#);
     out.extend_from_slice(prev.as_bytes());
     out.push(b'"');
     let hash = key.hash_line(out.get(start..).unwrap_or_default());
@@ -327,6 +361,7 @@ mod tests {
             &Digest::NONE,
             Seq::new(5),
             &entry,
+            &mut Stamp::default(),
         );
         (key, String::from_utf8(out).unwrap())
     }
@@ -342,6 +377,26 @@ mod tests {
         assert_eq!(record.members, r#""tool":"a","n":12345678901234567890"#);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["prev"], Digest::NONE.to_string());
+    }
+
+    #[test]
+    fn a_time_is_written_as_it_is_with_its_own_second_and_the_one_before_1970() {
+        let mut stamp = Stamp::default();
+        for text in [
+            "1970-01-01T00:00:00.000000Z",
+            "1970-01-01T00:00:00.000007Z",
+            "2026-11-21T23:59:59.999999Z",
+            "2026-11-22T00:00:00.100000Z",
+            "2026-11-21T23:59:59.000000Z",
+            "1969-12-31T23:59:59.999999Z",
+            "1969-12-31T23:59:59.000000Z",
+            "-000001-05-02T03:04:05.060708Z",
+            "9999-12-30T22:00:00.999999Z",
+        ] {
+            let mut out = Vec::new();
+            stamp.write(text.parse().unwrap(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
     }
 
     #[test]
