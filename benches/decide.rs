@@ -50,6 +50,7 @@ fn main() {
         offer: Offer::At(Tier::Read),
         offer_place: None,
         tier: Tier::Read,
+        durable: false,
         standing: Standing::Defined(print),
         findings: Findings::default(),
         digest: print,

@@ -248,6 +248,31 @@ fn a_call_is_found_in_the_record_and_explained() {
 }
 
 #[test]
+fn a_tool_that_its_file_calls_durable_says_so_in_its_record() {
+    let rules = RULES.replace(
+        "read_mail = \"read\"",
+        "read_mail = { tier = \"read\", durable = true }",
+    );
+    assert_ne!(rules, RULES);
+    let home = Home::new(&rules);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    agent.call("demo__wait", &json!({ "seconds": 0 }));
+    let shown = text(&home.run(&["audit", "--json"]));
+    let intents = shown
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["kind"] == "call.intent");
+    let mut durable: Vec<(String, bool)> = intents
+        .map(|record| (record["tool"].to_string(), record["durable"] == true))
+        .collect();
+    durable.sort();
+    let wanted = [("read_mail", true), ("wait", false)];
+    let wanted = wanted.map(|(tool, durable)| (format!("\"{tool}\""), durable));
+    assert_eq!(durable, wanted);
+}
+
+#[test]
 fn a_follower_sees_records_as_they_are_made() {
     let home = Home::new(RULES);
     let mut agent = home.agent();

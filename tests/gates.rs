@@ -568,6 +568,7 @@ fn base() -> impl Strategy<Value = Case> {
             offer,
             offer_place: placed.then(place),
             tier,
+            durable: tier.is_durable(),
             standing,
             findings: Findings { schema, rules },
             digest: Fingerprint([7; 32]),

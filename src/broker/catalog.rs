@@ -64,6 +64,8 @@ pub struct Tool {
     pub terms: Arc<Terms>,
     /// What its calls cost.
     pub prices: Arc<Prices>,
+    /// Whether its calls leave only when their record is on disk, whatever the tier.
+    pub durable: bool,
     /// Its own idle limit.
     pub idle: Option<std::time::Duration>,
     /// As it is listed.
@@ -375,6 +377,7 @@ impl Tool {
             rules: said.rules,
             terms: rules.terms_of(tier, &said.terms),
             prices: said.prices,
+            durable: said.durable,
             idle: said.idle,
         })
     }

@@ -124,6 +124,7 @@ mod tests {
             offer: Offer::At(tier),
             offer_place: None,
             tier,
+            durable: tier.is_durable(),
             standing: Standing::Plain,
             findings: Findings::default(),
             digest: Fingerprint([0; 32]),

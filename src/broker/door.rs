@@ -186,6 +186,7 @@ impl Broker {
             offer,
             offer_place: route.tool.as_ref().map(|tool| tool.place.clone()),
             tier,
+            durable: tier.is_durable() || route.tool.as_ref().is_some_and(|tool| tool.durable),
             standing: match &route.tool {
                 Some(tool) => Standing::Defined(tool.accepted),
                 None => Standing::Plain,

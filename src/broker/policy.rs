@@ -53,6 +53,7 @@ pub(super) struct ToolPolicy {
     pub(super) offer: Offer,
     pub(super) place: Place,
     pub(super) rules: Arc<Rules>,
+    pub(super) durable: bool,
     pub(super) idle: Option<Duration>,
     /// What limits its calls beside what limits its server's.
     pub(super) terms: Arc<Terms>,
@@ -253,6 +254,7 @@ impl ServerPolicy {
                         offer: rule.offer,
                         place: (&rule.place).into(),
                         rules: Arc::new(Rules::new(&rule.args)),
+                        durable: rule.durable,
                         idle: rule.timeout,
                         terms: Arc::new(rule.terms.clone()),
                         prices: Arc::new(rule.prices.clone()),
@@ -270,6 +272,7 @@ impl ServerPolicy {
             offer: self.unlisted,
             place: self.place.clone(),
             rules: Arc::default(),
+            durable: false,
             idle: None,
             terms: Arc::new(Terms {
                 breakers: self.tool_breaker.iter().cloned().collect(),

@@ -446,6 +446,7 @@ mod tests {
             offer: Offer::At(Tier::Read),
             offer_place: None,
             tier: Tier::Read,
+            durable: false,
             standing: Standing::Plain,
             findings: Findings::default(),
             digest: Fingerprint([0; 32]),

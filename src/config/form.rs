@@ -241,6 +241,10 @@ pub(super) struct ToolForm {
     cost: Option<CostOrTableForm>,
     /// Where the arguments hold the things that a call touches: a JSONPath.
     count: Option<PathForm>,
+    /// Whether a call leaves only when its record is on disk and survives a
+    /// power cut. From `consequential` on it always is so; below that this asks
+    /// for it.
+    durable: Option<bool>,
     /// How much a single call may cost, move and touch; the same as `action`
     /// in its budget.
     limit: Option<ActionForm>,

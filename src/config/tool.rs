@@ -14,8 +14,8 @@ use crate::domain::{Offer, Prices, Terms, Tier};
 
 pub(super) const TOOL: Vocabulary = Vocabulary {
     keys: &[
-        "amount", "args", "breaker", "budget", "cost", "count", "limit", "rate", "tier", "timeout",
-        "window",
+        "amount", "args", "breaker", "budget", "cost", "count", "durable", "limit", "rate", "tier",
+        "timeout", "window",
     ],
     later: &[
         "approval", "canary", "framing", "reason", "snapshot", "undo", "when",
@@ -33,6 +33,8 @@ pub struct ToolRule {
     pub offer: Offer,
     /// What its arguments must be, beyond the server's own schema.
     pub args: Vec<ArgRule>,
+    /// Whether a call leaves only when its record is on disk, also below tier 2.
+    pub durable: bool,
     /// Its own wait for a sign of life.
     pub timeout: Option<Duration>,
     /// What limits its calls, and its breaker.
@@ -77,6 +79,7 @@ fn decode(
         return Some(ToolRule {
             offer: short_offer(name, field)?,
             args: Vec::new(),
+            durable: false,
             timeout: None,
             terms,
             prices,
@@ -101,16 +104,40 @@ fn decode(
         server::check_reachable(&field, timeout, total);
         Some(timeout)
     });
+    let durable = table.get("durable").and_then(|field| {
+        let durable = field.boolean()?;
+        check_durable(&field, durable, offer);
+        Some(durable)
+    });
     let args = table.get("args").map(|field| args::decode_all(&field));
     let (terms, prices) = limits(Some(&table));
     Some(ToolRule {
         offer: offer?,
         args: args.unwrap_or_default(),
+        durable: durable.unwrap_or(false),
         timeout,
         terms,
         prices,
         place: field.place(),
     })
+}
+
+/// What the tier demands cannot be written away.
+fn check_durable(field: &Field<'_>, durable: bool, offer: Option<Offer>) {
+    let demanded = match offer {
+        Some(Offer::At(tier)) => tier.is_durable(),
+        // It counts as irreversible.
+        Some(Offer::Unclassified) => true,
+        Some(Offer::Off) | None => false,
+    };
+    if demanded && !durable {
+        field.file.report(
+            field
+                .problem(Code::NeverMatches, "calls of this tier are always durable")
+                .label("this cannot be switched off")
+                .hint("leave it out; below `consequential`, `durable = true` asks for it"),
+        );
+    }
 }
 
 /// The short form; below `[tools]` every key is a tool, which is easily forgotten.

@@ -137,6 +137,9 @@ pub struct Call {
     pub offer_place: Option<Place>,
     /// The tier after the server's own hints were heard: they may raise it.
     pub tier: Tier,
+    /// Whether the record that it leaves is on disk before it leaves: always from
+    /// tier 2 on, below that where the operator says so.
+    pub durable: bool,
     /// What is known of it now.
     pub standing: Standing,
     /// What is wrong with the arguments.

@@ -212,7 +212,7 @@ impl<L: Log> Store for Ledger<L> {
     fn admit(&self, call: &Call, context: &Context) -> Result<Admission, Fault> {
         // Redaction takes its time: only this caller's.
         let noted = Noted::new(call, context);
-        let durable = call.tier.is_durable();
+        let durable = call.durable;
         let (placed, decision, notices) = {
             let mut section = self.section();
             if section.closed {

@@ -78,6 +78,9 @@ impl Noted {
             Offer::Unclassified => members.raw("unclassified", "true"),
             Offer::At(_) | Offer::Off => {}
         }
+        if call.durable && !call.tier.is_durable() {
+            members.raw("durable", "true");
+        }
         members.print("digest", &call.digest);
         let name = match &call.subject {
             // A tool's name is bounded and clean since it was pinned.

@@ -192,6 +192,7 @@ impl World {
                 line: 1,
             }),
             tier,
+            durable: tier.is_durable(),
             standing: Standing::Defined(Fingerprint([9; 32])),
             findings,
             digest: Fingerprint(*blake3::hash(named.as_bytes()).as_bytes()),

@@ -33,6 +33,7 @@ pub fn call(id: &str, agent: &str, run: &str) -> Call {
         offer: Offer::At(Tier::Read),
         offer_place: None,
         tier: Tier::Read,
+        durable: false,
         standing: Standing::Plain,
         findings: Findings::default(),
         digest: Fingerprint([7; 32]),
