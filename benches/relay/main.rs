@@ -83,7 +83,7 @@ impl Options {
     fn read(arguments: &[String]) -> Result<Options, String> {
         let mut options = Options {
             rounds: 3,
-            rows: Row::DEFAULT.to_vec(),
+            rows: Row::ALL.to_vec(),
             quick: false,
             pin: None,
             unpinned: false,

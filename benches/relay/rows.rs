@@ -24,6 +24,7 @@ pub(crate) enum Row {
     RelayPairs,
     ShimPairs,
     DurableRelay,
+    Durable,
 }
 
 /// Limits that nobody reaches, so that every gate has its work.
@@ -43,8 +44,11 @@ pairs = { refuse = 1000000000, kill = 1000000000 }
 errors = { refuse = 1000000000, kill = 1000000000 }
 "#;
 
+/// What makes the calls of the row `durable` wait for the disk.
+const DURABLE: &str = "\n[tools]\necho = { tier = \"read\", durable = true }\n";
+
 impl Row {
-    pub(crate) const ALL: [Row; 8] = [
+    pub(crate) const ALL: [Row; 9] = [
         Row::Direct,
         Row::Relay,
         Row::Embedded,
@@ -53,17 +57,7 @@ impl Row {
         Row::RelayPairs,
         Row::ShimPairs,
         Row::DurableRelay,
-    ];
-
-    /// All but the yardstick of durable calls.
-    pub(crate) const DEFAULT: [Row; 7] = [
-        Row::Direct,
-        Row::Relay,
-        Row::Embedded,
-        Row::Shim,
-        Row::DirectPairs,
-        Row::RelayPairs,
-        Row::ShimPairs,
+        Row::Durable,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -76,6 +70,7 @@ impl Row {
             Row::RelayPairs => "relay-pairs",
             Row::ShimPairs => "shim-pairs",
             Row::DurableRelay => "durable-relay",
+            Row::Durable => "durable",
         }
     }
 
@@ -89,6 +84,9 @@ impl Row {
             Row::RelayPairs => "a process that copies bytes, over socket pairs",
             Row::ShimPairs => "tollgate daemon and shim, over socket pairs",
             Row::DurableRelay => "a relay that syncs a record before each call, over pipes",
+            Row::Durable => {
+                "tollgate daemon and shim, each call on disk before it leaves, over pipes"
+            }
         }
     }
 
@@ -96,8 +94,12 @@ impl Row {
         Row::ALL.into_iter().find(|row| row.name() == name)
     }
 
-    /// The rows without a broker and with a bare relay, over the same streams.
+    /// The rows without a broker and with a bare relay, over the same streams; that of
+    /// durable calls syncs as well.
     pub(crate) fn yardsticks(self) -> (Row, Row) {
+        if self == Row::Durable {
+            return (Row::Direct, Row::DurableRelay);
+        }
         match self.streams() {
             Streams::Pipes => (Row::Direct, Row::Relay),
             Streams::SocketPairs => (Row::DirectPairs, Row::RelayPairs),
@@ -106,7 +108,7 @@ impl Row {
 
     pub(crate) fn is_tollgate(self) -> bool {
         match self {
-            Row::Embedded | Row::Shim | Row::ShimPairs => true,
+            Row::Embedded | Row::Shim | Row::ShimPairs | Row::Durable => true,
             Row::Direct | Row::Relay | Row::DirectPairs | Row::RelayPairs | Row::DurableRelay => {
                 false
             }
@@ -115,7 +117,7 @@ impl Row {
 
     pub(crate) fn has_daemon(self) -> bool {
         match self {
-            Row::Shim | Row::ShimPairs => true,
+            Row::Shim | Row::ShimPairs | Row::Durable => true,
             Row::Direct
             | Row::Relay
             | Row::Embedded
@@ -127,9 +129,12 @@ impl Row {
 
     fn streams(self) -> Streams {
         match self {
-            Row::Direct | Row::Relay | Row::Embedded | Row::Shim | Row::DurableRelay => {
-                Streams::Pipes
-            }
+            Row::Direct
+            | Row::Relay
+            | Row::Embedded
+            | Row::Shim
+            | Row::DurableRelay
+            | Row::Durable => Streams::Pipes,
             Row::DirectPairs | Row::RelayPairs | Row::ShimPairs => Streams::SocketPairs,
         }
     }
@@ -232,7 +237,7 @@ impl<'a> Stage<'a> {
                 command.args(["stdio", "--agent", "bench", "--embedded"]);
                 return command;
             }
-            Row::Shim | Row::ShimPairs => {
+            Row::Shim | Row::ShimPairs | Row::Durable => {
                 let mut command = self.tollgate();
                 command.args(["stdio", "--agent", "bench"]);
                 return command;
@@ -273,10 +278,14 @@ impl<'a> Stage<'a> {
         private.create(self.home.path().join("state"))?;
         let command = serde_json::to_string(&self.rig.bench)?;
         let arguments = serde_json::to_string(&self.echo())?;
+        let durable = match self.row {
+            Row::Durable => DURABLE,
+            _ => "",
+        };
         fs::write(
             tools_d.join("rig.toml"),
             format!(
-                "command = {command}\nargs = {arguments}\nowner = \"bench\"\nprefix = \"\"\nunlisted = \"read\"\n{}",
+                "command = {command}\nargs = {arguments}\nowner = \"bench\"\nprefix = \"\"\nunlisted = \"read\"\n{}{durable}",
                 self.rig.server_toml
             ),
         )?;
