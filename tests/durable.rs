@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::cast_possible_truncation,
     unreachable_pub,
     dead_code,
     reason = "a test fails by panicking; its helpers serve several programs"

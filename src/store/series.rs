@@ -124,20 +124,18 @@ pub(super) struct Series {
 const SUMS: usize = 5;
 
 impl Series {
-    /// Charges what was used at a moment. Returns the slots that changed.
-    pub(super) fn charge(&mut self, at: i64, used: &Amounts) -> Vec<(Width, i64)> {
-        let mut changed = Vec::with_capacity(2);
+    /// Charges what was used at a moment. Says which slots changed.
+    pub(super) fn charge(&mut self, at: i64, used: &Amounts, mut changed: impl FnMut(Width, i64)) {
         for width in Width::ALL {
             let slot = width.slot(at);
             self.put(width, slot, used);
-            changed.push((width, slot));
+            changed(width, slot);
             let gone = self.slots_mut(width).bound(slot, width.most());
             if !gone.is_empty() {
                 self.sums.clear();
             }
-            changed.extend(gone.into_iter().map(|slot| (width, slot)));
+            gone.into_iter().for_each(|slot| changed(width, slot));
         }
-        changed
     }
 
     /// Puts use into one slot.
@@ -229,8 +227,8 @@ mod tests {
     fn an_hour_forgets_a_minute_at_a_time() {
         let mut series = Series::default();
         let noon = 1_000 * 60 * MINUTE;
-        series.charge(noon + 30_000_000, &cost(1));
-        series.charge(noon + 10 * MINUTE, &cost(2));
+        series.charge(noon + 30_000_000, &cost(1), |_, _| {});
+        series.charge(noon + 10 * MINUTE, &cost(2), |_, _| {});
         let used = |series: &mut Series, now: i64| {
             let since = series.since(Width::Minute, now - 60 * MINUTE);
             since.get(Dimension::Cost)
@@ -251,9 +249,9 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_loses_nothing() {
         let mut series = Series::default();
-        series.charge(100 * MINUTE, &cost(1));
-        series.charge(40 * MINUTE, &cost(2));
-        series.charge(100 * MINUTE, &cost(4));
+        series.charge(100 * MINUTE, &cost(1), |_, _| {});
+        series.charge(40 * MINUTE, &cost(2), |_, _| {});
+        series.charge(100 * MINUTE, &cost(4), |_, _| {});
         assert_eq!(
             series
                 .since(Width::Minute, 90 * MINUTE)
@@ -267,7 +265,7 @@ mod tests {
     fn a_sum_that_is_kept_is_the_sum_of_the_slots() {
         let mut series = Series::default();
         for n in 0..200_i64 {
-            series.charge(n * 7 * MINUTE, &cost(1));
+            series.charge(n * 7 * MINUTE, &cost(1), |_, _| {});
             for from in [0, 15 * MINUTE, n * MINUTE] {
                 for width in Width::ALL {
                     let kept = series.since(width, from);

@@ -29,6 +29,19 @@ pub(super) struct Usage {
 struct Counter {
     series: Series,
     pending: Pending,
+    /// The slots that changed since it was last asked: one or two, as a rule.
+    touched: Vec<(Width, i64)>,
+}
+
+impl Counter {
+    fn charge(&mut self, at: i64, used: &Amounts) {
+        let touched = &mut self.touched;
+        self.series.charge(at, used, |width, slot| {
+            if !touched.contains(&(width, slot)) {
+                touched.push((width, slot));
+            }
+        });
+    }
 }
 
 /// What is kept back for calls that are under way. Follows from the open calls.
@@ -154,12 +167,9 @@ impl Usage {
     /// frees what was kept back.
     pub(super) fn closed(&mut self, open: &OpenCall, charged: &Amounts, at: i64) {
         for scope in scopes(open) {
-            let counter = self.counter_mut(scope.clone());
+            let counter = self.counter_mut(scope);
             counter.pending.close(open);
-            let slots = counter.series.charge(at, charged);
-            for (width, slot) in slots {
-                self.touched.slots.insert((scope.clone(), width, slot));
-            }
+            counter.charge(at, charged);
         }
         let run = self.run_mut(open);
         run.pending.close(open);
@@ -317,7 +327,9 @@ impl Usage {
     pub(super) fn sweep(&mut self, now: i64) {
         let touched = &mut self.touched;
         self.counters.retain(|scope, counter| {
-            for (width, slot) in counter.series.sweep(now) {
+            let gone = counter.series.sweep(now);
+            // Also those that changed: with the counter goes what it remembers of them.
+            for (width, slot) in gone.into_iter().chain(counter.touched.drain(..)) {
                 touched.slots.insert((scope.clone(), width, slot));
             }
             !counter.series.is_empty() || counter.pending.open > 0
@@ -332,7 +344,14 @@ impl Usage {
     }
 
     pub(super) fn take_touched(&mut self) -> Touched {
-        std::mem::take(&mut self.touched)
+        let mut touched = std::mem::take(&mut self.touched);
+        for (scope, counter) in &mut self.counters {
+            let slots = counter.touched.drain(..);
+            touched
+                .slots
+                .extend(slots.map(|(width, slot)| (scope.clone(), width, slot)));
+        }
+        touched
     }
 
     fn counter_mut(&mut self, scope: Scope) -> &mut Counter {
