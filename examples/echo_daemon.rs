@@ -57,6 +57,8 @@ impl Service for Echo {
         Ok(Reply::Servers(Vec::new()))
     }
 
+    async fn tripped(&self, _: String, _: String) {}
+
     fn pending(&self) -> bool {
         false
     }

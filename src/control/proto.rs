@@ -484,6 +484,9 @@ pub enum RefusedCode {
     AgentUnknown,
     /// The agent's token is missing or wrong.
     TokenWrong,
+    /// Only a person may do this, and whoever asks was started by an agent or a tool
+    /// server, or cannot be examined.
+    NotAPerson,
     /// The run belongs to somebody else or may not be started now.
     RunDenied,
     /// Asked about something that doesn't exist.

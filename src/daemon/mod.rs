@@ -11,12 +11,15 @@ mod find;
 mod hall;
 mod handover;
 mod hello;
+mod lineage;
 mod listen;
 mod lock;
 pub(crate) mod own;
 mod place;
+mod processes;
 pub(crate) mod ready;
 mod service;
+mod tripwire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +118,8 @@ where
     };
     let stdio = |cause| Failure::io("can't use stdin and stdout", &cause);
     let own = own::Own::take().map_err(stdio)?;
+    // While its stdin still tells who speaks to it.
+    hall.note(std::process::id(), &hello.agent);
     own::let_go().map_err(stdio)?;
     let guest = Guest {
         peer_pid: std::process::id(),

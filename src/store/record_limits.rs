@@ -102,17 +102,19 @@ pub(super) fn extended(extension: Extension, by: &str) -> Draft {
     }
 }
 
-/// People are told of something.
-pub(super) fn notice(notice: &Notice, call: &Call) -> Draft {
+/// People are told of something, which follows from a call or from none.
+pub(super) fn notice(notice: &Notice, call: Option<&Call>) -> Draft {
     let about = redact::words(&notice.about, NAME).into_owned();
     let mut members = Members::with(256);
     members.text("notice", notice.kind.word());
     members.text("severity", notice.kind.severity());
     members.text("about", &about);
     members.text("says", &redact::words(&notice.says, REASON));
-    members.text("call", call.id.as_str());
-    members.text("run", call.run.as_str());
-    members.text("agent", call.by.agent.as_str());
+    if let Some(call) = call {
+        members.text("call", call.id.as_str());
+        members.text("run", call.run.as_str());
+        members.text("agent", call.by.agent.as_str());
+    }
     Draft {
         kind: "notice",
         members: members.0,
