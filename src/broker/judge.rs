@@ -96,6 +96,7 @@ fn complaint(answer: &Answer) -> String {
         | Answer::Failed { .. }
         | Answer::Done { .. }
         | Answer::Own(_)
+        | Answer::OwnRefused { .. }
         | Answer::Asks { .. } => "the request is wrong".to_owned(),
     }
 }
