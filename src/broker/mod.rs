@@ -32,6 +32,7 @@ pub use answer::{Answer, Paid, Request};
 pub use catalog::{Catalog, Tool, View};
 pub use door::{Asked, Door};
 pub use judge::{Judged, NotJudged};
+pub use latest::Happened;
 pub use policy::Policy;
 pub use refresh::Changed;
 pub use runs::{JoinError, Session};
@@ -297,8 +298,8 @@ impl Broker {
 
     /// What happened last, newest first.
     #[must_use]
-    pub fn latest(&self) -> Vec<(jiff::Timestamp, String)> {
-        self.latest.lines()
+    pub fn latest(&self) -> Vec<Happened> {
+        self.latest.all()
     }
 
     fn new_call_id(&self) -> CallId {
