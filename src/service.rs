@@ -350,7 +350,14 @@ impl Service for Tollgate {
 
     async fn drain(&self) {
         self.pool.close(LAST_WAIT).await;
-        self.broker.store().close();
+        // It waits for the disk, and who waits for us may give up on that.
+        let store = self.broker.store().clone();
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("closing the store ended in a panic");
+        }
     }
 }
 

@@ -155,6 +155,21 @@ pub fn runtime() -> Result<Runtime, Failure> {
         .map_err(|cause| Failure::io("can't wait for input", &cause))
 }
 
+/// Does the work of a daemon, to its end.
+///
+/// # Errors
+/// When the work fails, or the process has no descriptors left.
+pub fn carry(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(work);
+    // A thread that waits for a disk that hangs would keep the process for ever.
+    runtime.shutdown_timeout(LAST_THREADS);
+    ended
+}
+
+/// How long what is left on other threads may take when everything else has ended.
+const LAST_THREADS: Duration = Duration::from_secs(1);
+
 fn is_served(place: &Place) -> bool {
     matches!(connect(place, Door::Agent), Ok(Some(_)))
 }
