@@ -11,9 +11,17 @@ impl Question {
             Question::Resume { scope, .. } => Some(format!("lifting the stop of {scope}")),
             Question::Clear { agent, .. } => Some(format!("lifting the halt of agent `{agent}`")),
             Question::Extend(order) => Some(format!("adding to run {}", order.run)),
-            Question::Accept { server, tool, .. } => {
-                let tool: String = tool.chars().take(128).collect();
-                Some(format!("accepting the definition of `{server}.{tool}`"))
+            Question::Accept { server, tool, .. } => Some(format!(
+                "accepting the definition of `{server}.{}`",
+                shown(tool)
+            )),
+            Question::CloseBreaker(order) => {
+                let tool = order
+                    .tool
+                    .as_deref()
+                    .map(|tool| format!(".{}", shown(tool)));
+                let tool = tool.unwrap_or_default();
+                Some(format!("closing the breaker of `{}{tool}`", order.server))
             }
             Question::Status
             | Question::Tools
@@ -35,10 +43,15 @@ impl Question {
     }
 }
 
+/// A name that came from outside, for a message: bounded.
+fn shown(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ExtendOrder, StopOrder};
+    use crate::control::{CloseOrder, ExtendOrder, StopOrder};
     use crate::domain::{AgentName, Amounts, RunId, ServerName, StopScope};
 
     #[test]
@@ -68,6 +81,11 @@ mod tests {
                 seen: String::new(),
                 by: by(),
             },
+            Question::CloseBreaker(CloseOrder {
+                server: server(),
+                tool: None,
+                by: by(),
+            }),
         ];
         for question in loosens {
             assert!(question.loosens().is_some(), "{question:?}");

@@ -13,7 +13,8 @@ pub(crate) mod serve;
 
 pub use client::ClientError;
 pub use limits::{
-    Alone, BreakerRow, Budget, BudgetQuery, ExtendOrder, Extended, HaltRow, LimitRow, Quantity,
+    Alone, BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow, LimitRow,
+    Quantity,
 };
 pub use proto::{
     AgentRow, GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused,

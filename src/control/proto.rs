@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{BreakerRow, Budget, BudgetQuery, ExtendOrder, Extended, HaltRow};
+use super::limits::{BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow};
 use crate::domain::{
     AgentName, Became, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier,
 };
@@ -112,6 +112,8 @@ pub enum Question {
     Budget(BudgetQuery),
     /// Add to a run.
     Extend(ExtendOrder),
+    /// Close a breaker before its time.
+    CloseBreaker(CloseOrder),
     /// The halts in force.
     Halts,
     /// Lift the halt of an agent.
@@ -203,6 +205,11 @@ pub enum Reply {
     Budget(Budget),
     /// To [`Question::Extend`].
     Extended(Extended),
+    /// To [`Question::CloseBreaker`].
+    BreakerClosed {
+        /// Whether it was open.
+        closed: bool,
+    },
     /// To [`Question::Halts`].
     Halts(Vec<HaltRow>),
     /// To [`Question::Clear`].

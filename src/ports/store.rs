@@ -206,6 +206,12 @@ pub trait Store: Send + Sync {
     /// What is left alone at the moment, until when, and why.
     fn circuits(&self) -> Vec<(Scope, i64, String)>;
 
+    /// A person closes a breaker before its time; says whether it was open.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: it then stays open.
+    fn close_breaker(&self, scope: &Scope, by: &str) -> Result<bool, Fault>;
+
     /// The halts in force.
     fn halts(&self) -> Vec<Halt>;
 

@@ -69,6 +69,7 @@ impl Tollgate {
             }),
             Question::Budget(query) => self.budget(&query),
             Question::Extend(order) => self.extend(order).await,
+            Question::CloseBreaker(order) => self.close_breaker(order).await,
             Question::Halts => Ok(Reply::Halts(self.halt_rows())),
             Question::Clear { agent, by } => self.clear(agent, by).await,
         }

@@ -284,6 +284,10 @@ impl<L: Log> Store for Ledger<L> {
             .collect()
     }
 
+    fn close_breaker(&self, scope: &Scope, by: &str) -> Result<bool, Fault> {
+        self.breaker_closed(scope, by)
+    }
+
     fn halts(&self) -> Vec<Halt> {
         self.halts_now()
     }

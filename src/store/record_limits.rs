@@ -24,10 +24,13 @@ pub(super) fn breaker_opened(scope: &Scope, mut opened: Opened) -> Option<Draft>
     })
 }
 
-/// It has closed again.
-pub(super) fn breaker_closed(scope: &Scope) -> Option<Draft> {
+/// It has closed again, by itself or by a person.
+pub(super) fn breaker_closed(scope: &Scope, by: Option<&str>) -> Option<Draft> {
     let mut members = of_scope(scope)?;
     members.text("state", "closed");
+    if let Some(by) = by {
+        members.text("by", &redact::words(by, NAME));
+    }
     Some(Draft {
         kind: "breaker",
         members: members.0,
