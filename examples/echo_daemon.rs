@@ -57,6 +57,8 @@ impl Service for Echo {
         Ok(Reply::Servers(Vec::new()))
     }
 
+    async fn tripped(&self, _: String, _: String) {}
+
     fn pending(&self) -> bool {
         false
     }
@@ -68,14 +70,21 @@ impl Service for Echo {
     async fn drain(&self) {}
 }
 
-/// Sends back every line; `pid` is answered with the daemon's process, and
-/// `panic` not at all.
+/// Sends back every line; `pid` is answered with the daemon's process, `hang` leaves a
+/// thread that never ends, and `panic` is not answered at all.
 async fn echo(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
     let mut lines = BufReader::new(reader(input)?).lines();
     let mut output = writer(output)?;
     while let Some(mut line) = lines.next_line().await? {
         if line == "pid" {
             line = std::process::id().to_string();
+        }
+        if line == "hang" {
+            tokio::task::spawn_blocking(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
         }
         assert_ne!(line, "panic", "as the agent wished");
         line.push('\n');

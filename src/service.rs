@@ -27,7 +27,7 @@ use crate::{
     config::{self, Agents, EnvValue, Generation, SecretRef},
     control::{AgentRow, Question, Refused, RefusedCode, Reply, ServerRow, ToolRow},
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
-    domain::{AgentName, Era, Fault, Offer, Owner, RunId, ServerName},
+    domain::{AgentName, Era, Fault, Notice, NoticeKind, Offer, Owner, RunId, ServerName},
     ids::Ids,
     store::{FileShelf, LocalStore, Setup, journal::Loss},
     tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
@@ -328,6 +328,18 @@ impl Service for Tollgate {
         self.answer(question).await
     }
 
+    async fn tripped(&self, what: String, says: String) {
+        let notice = Notice {
+            kind: NoticeKind::Tripwire,
+            about: what,
+            says,
+        };
+        let told = self.read(move |store| store.tell(&notice)).await;
+        if let Err(refused) = told {
+            tracing::warn!("that somebody tried this could not be recorded: {refused}");
+        }
+    }
+
     fn pending(&self) -> bool {
         false
     }
@@ -338,7 +350,14 @@ impl Service for Tollgate {
 
     async fn drain(&self) {
         self.pool.close(LAST_WAIT).await;
-        self.broker.store().close();
+        // It waits for the disk, and who waits for us may give up on that.
+        let store = self.broker.store().clone();
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("closing the store ended in a panic");
+        }
     }
 }
 

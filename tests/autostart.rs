@@ -219,6 +219,18 @@ fn an_orderly_stop_ends_the_shims_well() {
 }
 
 #[test]
+fn a_thread_that_hangs_does_not_keep_a_daemon_from_leaving() {
+    let home = Home::new();
+    let mut agent = home.agent();
+    agent.ask("hang");
+    let daemon = home.daemon();
+    let stopped = home.run(&["stop-daemon"]);
+    assert_eq!(exit_code(&stopped), 0, "{}", text(&stopped.stderr));
+    agent.hears_the_end();
+    daemon.ended();
+}
+
+#[test]
 fn a_signal_is_an_orderly_stop_too() {
     let home = Home::new();
     let mut agent = home.agent();

@@ -530,6 +530,18 @@ fn a_stop_file_stops_everything_and_is_recorded() {
 }
 
 #[test]
+fn a_stop_file_that_a_start_died_over_is_honoured_by_the_next() {
+    let home = tempfile::tempdir().unwrap();
+    // Set aside, and not recorded any more.
+    let aside = home.path().join("STOP.taken");
+    fs::write(&aside, "pulled by ann\n").unwrap();
+    let store = LocalStore::open(real(home.path())).unwrap();
+    assert_eq!(store.stops()[0].text.as_deref(), Some("pulled by ann"));
+    assert_eq!(refused(&store, &call("1", "ann", "1")), "STOPPED");
+    assert!(!aside.exists(), "it is in the journal now");
+}
+
+#[test]
 fn what_was_under_way_when_tollgate_ended_is_unknown() {
     let home = tempfile::tempdir().unwrap();
     let store = LocalStore::open(real(home.path())).unwrap();

@@ -96,6 +96,36 @@ fn a_stop_of_one_agent_leaves_the_others_alone() {
 }
 
 #[test]
+fn a_stop_of_all_that_an_agent_does_keeps_back_tollgates_own_tools() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let run = &mail["result"]["_meta"]["dev.tollgate/call"]["run"];
+    let run = run.as_str().unwrap();
+    for scope in [&["--server", "demo"], &["--agent", "other"]] {
+        home.run(&["stop", scope[0], scope[1]]);
+        let told = agent.call("tollgate__status", &json!({}));
+        assert_eq!(told["result"]["isError"], false, "{told}");
+        home.run(&["resume", scope[0], scope[1], "--yes"]);
+    }
+    for scope in [vec![], vec!["--agent", "me"], vec!["--run", run]] {
+        home.run(&[vec!["stop"], scope.clone()].concat());
+        let told = agent.call("tollgate__status", &json!({}));
+        let refusal = &told["result"]["_meta"]["dev.tollgate/refusal"];
+        assert_eq!(refusal["code"], "STOPPED", "{told}");
+        assert_eq!(refusal["run"], *run);
+        let says = told["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(
+            says.starts_with("STOPPED by tollgate, not run: tollgate__status: an operator stopped"),
+            "{says}"
+        );
+        home.run(&[vec!["resume", "--yes"], scope].concat());
+    }
+    let told = agent.call("tollgate__status", &json!({}));
+    assert_eq!(told["result"]["isError"], false, "{told}");
+}
+
+#[test]
 fn a_daemon_that_does_not_answer_is_killed_and_the_next_one_starts_stopped() {
     let home = Home::new(RULES);
     let mut agent = home.agent();

@@ -119,6 +119,47 @@ fn a_run_that_has_used_up_its_calls_goes_on_when_a_person_adds_to_it() {
 }
 
 #[test]
+fn a_breaker_is_closed_by_a_person_before_its_time() {
+    let home = home("[loops]\nsame = \"none\"\n");
+    let tools = TOOLS.replace(
+        "read_mail = { tier = \"read\",",
+        "read_mail = { tier = \"read\", breaker = { failures = 1, errors = true, cooldown = \"1h\" },",
+    );
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), tools).unwrap();
+    let mut agent = home.agent();
+    let missing = json!({ "id": "m-99" });
+    let failed = agent.call("demo__read_mail", &missing);
+    assert_eq!(failed["result"]["isError"], true, "{failed}");
+    assert!(refusal(&failed).is_null(), "{failed}");
+    assert_eq!(refusal(&reads(&mut agent))["code"], "CIRCUIT_OPEN");
+
+    let listed = text(&home.run(&["breakers"]));
+    assert!(listed.contains("demo.read_mail"), "{listed}");
+    let other = text(&home.run(&["breakers", "close", "demo", "--yes"]));
+    assert!(other.contains("nothing to close: server demo"), "{other}");
+    let asked = home.run(&["breakers", "close", "demo.read_mail"]);
+    assert_eq!(asked.status.code(), Some(2), "{asked:?}");
+    assert_eq!(refusal(&reads(&mut agent))["code"], "CIRCUIT_OPEN");
+
+    let closed = text(&home.run(&["breakers", "close", "demo.read_mail", "--yes"]));
+    assert!(
+        closed.contains("calls to demo.read_mail pass again"),
+        "{closed}"
+    );
+    let ran = reads(&mut agent);
+    assert_ne!(ran["result"]["isError"], true, "{ran}");
+    assert_eq!(text(&home.run(&["breakers"])), "nothing is left alone\n");
+    let record = text(&home.run(&["audit", "--json"]))
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|record| record["kind"] == "breaker" && record["state"] == "closed");
+    assert_eq!(record.unwrap()["by"], "ana");
+    // What follows from the records is the same.
+    let checked = text(&home.run(&["state", "check"]));
+    assert!(checked.starts_with("ok  "), "{checked}");
+}
+
+#[test]
 fn a_run_that_was_killed_goes_on_when_a_person_lifts_it() {
     let home = home("[loops]\nsame = { refuse = \"none\", kill = 3 }\n");
     let mut agent = home.agent();

@@ -94,6 +94,32 @@ fn another_run_and_another_connection_do_not_shake_off_a_kill() {
 }
 
 #[test]
+fn a_uri_is_shown_as_it_is_recorded() {
+    let home = Home::new();
+    let script = "resource {\"uri\":\"note://one\",\"name\":\"one\"}\ncall quick: text done\n\
+        on resources/read: wait";
+    let mut notes = home.server("notes", script);
+    let mut agent = home.beside("bot");
+    agent.until_listed(&["notes__quick"]);
+    let _read = agent.request(
+        "resources/read",
+        r#"{"uri":"note://ana:hunter2@host/a?api_key=s3cr3t"}"#,
+    );
+    notes.gets("resources/read");
+    let said = |args: &[&str]| {
+        let output = home.tollgate().args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = "note://ana:[REDACTED]@host/a?api_key=[REDACTED]";
+    let stopped = said(&["stop"]);
+    assert!(stopped.contains(shown), "{stopped}");
+    let screen = said(&[]);
+    assert!(screen.contains(shown), "{screen}");
+    let audit = said(&["audit"]);
+    assert!(audit.contains(shown), "{audit}");
+}
+
+#[test]
 fn tokens_that_an_agent_reports_count() {
     let home = Home::new();
     let lifted: String = NO_LIMITS

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::connection::error;
 use crate::{
     broker::{Answer, Asked, Broker, Paid},
-    domain::{Call, Code, Era, Fault, Refusal, ToolFault, money::show_money},
+    domain::{Call, CallId, Code, Era, Fault, Refusal, RunId, ToolFault, money::show_money},
     wire::{self, Body, Edit, Parts, Raw, keys},
 };
 
@@ -41,7 +41,8 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             has_output_schema,
         } => {
             let sentence = refusal.sentence(&call.title().to_string());
-            refused(&call, &refusal, &sentence, has_output_schema, era, asked)
+            let of = (&call.run, Some(&call.id));
+            refused(of, &refusal, &sentence, has_output_schema, era, asked)
         }
         Answer::CutShort {
             call,
@@ -49,9 +50,14 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             has_output_schema,
         } => {
             let sentence = refusal.cut_short(&call.title().to_string());
-            refused(&call, &refusal, &sentence, has_output_schema, era, asked)
+            let of = (&call.run, Some(&call.id));
+            refused(of, &refusal, &sentence, has_output_schema, era, asked)
         }
         Answer::Own(result) => Shaped::Result(own(&result, era)),
+        Answer::OwnRefused { name, run, refusal } => {
+            let sentence = refusal.sentence(&name);
+            refused((&run, None), &refusal, &sentence, false, era, asked)
+        }
         Answer::Fault(fault) => faulty(&fault, era, asked),
         Answer::Unrecorded { call, fault } => unrecorded(&call, &fault, era, asked),
         Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
@@ -164,7 +170,7 @@ pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> 
 
 /// A refusal: an ordinary result that a model can read and act on.
 fn refused(
-    call: &Call,
+    (run, call): (&RunId, Option<&CallId>),
     refusal: &Refusal,
     sentence: &str,
     has_output_schema: bool,
@@ -181,8 +187,8 @@ fn refused(
         "requested": bound.map(|bound| &bound.requested),
         "retry_at": refusal.retry_at.map(|at| format!("{at:.0}")),
         "remedy": refusal.remedy,
-        "run": call.run,
-        "call": call.id,
+        "run": run,
+        "call": call,
     });
     match asked {
         Asked::Tool => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Asked, Session};
 use crate::{
-    domain::{Call, Fault, Left, Refusal, ToolFault},
+    domain::{Call, Fault, Left, Refusal, RunId, ToolFault},
     ports::{Caller, Reply},
     wire::{Body, Raw},
 };
@@ -85,6 +85,15 @@ pub enum Answer {
     },
     /// Of one of tollgate's own tools: its result.
     Own(Raw),
+    /// One of tollgate's own tools is kept back by a stop.
+    OwnRefused {
+        /// Its name.
+        name: String,
+        /// In which run it was asked.
+        run: RunId,
+        /// What the stop says.
+        refusal: Box<Refusal>,
+    },
     /// The server wants something from the user first.
     Asks {
         /// The call.

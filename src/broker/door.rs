@@ -4,6 +4,7 @@
 //! readers could understand differently does not get in.
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -70,6 +71,9 @@ pub struct Door {
     pub(super) home: RunId,
     /// What it costs.
     pub(super) prices: Arc<Prices>,
+    /// Paths in the arguments, and directories of rules about them: nobody knows yet
+    /// where they lead, so the findings say no.
+    pub(super) unfollowed: Vec<PathBuf>,
 }
 
 impl Door {
@@ -134,6 +138,11 @@ impl Broker {
             .tool
             .as_ref()
             .map_or(PLAIN, |tool| (tool.offer, tool.tier));
+        let unfollowed = RefCell::new(Vec::new());
+        let note = |path: &Path| {
+            unfollowed.borrow_mut().push(path.to_owned());
+            None
+        };
         let mut findings = match &route.tool {
             Some(tool) => measure::findings(
                 arguments.as_ref(),
@@ -141,7 +150,7 @@ impl Broker {
                 &tool.rules,
                 // From tier 2 on, what nobody named is not let through.
                 tier >= Tier::Consequential,
-                &follow,
+                &note,
             ),
             None => Findings::default(),
         };
@@ -215,6 +224,7 @@ impl Broker {
             total: server.total,
             home: session.home().clone(),
             prices,
+            unfollowed: unfollowed.into_inner(),
             tool: route.tool,
         })
     }
@@ -347,27 +357,6 @@ fn shown(name: &str) -> String {
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?}", self.server, self.subject)
-    }
-}
-
-/// Follows the links of a path as far as it exists; the rest is appended.
-fn follow(path: &Path) -> PathBuf {
-    let mut missing = Vec::new();
-    let mut known = path;
-    loop {
-        if let Ok(real) = known.canonicalize() {
-            return missing
-                .iter()
-                .rev()
-                .fold(real, |real, part| real.join(part));
-        }
-        match (known.parent(), known.file_name()) {
-            (Some(parent), Some(name)) => {
-                missing.push(name.to_owned());
-                known = parent;
-            }
-            _ => return path.to_owned(),
-        }
     }
 }
 

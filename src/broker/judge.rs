@@ -67,7 +67,11 @@ impl Broker {
             true => catalog.view(std::slice::from_ref(server)),
         };
         let door = self.parse(&session, Asked::Tool, Some(&params), &view);
-        let Door { mut call, .. } = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
+        let mut door = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
+        if !door.unfollowed.is_empty() {
+            self.follow_links(&mut door).await;
+        }
+        let Door { mut call, .. } = door;
         // No instance is started for a question: what the server offered last is
         // what it would run.
         call.standing = Standing::Defined(tool.offered);
@@ -96,6 +100,7 @@ fn complaint(answer: &Answer) -> String {
         | Answer::Failed { .. }
         | Answer::Done { .. }
         | Answer::Own(_)
+        | Answer::OwnRefused { .. }
         | Answer::Asks { .. } => "the request is wrong".to_owned(),
     }
 }

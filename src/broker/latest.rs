@@ -12,17 +12,25 @@ use crate::domain::{Call, CallId, Principal, ServerName, Subject};
 /// Calls that are kept.
 const KEPT: usize = 20;
 
-/// The last calls. Kept as they are; made into words only when somebody looks.
+/// The last calls.
 #[derive(Default)]
 pub(super) struct Latest(Mutex<VecDeque<Happened>>);
 
-struct Happened {
-    at: Timestamp,
-    call: CallId,
-    by: Arc<Principal>,
-    server: ServerName,
-    subject: Subject,
-    what: &'static str,
+/// What became of a call, as it is: not made into words, and nothing taken out.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// When.
+    pub at: Timestamp,
+    /// Which call.
+    pub call: CallId,
+    /// Whose.
+    pub by: Arc<Principal>,
+    /// To which server.
+    pub server: ServerName,
+    /// What was asked of it.
+    pub subject: Subject,
+    /// The code of a refusal, or the word of an outcome.
+    pub what: &'static str,
 }
 
 impl Latest {
@@ -41,23 +49,9 @@ impl Latest {
         });
     }
 
-    /// One line each, newest first.
-    pub(super) fn lines(&self) -> Vec<(Timestamp, String)> {
+    /// Newest first.
+    pub(super) fn all(&self) -> Vec<Happened> {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.iter().rev().map(Happened::line).collect()
-    }
-}
-
-impl Happened {
-    fn line(&self) -> (Timestamp, String) {
-        let line = format!(
-            "{}  {}  {}.{}  {}",
-            self.call,
-            self.by.agent,
-            self.server,
-            self.subject.name(),
-            self.what
-        );
-        (self.at, line)
+        latest.iter().rev().cloned().collect()
     }
 }

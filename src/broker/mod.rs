@@ -10,6 +10,7 @@ mod door;
 mod halt;
 mod judge;
 mod latest;
+mod links;
 mod names;
 mod offer;
 mod own;
@@ -32,6 +33,7 @@ pub use answer::{Answer, Paid, Request};
 pub use catalog::{Catalog, Tool, View};
 pub use door::{Asked, Door};
 pub use judge::{Judged, NotJudged};
+pub use latest::Happened;
 pub use policy::Policy;
 pub use refresh::Changed;
 pub use runs::{JoinError, Session};
@@ -45,6 +47,7 @@ use crate::{
 };
 use answer::No;
 use latest::Latest;
+use links::Links;
 
 /// See the module.
 pub struct Broker {
@@ -62,6 +65,7 @@ pub struct Broker {
     runs: runs::Runs,
     under_way: stop::UnderWay,
     latest: Latest,
+    links: Links,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
 }
@@ -114,6 +118,7 @@ impl Broker {
             runs: runs::Runs::default(),
             under_way: stop::UnderWay::new(stops),
             latest: Latest::default(),
+            links: Links::default(),
             met: watch::Sender::new(met),
         })
     }
@@ -141,10 +146,13 @@ impl Broker {
         if let Some(own) = self.asked_of_us(&request) {
             return own;
         }
-        let door = match self.parse(&request.session, request.asked, params, &view) {
+        let mut door = match self.parse(&request.session, request.asked, params, &view) {
             Ok(door) => door,
             Err(wrong) => return wrong,
         };
+        if !door.unfollowed.is_empty() {
+            Box::pin(self.follow_links(&mut door)).await;
+        }
         let has_output_schema = door.has_output_schema();
         let Door {
             mut call,
@@ -297,8 +305,8 @@ impl Broker {
 
     /// What happened last, newest first.
     #[must_use]
-    pub fn latest(&self) -> Vec<(jiff::Timestamp, String)> {
-        self.latest.lines()
+    pub fn latest(&self) -> Vec<Happened> {
+        self.latest.all()
     }
 
     fn new_call_id(&self) -> CallId {

@@ -1,11 +1,13 @@
 //! tollgate's own tools: what an agent can ask of the gate itself.
 //!
-//! They reach no server and are no calls: no step, no charge, no loop. A stop or a
-//! halt does not keep them back; they are how an agent learns of it.
+//! They reach no server and are no calls: no step, no charge, no loop. A stop of all
+//! that the agent does keeps them back like everything else; a halt does not, they are
+//! how an agent learns what became of it.
 
 use super::{Answer, Asked, Broker, Request, Session};
 use crate::{
     domain::{Dimension, Level, Limit, Over, Period, Scope, ServerName, money},
+    gate,
     wire::Raw,
 };
 
@@ -38,7 +40,24 @@ fn is_own(name: &str) -> bool {
 impl Broker {
     /// Answers one of our own tools; none if there is none of this name.
     fn own(&self, session: &Session, name: &str) -> Option<Answer> {
-        (name == STATUS).then(|| Answer::Own(self.status(session)))
+        (name == STATUS).then(|| match self.kept_back(session, name) {
+            Some(refused) => refused,
+            None => Answer::Own(self.status(session)),
+        })
+    }
+
+    /// What is said while a stop covers whatever the agent does.
+    fn kept_back(&self, session: &Session, name: &str) -> Option<Answer> {
+        let (agent, run) = (&session.principal().agent, session.run());
+        let stops = self.store.stops();
+        let stop = stops
+            .iter()
+            .find(|stop| stop.scope.covers_all(agent, &run))?;
+        Some(Answer::OwnRefused {
+            name: name.to_owned(),
+            refusal: Box::new(gate::stopped(stop)),
+            run,
+        })
     }
 
     /// A request for one of our own tools is answered here and goes no further.

@@ -17,10 +17,10 @@ use super::Broker;
 use crate::{
     domain::{
         AgentName, Became, Call, CallId, Capabilities, Era, Fault, Halt, Outcome, Refusal, RunId,
-        ServerName, Stop, StopScope,
+        ServerName, Stop, StopScope, Subject,
     },
     gate,
-    ports::{Answer, Boxed, Caller, InFlight, Question},
+    ports::{Answer, Boxed, Caller, Question},
     wire::Raw,
 };
 
@@ -43,7 +43,15 @@ pub struct Stopped {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Struck {
     /// Which.
-    pub call: InFlight,
+    pub call: CallId,
+    /// Of whom.
+    pub agent: AgentName,
+    /// In which run.
+    pub run: RunId,
+    /// To which server.
+    pub server: ServerName,
+    /// What was asked of it, with nothing taken out.
+    pub subject: Subject,
     /// What became of it; none when it has not ended yet.
     pub became: Option<Became>,
 }
@@ -116,7 +124,7 @@ impl UnderWay {
             home: home.clone(),
             agent: call.by.agent.clone(),
             server: call.server.clone(),
-            name: call.subject.name().clone(),
+            subject: call.subject.clone(),
             state: Mutex::default(),
             changed: Notify::new(),
         });
@@ -220,7 +228,7 @@ struct One {
     home: RunId,
     agent: AgentName,
     server: ServerName,
-    name: Arc<str>,
+    subject: Subject,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -263,12 +271,11 @@ impl One {
 
     fn struck(&self) -> Struck {
         Struck {
-            call: InFlight {
-                call: self.call.clone(),
-                agent: self.agent.to_string(),
-                run: self.run.clone(),
-                title: format!("{}.{}", self.server, self.name),
-            },
+            call: self.call.clone(),
+            agent: self.agent.clone(),
+            run: self.run.clone(),
+            server: self.server.clone(),
+            subject: self.subject.clone(),
             became: self.lock().became,
         }
     }
@@ -386,7 +393,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
-        Subject, Tier, ToolFault,
+        Tier, ToolFault,
     };
 
     /// One look at a future.

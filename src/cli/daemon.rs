@@ -31,7 +31,7 @@ where
         true => idle_exit()?.map_or(Stays::WhileNeeded, Stays::ThisLong),
         false => Stays::UntilTold,
     };
-    daemon::runtime()?.block_on(daemon::run(place, stays, ready, build))
+    daemon::carry(daemon::run(place, stays, ready, build))
 }
 
 /// Standard error is the service manager's log, or `daemon.log` below the state.

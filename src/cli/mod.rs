@@ -2,6 +2,7 @@
 //! nothing.
 
 mod audit;
+mod breakers;
 mod budget;
 mod check;
 mod completions;
@@ -70,6 +71,7 @@ enum Command {
     Audit(audit::Args),
     Runs(runs::Args),
     Budget(budget::Args),
+    Breakers(breakers::Args),
     Pins(pins::Args),
     Explain(explain::Args),
     Check(check::Args),
@@ -143,6 +145,9 @@ where
         Some(Command::Audit(audit)) => audit::run(&place()?, &audit, &mut Out::stdout()),
         Some(Command::Runs(runs)) => runs::run(&place()?, &runs, &mut Out::stdout()),
         Some(Command::Budget(budget)) => budget::run(&place()?, &budget, &mut Out::stdout()),
+        Some(Command::Breakers(breakers)) => {
+            breakers::run(&place()?, &breakers, &mut Out::stdout())
+        }
         Some(Command::Pins(pins)) => pins::run(&place()?, &pins, &mut Out::stdout()),
         Some(Command::Explain(code)) => explain::run(&code, &mut Out::stdout()),
         Some(Command::Check(check)) => {

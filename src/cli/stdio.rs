@@ -26,7 +26,7 @@ where
     let hello = Hello::of(&place, args.agent.clone(), token()?);
     if args.embedded {
         super::daemon::log_to_stderr("warn");
-        daemon::runtime()?.block_on(daemon::embedded(place, hello, build))
+        daemon::carry(daemon::embedded(place, hello, build))
     } else {
         shim::run(&place, &hello)
     }

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AgentName, Amounts, Place, RunId};
+use crate::domain::{AgentName, Amounts, Place, RunId, ServerName};
 
 /// Which limits are wanted. What is not said does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +132,18 @@ pub struct ExtendOrder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Alone>,
     /// Who adds it.
+    pub by: String,
+}
+
+/// Close a breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseOrder {
+    /// Of this server.
+    pub server: ServerName,
+    /// Of this tool of it; none for the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// Who closes it.
     pub by: String,
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{BreakerRow, Budget, BudgetQuery, ExtendOrder, Extended, HaltRow};
+use super::limits::{BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow};
 use crate::domain::{
     AgentName, Became, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier,
 };
@@ -112,6 +112,8 @@ pub enum Question {
     Budget(BudgetQuery),
     /// Add to a run.
     Extend(ExtendOrder),
+    /// Close a breaker before its time.
+    CloseBreaker(CloseOrder),
     /// The halts in force.
     Halts,
     /// Lift the halt of an agent.
@@ -203,6 +205,11 @@ pub enum Reply {
     Budget(Budget),
     /// To [`Question::Extend`].
     Extended(Extended),
+    /// To [`Question::CloseBreaker`].
+    BreakerClosed {
+        /// Whether it was open.
+        closed: bool,
+    },
     /// To [`Question::Halts`].
     Halts(Vec<HaltRow>),
     /// To [`Question::Clear`].
@@ -484,6 +491,9 @@ pub enum RefusedCode {
     AgentUnknown,
     /// The agent's token is missing or wrong.
     TokenWrong,
+    /// Only a person may do this, and whoever asks was started by an agent or a tool
+    /// server, or cannot be examined.
+    NotAPerson,
     /// The run belongs to somebody else or may not be started now.
     RunDenied,
     /// Asked about something that doesn't exist.

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::hall::Entrance;
 use super::handover;
 use super::hello::{Bye, Goodbye, Hello, LET_GO, Speaker, Welcome};
 use super::listen;
@@ -29,14 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_HELLO: usize = 64 * 1024;
 
 /// Serves the shim at the other end of `stream`.
-pub(crate) async fn serve<S: Service>(
-    service: Arc<S>,
-    config: Arc<str>,
-    mut stream: UnixStream,
-    daemon: Stop,
-) {
-    let outcome = match let_in(service.as_ref(), &config, &stream).await {
-        Ok(Some(guest)) => attend(service, guest, &mut stream, daemon).await,
+pub(crate) async fn serve<S: Service>(entrance: Entrance<S>, mut stream: UnixStream, daemon: Stop) {
+    let outcome = match let_in(&entrance, &stream).await {
+        Ok(Some(guest)) => attend(entrance.service, guest, &mut stream, daemon).await,
         // It only looked whether somebody is there.
         Ok(None) => Ok(()),
         Err(refused) => {
@@ -50,8 +46,7 @@ pub(crate) async fn serve<S: Service>(
 }
 
 async fn let_in<S: Service>(
-    service: &S,
-    config: &str,
+    entrance: &Entrance<S>,
     stream: &UnixStream,
 ) -> Result<Option<Guest>, Refused> {
     let peer_pid = listen::peer(stream)?;
@@ -65,7 +60,9 @@ async fn let_in<S: Service>(
         serde_json::from_slice(&parcel.line).map_err(|cause| malformed(&cause))?;
     same_version(speaker.hello, &speaker.version)?;
     let hello: Hello = serde_json::from_slice(&parcel.line).map_err(|cause| malformed(&cause))?;
-    same_config(&hello.config, config)?;
+    // Who says that it is an agent is not taken for a person, even if it is turned away.
+    entrance.tripwire.note(peer_pid, &hello.agent);
+    same_config(&hello.config, &entrance.config)?;
     let mut descriptors = parcel.descriptors.into_iter();
     let (Some(input), Some(output), false) = (descriptors.next(), descriptors.next(), parcel.cut)
     else {
@@ -75,7 +72,7 @@ async fn let_in<S: Service>(
         )
         .hint("raise the hard limit of open files (`ulimit -Hn`) and restart the daemon"));
     };
-    service.admit(&hello)?;
+    entrance.service.admit(&hello)?;
     Ok(Some(Guest {
         hello,
         input,

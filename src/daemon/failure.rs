@@ -100,7 +100,7 @@ impl From<Refused> for Failure {
             | RefusedCode::NotFound
             | RefusedCode::Unavailable => FailureKind::Fault,
             RefusedCode::OtherConfig | RefusedCode::AgentUnknown => FailureKind::Config,
-            RefusedCode::TokenWrong => FailureKind::Proof,
+            RefusedCode::TokenWrong | RefusedCode::NotAPerson => FailureKind::Proof,
         };
         Self {
             kind,

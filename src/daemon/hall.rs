@@ -17,8 +17,10 @@ use super::hello::Hello;
 use super::listen::{self, Listener};
 use super::place::Place;
 use super::service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
+use super::tripwire::Tripwire;
 use crate::control::serve::Conversation;
-use crate::control::{Refused, Reply, Request};
+use crate::control::{Question, Refused, Reply, Request};
+use crate::domain::AgentName;
 
 /// A service and what is needed to let people in and out.
 pub(crate) struct Hall<S> {
@@ -26,6 +28,7 @@ pub(crate) struct Hall<S> {
     config: Arc<str>,
     stopper: Stopper,
     signals: Signals,
+    tripwire: Tripwire,
 }
 
 /// The sockets.
@@ -66,6 +69,7 @@ impl<S: Service> Hall<S> {
             stopper,
             signals: Signals::listen()
                 .map_err(|cause| Failure::io("can't listen for signals", &cause))?,
+            tripwire: Tripwire::default(),
         })
     }
 
@@ -75,6 +79,11 @@ impl<S: Service> Hall<S> {
 
     pub(crate) fn admit(&self, hello: &Hello) -> Result<(), Refused> {
         self.service.admit(hello)
+    }
+
+    /// An agent speaks through this process.
+    pub(crate) fn note(&self, shim: u32, agent: &AgentName) {
+        self.tripwire.note(shim, agent);
     }
 
     /// Serves until something ends it, then sees everybody out.
@@ -120,12 +129,12 @@ impl<S: Service> Hall<S> {
                 name = self.signals.next() => return Cause::Signal(name),
                 stream = agent(doors) => if let Some(stream) = usable(stream).await {
                     leaves_at = None;
-                    let (service, config) = (Arc::clone(&self.service), Arc::clone(&self.config));
-                    sessions.spawn(door::serve(service, config, stream, stop.clone()));
+                    let entrance = self.entrance();
+                    sessions.spawn(door::serve(entrance, stream, stop.clone()));
                 },
                 stream = doors.control.accept() => if let Some(stream) = usable(stream).await {
-                    let (service, config) = (Arc::clone(&self.service), Arc::clone(&self.config));
-                    questions.spawn(ask(service, config, stream, self.stopper.clone()));
+                    let entrance = self.entrance();
+                    questions.spawn(ask(entrance, stream, self.stopper.clone()));
                 },
                 Some(ended) = sessions.join_next() => {
                     let panicked = report(ended);
@@ -146,6 +155,14 @@ impl<S: Service> Hall<S> {
                     leaves_at = leave.deadline(NEXT_LOOK);
                 }
             }
+        }
+    }
+
+    fn entrance(&self) -> Entrance<S> {
+        Entrance {
+            service: Arc::clone(&self.service),
+            config: Arc::clone(&self.config),
+            tripwire: self.tripwire.clone(),
         }
     }
 
@@ -219,25 +236,32 @@ async fn usable(stream: io::Result<UnixStream>) -> Option<UnixStream> {
     }
 }
 
+/// What a connection at either door needs.
+pub(crate) struct Entrance<S> {
+    pub(crate) service: Arc<S>,
+    pub(crate) config: Arc<str>,
+    pub(crate) tripwire: Tripwire,
+}
+
 /// One connection of the command line.
-async fn ask<S: Service>(service: Arc<S>, config: Arc<str>, stream: UnixStream, stopper: Stopper) {
-    if let Err(cause) = answer(service, &config, stream, stopper).await {
+async fn ask<S: Service>(entrance: Entrance<S>, stream: UnixStream, stopper: Stopper) {
+    if let Err(cause) = answer(entrance, stream, stopper).await {
         tracing::debug!("a control connection broke: {cause}");
     }
 }
 
 async fn answer<S: Service>(
-    service: Arc<S>,
-    config: &str,
+    entrance: Entrance<S>,
     stream: UnixStream,
     stopper: Stopper,
 ) -> io::Result<()> {
     let peer = listen::peer(&stream);
     let mut asker = Conversation::new(stream);
-    if let Err(refused) = peer {
-        return asker.reply(Err(refused)).await;
-    }
-    while let Some(request) = asker.next(config).await? {
+    let peer_pid = match peer {
+        Ok(pid) => pid,
+        Err(refused) => return asker.reply(Err(refused)).await,
+    };
+    while let Some(request) = asker.next(&entrance.config).await? {
         let result = match request {
             Ok(Request::StopDaemon) => {
                 let pid = std::process::id();
@@ -246,12 +270,25 @@ async fn answer<S: Service>(
                 stopper.stop(Cause::Asked);
                 continue;
             }
-            Ok(Request::Ask(question)) => service.control(question).await,
+            Ok(Request::Ask(question)) => entrance.question(peer_pid, question).await,
             Err(refused) => Err(refused),
         };
         asker.reply(result).await?;
     }
     Ok(())
+}
+
+impl<S: Service> Entrance<S> {
+    async fn question(&self, asker: u32, question: Question) -> Result<Reply, Refused> {
+        if let Some(what) = question.loosens()
+            && let Err(refused) = self.tripwire.check(asker, &what).await
+        {
+            let says = format!("{}; process {asker} tried it", refused.message);
+            self.service.tripped(what, says).await;
+            return Err(refused);
+        }
+        self.service.control(question).await
+    }
 }
 
 /// Whether a connection ended in a panic, which the log is told.

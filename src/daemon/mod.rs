@@ -11,12 +11,15 @@ mod find;
 mod hall;
 mod handover;
 mod hello;
+mod lineage;
 mod listen;
 mod lock;
 pub(crate) mod own;
 mod place;
+mod processes;
 pub(crate) mod ready;
 mod service;
+mod tripwire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +118,8 @@ where
     };
     let stdio = |cause| Failure::io("can't use stdin and stdout", &cause);
     let own = own::Own::take().map_err(stdio)?;
+    // While its stdin still tells who speaks to it.
+    hall.note(std::process::id(), &hello.agent);
     own::let_go().map_err(stdio)?;
     let guest = Guest {
         peer_pid: std::process::id(),
@@ -149,6 +154,21 @@ pub fn runtime() -> Result<Runtime, Failure> {
         .build()
         .map_err(|cause| Failure::io("can't wait for input", &cause))
 }
+
+/// Does the work of a daemon, to its end.
+///
+/// # Errors
+/// When the work fails, or the process has no descriptors left.
+pub fn carry(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(work);
+    // A thread that waits for a disk that hangs would keep the process for ever.
+    runtime.shutdown_timeout(LAST_THREADS);
+    ended
+}
+
+/// How long what is left on other threads may take when everything else has ended.
+const LAST_THREADS: Duration = Duration::from_secs(1);
 
 fn is_served(place: &Place) -> bool {
     matches!(connect(place, Door::Agent), Ok(Some(_)))

@@ -29,6 +29,10 @@ pub trait Service: Send + Sync + 'static {
     /// Answers a question of the command line.
     fn control(&self, question: Question) -> impl Future<Output = Result<Reply, Refused>> + Send;
 
+    /// Records that somebody who is not taken for a person tried to loosen something:
+    /// what, as a fragment, and all that is known of it, as a sentence.
+    fn tripped(&self, what: String, says: String) -> impl Future<Output = ()> + Send;
+
     /// Whether something waits that outlives the agents' connections: then an
     /// idle daemon stays.
     fn pending(&self) -> bool;

@@ -79,6 +79,10 @@ id!(
     "a-"
 );
 
+/// The variable in which every process of a tool server carries the id of the state
+/// directory that it belongs to.
+pub const STATE_ID: &str = "TOLLGATE_STATE_ID";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ pub use era::{Capabilities, Era};
 pub use fault::{Fault, ToolFault};
 pub use fingerprint::Fingerprint;
 pub use halt::{Ends, Halt, HaltKind};
-pub use id::{AskId, CallId, RunId};
+pub use id::{AskId, CallId, RunId, STATE_ID};
 pub use loops::{Loops, Streaks, Threshold};
 pub use money::Currency;
 pub use name::{AgentName, NameError, Owner, ServerName};

@@ -25,11 +25,13 @@ pub enum NoticeKind {
     Paused,
     /// An agent used a tool for the first time.
     FirstUse,
+    /// Somebody who is not taken for a person tried to loosen something.
+    Tripwire,
 }
 
 impl NoticeKind {
     /// All of them.
-    pub const ALL: [NoticeKind; 11] = [
+    pub const ALL: [NoticeKind; 12] = [
         NoticeKind::BudgetWarn,
         NoticeKind::BudgetNotify,
         NoticeKind::BudgetStop,
@@ -41,6 +43,7 @@ impl NoticeKind {
         NoticeKind::Killed,
         NoticeKind::Paused,
         NoticeKind::FirstUse,
+        NoticeKind::Tripwire,
     ];
 
     /// The word in records and lists.
@@ -58,6 +61,7 @@ impl NoticeKind {
             NoticeKind::Killed => "killed",
             NoticeKind::Paused => "paused",
             NoticeKind::FirstUse => "first_use",
+            NoticeKind::Tripwire => "tripwire",
         }
     }
 
@@ -72,7 +76,10 @@ impl NoticeKind {
             | NoticeKind::PriceUnknown
             | NoticeKind::BreakerOpen
             | NoticeKind::Loop => "warning",
-            NoticeKind::BudgetOverrun | NoticeKind::Killed | NoticeKind::Paused => "critical",
+            NoticeKind::BudgetOverrun
+            | NoticeKind::Killed
+            | NoticeKind::Paused
+            | NoticeKind::Tripwire => "critical",
         }
     }
 }

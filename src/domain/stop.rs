@@ -29,6 +29,17 @@ impl StopScope {
             StopScope::Run(stopped) => stopped == run,
         }
     }
+
+    /// Whether it covers all that this agent asks in this run, of whatever server.
+    #[must_use]
+    pub fn covers_all(&self, agent: &AgentName, run: &RunId) -> bool {
+        match self {
+            StopScope::Everything => true,
+            StopScope::Agent(stopped) => stopped == agent,
+            StopScope::Run(stopped) => stopped == run,
+            StopScope::Server(_) => false,
+        }
+    }
 }
 
 impl std::fmt::Display for StopScope {

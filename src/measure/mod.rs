@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use crate::{domain::Findings, wire::Raw};
 
-/// Follows the links of a path as far as it exists.
-pub type Follow<'a> = &'a dyn Fn(&Path) -> PathBuf;
+/// Follows the links of a path as far as it exists; nothing where that is not known.
+pub type Follow<'a> = &'a dyn Fn(&Path) -> Option<PathBuf>;
 
 /// Everything that is wrong with the arguments of one call.
 #[must_use]

@@ -112,8 +112,14 @@ impl Rule {
             let Some(text) = value.as_str() else {
                 return Some("is not a path".to_owned());
             };
-            if !lies_under(Path::new(text), dir, follow) {
-                return Some(format!("{text:?} is outside {}", dir.display()));
+            match lies_under(Path::new(text), dir, follow) {
+                Some(true) => {}
+                Some(false) => return Some(format!("{text:?} is outside {}", dir.display())),
+                None => {
+                    return Some(format!(
+                        "{text:?} cannot be followed: the disk takes too long"
+                    ));
+                }
             }
         }
         if !self.host.is_empty() {
@@ -133,21 +139,25 @@ impl Rule {
 /// The longest path that a system takes.
 const LONGEST_PATH: usize = 4096;
 
-/// Only absolute paths: what a relative one points to is the server's business.
-fn lies_under(path: &Path, dir: &Path, follow: Follow<'_>) -> bool {
+/// Only absolute paths: what a relative one points to is the server's business. None if
+/// it is not known where they lead.
+fn lies_under(path: &Path, dir: &Path, follow: Follow<'_>) -> Option<bool> {
     // Longer than any system takes: following it could only take long.
     if path.as_os_str().len() > LONGEST_PATH {
-        return false;
+        return Some(false);
     }
     if !path.is_absolute() || path.as_os_str().as_encoded_bytes().contains(&0) {
-        return false;
+        return Some(false);
     }
     // `..` is resolved after links, as the system does it: a path that climbs
     // is refused rather than guessed at.
     if path.components().any(|part| part == Component::ParentDir) {
-        return false;
+        return Some(false);
     }
-    follow(path).starts_with(follow(dir))
+    // Both are asked for, whatever the first answers: who only notes what is asked for
+    // has to hear of both.
+    let (path, dir) = (follow(path), follow(dir));
+    Some(path?.starts_with(dir?))
 }
 
 /// The host of a URL, lower case; only plain `scheme://host` forms.
@@ -207,14 +217,24 @@ mod tests {
     #[test]
     fn a_path_lies_under_a_directory_after_its_links() {
         let links = |path: &Path| match path.strip_prefix("/srv/link") {
-            Ok(rest) => Path::new("/etc").join(rest),
-            Err(_) => path.to_owned(),
+            Ok(rest) => Some(Path::new("/etc").join(rest)),
+            Err(_) => Some(path.to_owned()),
         };
-        let under = |path: &str| lies_under(Path::new(path), Path::new("/srv"), &links);
+        let of = |path: &str| lies_under(Path::new(path), Path::new("/srv"), &links);
+        let under = |path: &str| of(path).unwrap();
         assert!(under("/srv/a"));
         assert!(!under("/srv/link/passwd"));
         assert!(!under("/srv/a/../../etc/passwd"));
         assert!(!under("srv/a"));
         assert!(!under("/srvx/a"));
+    }
+
+    #[test]
+    fn a_path_that_leads_nobody_knows_where_lies_nowhere() {
+        for known in ["/srv", "/srv/a", ""] {
+            let links = |path: &Path| (path == Path::new(known)).then(|| path.to_owned());
+            let under = lies_under(Path::new("/srv/a"), Path::new("/srv"), &links);
+            assert_eq!(under, None);
+        }
     }
 }

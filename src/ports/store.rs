@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Boxed;
 use crate::{
     domain::{
-        AgentName, Amounts, Call, CallId, Fault, Fingerprint, Halt, Left, Level, Limit, Outcome,
-        Refusal, RunId, Scope, ServerName, Stop, StopScope,
+        AgentName, Amounts, Call, CallId, Fault, Fingerprint, Halt, Left, Level, Limit, Notice,
+        Outcome, Refusal, RunId, Scope, ServerName, Stop, StopScope,
     },
     gate::{Cleared, Verdict},
     wire::Raw,
@@ -206,6 +206,12 @@ pub trait Store: Send + Sync {
     /// What is left alone at the moment, until when, and why.
     fn circuits(&self) -> Vec<(Scope, i64, String)>;
 
+    /// A person closes a breaker before its time; says whether it was open.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: it then stays open.
+    fn close_breaker(&self, scope: &Scope, by: &str) -> Result<bool, Fault>;
+
     /// The halts in force.
     fn halts(&self) -> Vec<Halt>;
 
@@ -220,6 +226,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it cannot be recorded: nothing is added then.
     fn extend(&self, run: &RunId, helping: &Helping, by: &str) -> Result<Option<AgentName>, Fault>;
+
+    /// Tells people of something that follows from no call, and records it.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: it was told all the same.
+    fn tell(&self, notice: &Notice) -> Result<(), Fault>;
 
     /// Accepts a definition that was never seen before; says which one is
     /// accepted now.

@@ -6,15 +6,15 @@ use std::{sync::Arc, time::Duration};
 
 use super::Tollgate;
 use crate::{
-    broker::{self, NotJudged},
+    broker::{self, Happened, NotJudged},
     control::{
         GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
         Reply, Status, StopOrder, StopReport, StruckRow, Trial,
     },
-    domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope},
+    domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject},
     gate::{GATES, Verdict},
     ports::{Pin, Query, Store},
-    store::stop_file,
+    store::{recorded_name, stop_file},
     wire::{Node, Raw},
 };
 
@@ -69,6 +69,7 @@ impl Tollgate {
             }),
             Question::Budget(query) => self.budget(&query),
             Question::Extend(order) => self.extend(order).await,
+            Question::CloseBreaker(order) => self.close_breaker(order).await,
             Question::Halts => Ok(Reply::Halts(self.halt_rows())),
             Question::Clear { agent, by } => self.clear(agent, by).await,
         }
@@ -83,12 +84,7 @@ impl Tollgate {
             generation: 1,
             agents: self.guests().values().cloned().collect(),
             servers: self.server_rows(),
-            latest: self
-                .broker
-                .latest()
-                .into_iter()
-                .map(|(at, what)| Happening { at, what })
-                .collect(),
+            latest: self.broker.latest().into_iter().map(happening).collect(),
             stops: self.broker.store().stops(),
             halts: self.halt_rows(),
             breakers: self.breaker_rows(),
@@ -127,10 +123,10 @@ impl Tollgate {
             calls: calls
                 .into_iter()
                 .map(|struck| StruckRow {
-                    call: struck.call.call,
-                    agent: struck.call.agent,
-                    run: struck.call.run,
-                    title: struck.call.title,
+                    title: title(&struck.server, &struck.subject),
+                    call: struck.call,
+                    agent: struck.agent.to_string(),
+                    run: struck.run,
                     became: struck.became,
                 })
                 .collect(),
@@ -275,6 +271,27 @@ impl Tollgate {
             .await
             .unwrap_or_else(|_| Err(Fault::new("reading it ended in a panic")))
             .map_err(unavailable)
+    }
+}
+
+/// What is called, as records have it: a URI can hold a secret.
+fn title(server: &ServerName, subject: &Subject) -> String {
+    format!("{server}.{}", recorded_name(subject))
+}
+
+fn happening(happened: Happened) -> Happening {
+    let Happened {
+        at,
+        call,
+        by,
+        server,
+        subject,
+        what,
+    } = happened;
+    let title = title(&server, &subject);
+    Happening {
+        at,
+        what: format!("{call}  {}  {title}  {what}", by.agent),
     }
 }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::Tollgate;
 use crate::{
     control::{
-        Alone, BreakerRow, Budget, BudgetQuery, ExtendOrder, Extended, HaltRow, LimitRow, Quantity,
-        Refused, RefusedCode, Reply,
+        Alone, BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow,
+        LimitRow, Quantity, Refused, RefusedCode, Reply,
     },
     domain::{AgentName, Halt, Level, Limit, Period, RunId, Scope, Then},
     ports::{Helping, RunKnown},
@@ -134,6 +134,19 @@ impl Tollgate {
             })
         };
         circuits.filter_map(row).collect()
+    }
+
+    pub(super) async fn close_breaker(&self, order: CloseOrder) -> Result<Reply, Refused> {
+        let CloseOrder { server, tool, by } = order;
+        let scope = match tool {
+            Some(tool) => Scope::Tool(server, tool.into()),
+            None => Scope::Server(server),
+        };
+        tracing::warn!(%scope, by, "a breaker is closed");
+        let closed = self
+            .read(move |store| store.close_breaker(&scope, &by))
+            .await?;
+        Ok(Reply::BreakerClosed { closed })
     }
 
     pub(super) fn halt_rows(&self) -> Vec<HaltRow> {

@@ -322,7 +322,9 @@ impl Around<'_> {
                     about: scope.to_string(),
                     says: format!("{scope} works again"),
                 });
-                after.acts.extend(record_limits::breaker_closed(&scope));
+                after
+                    .acts
+                    .extend(record_limits::breaker_closed(&scope, None));
             }
         }
     }

@@ -160,7 +160,8 @@ impl<L: Log> Ledger<L> {
             }
         }
         for notice in &after.notices {
-            if let Ok(placed) = self.commit(section, record_limits::notice(notice, call), false) {
+            let draft = record_limits::notice(notice, Some(call));
+            if let Ok(placed) = self.commit(section, draft, false) {
                 last = placed;
             }
         }
@@ -283,6 +284,10 @@ impl<L: Log> Store for Ledger<L> {
             .collect()
     }
 
+    fn close_breaker(&self, scope: &Scope, by: &str) -> Result<bool, Fault> {
+        self.breaker_closed(scope, by)
+    }
+
     fn halts(&self) -> Vec<Halt> {
         self.halts_now()
     }
@@ -293,6 +298,11 @@ impl<L: Log> Store for Ledger<L> {
 
     fn extend(&self, run: &RunId, helping: &Helping, by: &str) -> Result<Option<AgentName>, Fault> {
         self.extended(run, helping, by)
+    }
+
+    fn tell(&self, notice: &Notice) -> Result<(), Fault> {
+        tell(std::slice::from_ref(notice));
+        self.note(record_limits::notice(notice, None), false)
     }
 
     fn pin(

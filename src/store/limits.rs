@@ -111,6 +111,21 @@ impl<L: Log> Ledger<L> {
         Ok(true)
     }
 
+    pub(super) fn breaker_closed(&self, scope: &Scope, by: &str) -> Result<bool, Fault> {
+        let placed = {
+            let mut section = self.section();
+            let is_open = section.state.circuits.open().any(|(open, _)| open == scope);
+            let draft = record_limits::breaker_closed(scope, Some(by));
+            let Some(draft) = draft.filter(|_| is_open) else {
+                return Ok(false);
+            };
+            self.commit(&mut section, draft, true)?
+        };
+        self.write(placed)?;
+        self.log.sync()?;
+        Ok(true)
+    }
+
     pub(super) fn extended(
         &self,
         run: &RunId,

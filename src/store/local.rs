@@ -194,22 +194,13 @@ impl LocalStore {
 
     /// A stop that was pulled while no daemon could record it.
     fn honour(&self, file: &Path) -> Result<(), Fault> {
-        let stops = stop_file::pulled(file);
-        if stops.is_empty() {
-            return Ok(());
-        }
-        for mut stop in stops {
+        stop_file::honour(file, |mut stop| {
             if stop.at.is_empty() {
                 stop.at = format!("{:.6}", self.clock.now());
             }
             tracing::warn!(scope = %stop.scope, by = stop.by, "stopped by the STOP file");
-            self.stop(stop)?;
-        }
-        if let Err(e) = std::fs::remove_file(file) {
-            // The next start stops again, which is the safe side.
-            tracing::warn!("can't remove {}: {e}", file.display());
-        }
-        Ok(())
+            self.stop(stop)
+        })
     }
 }
 

@@ -39,5 +39,6 @@ mod usage;
 
 pub use local::{LocalStore, Setup, verify_files};
 pub use memory::MemoryStore;
+pub use redact::name as recorded_name;
 pub use retention::can_rebuild;
 pub use shelf::FileShelf;

@@ -82,11 +82,7 @@ impl Noted {
             members.raw("durable", "true");
         }
         members.print("digest", &call.digest);
-        let name = match &call.subject {
-            // A tool's name is bounded and clean since it was pinned.
-            Subject::Tool(name) if name.len() <= NAME => name.clone(),
-            other => redact::words(other.name(), NAME).into(),
-        };
+        let name = redact::name(&call.subject);
         let mut tail = Members::with(256);
         let tool = match &call.subject {
             Subject::Tool(_) => {

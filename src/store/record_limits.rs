@@ -24,10 +24,13 @@ pub(super) fn breaker_opened(scope: &Scope, mut opened: Opened) -> Option<Draft>
     })
 }
 
-/// It has closed again.
-pub(super) fn breaker_closed(scope: &Scope) -> Option<Draft> {
+/// It has closed again, by itself or by a person.
+pub(super) fn breaker_closed(scope: &Scope, by: Option<&str>) -> Option<Draft> {
     let mut members = of_scope(scope)?;
     members.text("state", "closed");
+    if let Some(by) = by {
+        members.text("by", &redact::words(by, NAME));
+    }
     Some(Draft {
         kind: "breaker",
         members: members.0,
@@ -102,17 +105,19 @@ pub(super) fn extended(extension: Extension, by: &str) -> Draft {
     }
 }
 
-/// People are told of something.
-pub(super) fn notice(notice: &Notice, call: &Call) -> Draft {
+/// People are told of something, which follows from a call or from none.
+pub(super) fn notice(notice: &Notice, call: Option<&Call>) -> Draft {
     let about = redact::words(&notice.about, NAME).into_owned();
     let mut members = Members::with(256);
     members.text("notice", notice.kind.word());
     members.text("severity", notice.kind.severity());
     members.text("about", &about);
     members.text("says", &redact::words(&notice.says, REASON));
-    members.text("call", call.id.as_str());
-    members.text("run", call.run.as_str());
-    members.text("agent", call.by.agent.as_str());
+    if let Some(call) = call {
+        members.text("call", call.id.as_str());
+        members.text("run", call.run.as_str());
+        members.text("agent", call.by.agent.as_str());
+    }
     Draft {
         kind: "notice",
         members: members.0,

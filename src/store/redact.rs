@@ -4,9 +4,12 @@
 //! looked at is bounded too, so a large value costs no more than a small one.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use memchr::{memchr, memchr2};
 
+use super::record::NAME;
+use crate::domain::Subject;
 use crate::wire::{self, Raw};
 
 /// The most bytes that the arguments of a call take in a record.
@@ -50,6 +53,16 @@ fn bounded(window: &str, full: usize, limit: usize) -> Bounded {
     Bounded {
         json: cut(&out, limit, full),
         cut_from: Some(full),
+    }
+}
+
+/// The name or URI of what is called, as it stands in records.
+#[must_use]
+pub fn name(subject: &Subject) -> Arc<str> {
+    match subject {
+        // A tool's name is bounded and clean since it was pinned.
+        Subject::Tool(name) if name.len() <= NAME => name.clone(),
+        other => words(other.name(), NAME).into(),
     }
 }
 

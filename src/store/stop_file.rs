@@ -1,15 +1,15 @@
 //! The STOP file: a stop for the daemon that is not there to hear of it.
 //!
-//! One line per stop. A starting daemon puts each of them in force before it
-//! serves anybody, and they stay until a person resumes. A line that cannot be
+//! One line per stop. A starting daemon sets the file aside, puts each of them in force
+//! before it serves anybody, and they stay until a person resumes. A line that cannot be
 //! read, or a file without any, stops everything: `touch STOP` is a stop.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use crate::domain::{Stop, StopScope};
+use crate::domain::{Fault, Stop, StopScope};
 
 /// Adds a stop. On disk when this returns.
 ///
@@ -18,28 +18,18 @@ use crate::domain::{Stop, StopScope};
 pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(stop)?;
     line.push(b'\n');
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = held(path, OpenOptions::new().append(true).create(true))?;
     file.write_all(&line)?;
     file.sync_all()?;
     sync_directory(path)
 }
 
-/// The stops that stand in it. What cannot be read stops everything.
+/// The stops that stand in it, those included that a start has set aside and died with.
+/// What cannot be read stops everything.
 #[must_use]
 pub fn pulled(path: &Path) -> Vec<Stop> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        Err(_) => String::new(),
-    };
-    let mut stops: Vec<Stop> = lines(&text).map(read).collect();
-    if stops.is_empty() {
-        stops.push(read(""));
-    }
+    let mut stops = stops_in(&aside(path));
+    stops.extend(stops_in(path));
     stops
 }
 
@@ -48,7 +38,49 @@ pub fn pulled(path: &Path) -> Vec<Stop> {
 /// # Errors
 /// When the file cannot be changed: the stop then stays.
 pub fn lift(path: &Path, scope: &StopScope) -> io::Result<bool> {
-    let before = pulled(path);
+    let set_aside = lift_from(&aside(path), scope)?;
+    Ok(lift_from(path, scope)? || set_aside)
+}
+
+/// Puts every stop in force and removes the file. It is set aside first, in one step: a
+/// stop that is laid meanwhile is in a file of its own, for the next start.
+///
+/// # Errors
+/// When a stop cannot be put in force: the file stays, where [`pulled`] finds it.
+pub(super) fn honour(
+    path: &Path,
+    mut put: impl FnMut(Stop) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let aside = aside(path);
+    // What an earlier start has died with. It may have been recorded, and is again.
+    empty(&aside, &mut put)?;
+    match fs::rename(path, &aside) {
+        Ok(()) => empty(&aside, &mut put),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => empty(path, &mut put),
+    }
+}
+
+fn empty(path: &Path, put: &mut impl FnMut(Stop) -> Result<(), Fault>) -> Result<(), Fault> {
+    // Who opened it before it was set aside may be writing still. What cannot be opened
+    // stops everything.
+    let _held = held(path, OpenOptions::new().read(true));
+    let stops = stops_in(path);
+    if stops.is_empty() {
+        return Ok(());
+    }
+    stops.into_iter().try_for_each(put)?;
+    if let Err(cause) = fs::remove_file(path) {
+        // The next start stops again, which is the safe side.
+        tracing::warn!("can't remove {}: {cause}", path.display());
+    }
+    Ok(())
+}
+
+fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
+    // Nobody adds to it while it is replaced. What cannot be opened can be removed.
+    let _held = held(path, OpenOptions::new().read(true));
+    let before = stops_in(path);
     let rest: Vec<&Stop> = before.iter().filter(|stop| stop.scope != *scope).collect();
     if rest.len() == before.len() {
         return Ok(false);
@@ -71,6 +103,46 @@ pub fn lift(path: &Path, scope: &StopScope) -> io::Result<bool> {
     file.sync_all()?;
     fs::rename(&draft, path)?;
     sync_directory(path).map(|()| true)
+}
+
+/// Opens the file and holds it until it is dropped: nobody else who asks writes to it,
+/// replaces or empties it meanwhile.
+fn held(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    loop {
+        let file = options.mode(0o600).open(path)?;
+        // On a disk that knows no locks it is opened all the same: laid without a lock is
+        // better than not laid.
+        let _ = file.lock();
+        // While we waited it may have got another name, and this name another file.
+        match fs::metadata(path) {
+            Ok(found) if is_same(&found, &file.metadata()?) => return Ok(file),
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Where a start sets it aside.
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension("taken")
+}
+
+fn stops_in(path: &Path) -> Vec<Stop> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(_) => String::new(),
+    };
+    let mut stops: Vec<Stop> = lines(&text).map(read).collect();
+    if stops.is_empty() {
+        stops.push(read(""));
+    }
+    stops
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -124,6 +196,78 @@ mod tests {
         assert_eq!(pulled(&file), [stop(agent.clone())]);
         assert!(lift(&file, &agent).unwrap());
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_stop_that_is_laid_while_the_file_is_honoured_is_kept_for_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
+        pull(&file, &stop(StopScope::Everything)).unwrap();
+        let mut put = Vec::new();
+        honour(&file, |honoured| {
+            pull(&file, &stop(agent.clone())).unwrap();
+            put.push(honoured);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(put, [stop(StopScope::Everything)]);
+        assert_eq!(pulled(&file), [stop(agent)]);
+    }
+
+    #[test]
+    fn a_stop_that_is_half_laid_when_the_file_is_honoured_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        let mut laying = held(&file, OpenOptions::new().append(true).create(true)).unwrap();
+        std::thread::scope(|threads| {
+            let honouring = threads.spawn(|| {
+                let mut put = Vec::new();
+                honour(&file, |stop| {
+                    put.push(stop);
+                    Ok(())
+                })
+                .unwrap();
+                put
+            });
+            while file.exists() {
+                std::thread::yield_now();
+            }
+            let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
+            let mut line = serde_json::to_vec(&stop(agent.clone())).unwrap();
+            line.push(b'\n');
+            laying.write_all(&line).unwrap();
+            drop(laying);
+            assert_eq!(honouring.join().unwrap(), [stop(agent)]);
+        });
+        assert!(pulled(&file).is_empty());
+    }
+
+    #[test]
+    fn what_a_start_died_with_is_honoured_by_the_next_beside_what_came_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
+        pull(&file, &stop(StopScope::Everything)).unwrap();
+        honour(&file, |_| Err(Fault::new("killed"))).unwrap_err();
+        assert!(!file.exists());
+        pull(&file, &stop(agent.clone())).unwrap();
+        let both = [stop(StopScope::Everything), stop(agent.clone())];
+        assert_eq!(pulled(&file), both);
+        let mut put = Vec::new();
+        honour(&file, |stop| {
+            put.push(stop);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(put, both);
+        assert!(pulled(&file).is_empty());
+
+        // A person can lift it as well.
+        pull(&file, &stop(agent.clone())).unwrap();
+        honour(&file, |_| Err(Fault::new("killed"))).unwrap_err();
+        assert!(lift(&file, &agent).unwrap());
+        assert!(pulled(&file).is_empty());
     }
 
     #[test]

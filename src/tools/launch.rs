@@ -9,8 +9,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The variable that tells to which state directory a process belongs.
-pub const STATE_ID: &str = "TOLLGATE_STATE_ID";
+pub use crate::domain::STATE_ID;
+
 /// The variable that tells under which keeper a process was started.
 pub(crate) const KEEPER: &str = "TOLLGATE_KEEPER";
 

@@ -1,5 +1,9 @@
 //! A person at the prompt: the real program with the directories of one user, and an
 //! agent beside them.
+//!
+//! The test is the person. An agent is a process of its own, a shell that starts the
+//! shim: were the test its parent, the test would be the agent, and nothing that it
+//! types would be taken for a person's.
 
 #![allow(
     dead_code,
@@ -11,14 +15,16 @@
     reason = "shared by tests that fail by panicking, and not every one needs all of it"
 )]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -57,9 +63,15 @@ impl Home {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = self.other(Path::new(PROGRAM));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Another program in the same surroundings.
+    pub fn other(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("HOME", self.dir.path())
             .env("USER", "ana")
@@ -80,14 +92,60 @@ impl Home {
     }
 
     pub fn agent(&self) -> Agent {
-        let mut shim = self
-            .command(&["stdio", "--agent", "me"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+        self.agent_that(r#""$@" <"$in" >"$out"; exit"#)
+    }
+
+    /// An agent whose process does this: `"$@" <"$in" >"$out"` is its shim.
+    pub fn agent_that(&self, does: &str) -> Agent {
+        static AGENTS: AtomicUsize = AtomicUsize::new(0);
+        let ours = self.path(&format!("agent-{}", AGENTS.fetch_add(1, Ordering::Relaxed)));
+        fs::create_dir(&ours).unwrap();
+        let (input, output) = (pipe(&ours, "in"), pipe(&ours, "out"));
+        let process = self
+            .other(Path::new("/bin/sh"))
+            .args(["-c", &format!("in=$1 out=$2; shift 2; {does}"), "agent"])
+            .args([&input, &output])
+            .args([PROGRAM, "stdio", "--agent", "me"])
+            // Nobody speaks to it: it is the agent, and not a wrapper of one.
+            .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let input = shim.stdin.take().unwrap();
-        let output = BufReader::new(shim.stdout.take().unwrap());
+        // Each waits for the shell to open its other end.
+        let input = File::options().write(true).open(input).unwrap();
+        let output = File::open(output).unwrap();
+        Agent::meet(process, input, output)
+    }
+}
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// A pipe with a name.
+pub fn pipe(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    path
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = self.command(&["stop-daemon"]).output();
+    }
+}
+
+/// An agent of the handshake era.
+pub struct Agent {
+    process: Child,
+    /// None when it has hung up.
+    input: Option<File>,
+    said: Receiver<Value>,
+    last: u64,
+}
+
+impl Agent {
+    /// Begins a session over the stdin and stdout of a shim.
+    pub fn meet(process: Child, input: File, output: File) -> Self {
+        let output = BufReader::new(output);
         let (say, said) = channel();
         thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
@@ -97,8 +155,8 @@ impl Home {
             }
         });
         let mut agent = Agent {
-            shim,
-            input,
+            process,
+            input: Some(input),
             said,
             last: 0,
         };
@@ -111,25 +169,15 @@ impl Home {
         agent.write(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         agent
     }
-}
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = self.command(&["stop-daemon"]).output();
-    }
-}
-
-/// An agent of the handshake era.
-pub struct Agent {
-    shim: Child,
-    input: ChildStdin,
-    said: Receiver<Value>,
-    last: u64,
-}
-
-impl Agent {
     pub fn write(&mut self, message: &Value) {
-        writeln!(self.input, "{message}").unwrap();
+        writeln!(self.input.as_ref().unwrap(), "{message}").unwrap();
+    }
+
+    /// Hangs up, and waits for the end of what it is told. Its process goes on.
+    pub fn hang_up(&mut self) {
+        self.input = None;
+        while self.said.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Disconnected) {}
     }
 
     pub fn send(&mut self, method: &str, params: &Value) -> u64 {
@@ -184,7 +232,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        let _ = self.shim.kill();
-        let _ = self.shim.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

@@ -1,0 +1,172 @@
+//! Where paths in arguments really lead: the rule `under` is about that.
+//!
+//! Following links touches the disk, and a mount that hangs must hang nobody but the
+//! call that names it. So the door only notes which paths there are; they are followed
+//! on threads of their own, a few at most, for a while at most. Then the arguments are
+//! measured again, and what was not followed by then is refused.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::Semaphore;
+
+use super::{Broker, Door};
+use crate::{domain::Tier, measure};
+
+/// How long the paths of one call may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// So many calls may have paths followed at a time. Threads that hang keep their seats:
+/// there are others who need threads, the stop switch for one.
+const SEATS: usize = 16;
+
+/// Follows paths for calls.
+pub(super) struct Links {
+    seats: Arc<Semaphore>,
+    patience: Duration,
+    follow: Arc<dyn Fn(&Path) -> PathBuf + Send + Sync>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            seats: Arc::new(Semaphore::new(SEATS)),
+            patience: PATIENCE,
+            follow: Arc::new(follow),
+        }
+    }
+}
+
+impl Links {
+    /// Where each of these paths leads; nothing when it takes too long.
+    async fn behind(&self, paths: Vec<PathBuf>) -> HashMap<PathBuf, PathBuf> {
+        let found = async {
+            let seat = self.seats.clone().acquire_owned().await.ok()?;
+            let follow = self.follow.clone();
+            let walk = tokio::task::spawn_blocking(move || {
+                let _seat = seat;
+                let led = paths.into_iter().map(|path| (follow(&path), path));
+                led.map(|(real, path)| (path, real)).collect()
+            });
+            walk.await.ok()
+        };
+        let found = tokio::time::timeout(self.patience, found).await;
+        found.ok().flatten().unwrap_or_default()
+    }
+}
+
+impl Broker {
+    /// Measures arguments again whose rules depend on where paths lead.
+    pub(super) async fn follow_links(&self, door: &mut Door) {
+        let Some(tool) = &door.tool else {
+            return;
+        };
+        let real = self
+            .links
+            .behind(std::mem::take(&mut door.unfollowed))
+            .await;
+        let arguments = door.context.arguments.as_ref();
+        let strict = door.call.tier >= Tier::Consequential;
+        let behind = |path: &Path| real.get(path).cloned();
+        let found = measure::findings(arguments, &tool.schema, &tool.rules, strict, &behind);
+        door.call.findings = found;
+        if let Err(finding) = measure::price::asks(arguments, &door.prices) {
+            door.call.findings.rules.push(finding);
+        }
+    }
+}
+
+/// Follows the links of a path as far as it exists; the rest is appended.
+fn follow(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut known = path;
+    loop {
+        if let Ok(real) = known.canonicalize() {
+            return missing
+                .iter()
+                .rev()
+                .fold(real, |real, part| real.join(part));
+        }
+        match (known.parent(), known.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name.to_owned());
+                known = parent;
+            }
+            _ => return path.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} seats", self.seats.available_permits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+
+    /// A disk that answers when it is told to, and the telling.
+    fn disk(patience: Duration) -> (Links, mpsc::Sender<()>) {
+        let (answer, answers) = mpsc::channel();
+        let answers = Mutex::new(answers);
+        let links = Links {
+            seats: Arc::new(Semaphore::new(1)),
+            patience,
+            follow: Arc::new(move |path| {
+                let waited = answers.lock().unwrap();
+                // No thread outlives its test.
+                match waited.recv_timeout(Duration::from_secs(5)) {
+                    Ok(()) => Path::new("/real").join(path.file_name().unwrap()),
+                    Err(_) => "/too/late".into(),
+                }
+            }),
+        };
+        (links, answer)
+    }
+
+    fn paths() -> Vec<PathBuf> {
+        vec!["/srv/a".into()]
+    }
+
+    #[tokio::test]
+    async fn others_go_on_while_a_path_is_followed() {
+        let (links, answer) = disk(Duration::from_secs(10));
+        // On one thread: were it the one that waits for the disk, nobody would answer.
+        let (found, ()) = tokio::join!(links.behind(paths()), async {
+            tokio::task::yield_now().await;
+            answer.send(()).unwrap();
+        });
+        assert_eq!(found[Path::new("/srv/a")], Path::new("/real/a"));
+    }
+
+    #[tokio::test]
+    async fn a_path_on_a_disk_that_hangs_leads_nowhere_and_takes_no_second_thread() {
+        let (links, answer) = disk(Duration::from_millis(20));
+        assert!(links.behind(paths()).await.is_empty());
+        assert!(links.behind(paths()).await.is_empty());
+        assert_eq!(links.seats.available_permits(), 0);
+        drop(answer);
+        let _free = links.seats.acquire().await.unwrap();
+    }
+
+    #[test]
+    fn links_are_followed_as_far_as_the_path_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        assert_eq!(follow(&real.join("no/such")), real.join("no/such"));
+        #[cfg(target_os = "linux")]
+        {
+            // A link to the directory of this process.
+            let behind = follow(Path::new("/proc/self/no/such"));
+            assert!(behind.ends_with("no/such") && !behind.starts_with("/proc/self"));
+        }
+    }
+}
