@@ -255,6 +255,7 @@ fn relay(
     running: &Running,
 ) -> Shaped {
     let can = lock(&running.caller.round).capabilities;
+    let result = &*wire::content_without_ours(result);
     let asked = result.get("inputRequests");
     let undeclared = asked
         .iter()

@@ -5,6 +5,7 @@
 //! that is not running keeps its place with what it offered last.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -254,6 +255,8 @@ impl Catalog {
                 .iter()
                 .filter_map(|server| self.listings.get(server))
                 .flat_map(move |listing| entries(listing))
+                // Tools and prompts were cleaned when they were read.
+                .map(wire::without_ours)
         };
         View {
             tools: array(offered.chain(&own)),
@@ -389,10 +392,11 @@ impl Prompt {
             .filter(|name| !name.is_empty())
             .ok_or("a prompt is hidden: its definition has no name")?;
         let exposed = names::exposed(prefix, server, &name);
+        let definition = wire::without_ours(definition);
         let listed = if *exposed == *name {
             definition.clone()
         } else {
-            let mut edit = Edit::new(definition);
+            let mut edit = Edit::new(&definition);
             edit.set("name", wire::quote(&exposed));
             edit.raw()
         };
@@ -405,13 +409,13 @@ impl Prompt {
     }
 }
 
-fn array<'a>(entries: impl Iterator<Item = &'a Raw>) -> Bytes {
+fn array(entries: impl Iterator<Item = impl Borrow<Raw>>) -> Bytes {
     let mut out = vec![b'['];
     for (nth, entry) in entries.enumerate() {
         if nth > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(entry.bytes());
+        out.extend_from_slice(entry.borrow().bytes());
     }
     out.push(b']');
     out.into()

@@ -150,7 +150,12 @@ pub(super) fn labelled(
     params: Option<Raw>,
 ) -> Result<Option<Raw>, Unlabelled> {
     if method != "elicitation/create" {
-        return Ok(params.map(|params| wire::without_ours(&params)));
+        // What a model is to be asked has content as a result has.
+        let clean = |params: Raw| {
+            let params = wire::without_ours(&params);
+            wire::content_without_ours(&params).into_owned()
+        };
+        return Ok(params.map(clean));
     }
     let params = params.ok_or(Unlabelled)?;
     let message = params.get("message").ok_or(Unlabelled)?;
