@@ -15,7 +15,7 @@ mod support;
 use support::agent::{code, text_of};
 use support::home::Home;
 use support::pair::{ASK, Era, FORM, Pair, each_pair, each_pair_with};
-use support::raw::{dig, member, quote, unquote};
+use support::raw::{dig, elements, member, quote, unquote};
 
 #[test]
 fn a_question_passes_with_the_servers_name_and_its_answer_comes_back() {
@@ -228,9 +228,9 @@ fn a_question_reaches_only_the_agent_whose_call_caused_it() {
     let mut alpha = home.server_with(
         "alpha",
         &format!("era legacy\ncall ask: ask elicitation/create {FORM}\nanswers"),
-        "instances = \"shared\"\ntimeout = \"10s\"",
+        "timeout = \"10s\"",
     );
-    let [mut one, mut two] = ["one", "two"].map(|name| home.beside(name));
+    let [mut one, mut two] = [(); 2].map(|()| home.joining("r-1"));
     for agent in [&mut one, &mut two] {
         agent.until_listed(&["alpha__ask"]);
     }
@@ -244,6 +244,41 @@ fn a_question_reaches_only_the_agent_whose_call_caused_it() {
     assert!(two.text(second).contains("two"));
     assert_eq!(one.others(), [""; 0]);
     assert_eq!(alpha.count("tools/call"), 2);
+}
+
+#[test]
+fn a_shared_server_that_asks_is_refused_at_once_and_reaches_nobody() {
+    let home = Home::new();
+    let mut alpha = home.server_with(
+        "alpha",
+        &format!(
+            "era legacy\ncall slow: wait\ntext slow\ncall ask: ask elicitation/create {FORM}\nask sampling/createMessage {{}}\nask roots/list {{}}\nask ping {{}}\nanswers\ncall quick: text quick"
+        ),
+        "instances = \"shared\"\ntimeout = \"10s\"",
+    );
+    let [mut one, mut two] = ["one", "two"].map(|name| home.beside(name));
+    for agent in [&mut one, &mut two] {
+        agent.until_listed(&["alpha__ask"]);
+    }
+    let hello = alpha.gets("initialize");
+    assert_eq!(dig(&hello, "params.capabilities").unwrap(), "{}");
+    let slow = one.call("alpha__slow", "{}");
+    alpha.gets("tools/call");
+    // Nobody's call ends before it is answered, and nobody waits for it.
+    let ask = two.call("alpha__ask", "{}");
+    let answers = elements(&two.text(ask));
+    assert_eq!(answers.len(), 4);
+    for refused in &answers[..3] {
+        assert_eq!(code(refused).unwrap().0, -32601, "{refused}");
+    }
+    assert_eq!(answers[3], "{}");
+    let quick = one.call("alpha__quick", "{}");
+    assert_eq!(one.text(quick), "quick");
+    alpha.order("go");
+    assert_eq!(one.text(slow), "slow");
+    for agent in [&one, &two] {
+        assert_eq!(agent.others(), [""; 0]);
+    }
 }
 
 #[test]

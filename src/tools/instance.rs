@@ -53,6 +53,8 @@ pub(super) struct Instance {
     pub(super) lane: Lane,
     /// What it was told that the agent can be asked.
     pub(super) declared: Capabilities,
+    /// Whether all runs use it: then it was told that nobody can be asked.
+    pub(super) shared: bool,
     pub(super) greeting: OnceLock<Greeting>,
     pub(super) definitions: RwLock<HashMap<Arc<str>, Fingerprint>>,
     /// Whom a question goes to while no call is open.
@@ -107,6 +109,7 @@ impl Instance {
         server: ServerName,
         started: Started,
         declared: Capabilities,
+        shared: bool,
         events: broadcast::Sender<Event>,
     ) -> Result<Arc<Self>, ToolFault> {
         let failed = |error: std::io::Error| ToolFault::NotStarted(error.to_string());
@@ -127,6 +130,7 @@ impl Instance {
             child,
             lane: Lane::default(),
             declared,
+            shared,
             greeting: OnceLock::new(),
             definitions: RwLock::default(),
             host: Mutex::default(),

@@ -27,6 +27,12 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
         "ping" => {
             instance.out.send(wire::result_line(&id, &["{}".into()]));
         }
+        // Whose it is cannot be known, and it must neither reach the wrong user nor
+        // hold anybody up. The server was told so.
+        "elicitation/create" | "sampling/createMessage" | "roots/list" if instance.shared => {
+            let says = "several agents share this server: it was told that nobody can be asked";
+            refuse(instance, &id, -32601, says);
+        }
         "elicitation/create" | "sampling/createMessage" | "roots/list" => {
             if instance.questions_open() >= MAX_OPEN {
                 refuse(instance, &id, -32603, "too many questions are open");

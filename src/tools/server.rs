@@ -169,7 +169,12 @@ impl Server {
         if let Some(instance) = place.clone().and_then(ready) {
             return Ok(instance);
         }
-        let declare = lock(&self.record).declare;
+        let declare = if self.registered.shared {
+            // It will serve agents of whom nobody knows yet what they can be asked.
+            Capabilities::default()
+        } else {
+            lock(&self.record).declare
+        };
         let instance = self.listed(declare, None).await?;
         *place = Some(instance.clone());
         self.look.notify_one();
@@ -329,6 +334,7 @@ impl Server {
             self.registered.name.clone(),
             started,
             declare,
+            self.registered.shared,
             self.events.clone(),
         )?;
         *lock(&instance.host) = host.cloned();
