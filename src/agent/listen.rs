@@ -108,8 +108,9 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
     for uri in &listen.uris {
         let others = lock(&connection.listens)
             .values()
-            .any(|other| other.uris.contains(uri));
-        // An agent that has gone takes its instances along.
+            .any(|other| other.uris.contains(uri))
+            || lock(&connection.legacy).subscribed.contains(uri);
+        // An agent that has gone leaves everything at once.
         if !others && !connection.out.is_closed() {
             let cancel = Cancel::new();
             subscribe(&connection, Asked::Unsubscribe, uri, &meta, &cancel).await;
@@ -223,17 +224,19 @@ fn happened(connection: &Connection, event: &Event) {
         Event::ResourceUpdated {
             server,
             run,
+            to,
             params,
         } => {
-            if !for_us(connection, server, run.as_ref()) {
+            // An instance of our own may tell of a part of what it was asked for, and
+            // nobody subscribed to that by name. A shared one tells who subscribed.
+            let ours = to.contains(&connection.number) || (run.is_some() && to.is_empty());
+            if !ours || !for_us(connection, server, run.as_ref()) {
                 return;
             }
             let params = &wire::without_ours(params);
             let method = "notifications/resources/updated";
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
-            // An instance of our own tells only what we asked it for; a shared
-            // one also what others did.
             let legacy = lock(&connection.legacy);
             let told = legacy.initialized && (run.is_some() || legacy.subscribed.contains(&*uri));
             drop(legacy);

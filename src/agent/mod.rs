@@ -76,6 +76,8 @@ pub async fn serve(
     news.abort();
     connection.close();
     broker.leave(&session);
+    // After the instances of its run: those that stay serve others.
+    broker.left(connection.number);
     Ok(())
 }
 

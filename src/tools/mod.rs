@@ -23,6 +23,7 @@ pub mod stderr;
 mod subscribe;
 pub mod sweep;
 mod unread;
+mod watched;
 
 pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;
