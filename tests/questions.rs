@@ -323,6 +323,35 @@ fn a_legacy_server_is_told_what_each_request_declares_by_an_instance_for_each() 
 }
 
 #[test]
+fn sets_of_capabilities_beyond_a_few_go_to_an_instance_that_was_told_less() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", &script);
+    for capabilities in [
+        r#"{"elicitation":{"form":{}}}"#,
+        r#"{"sampling":{}}"#,
+        r#"{"roots":{}}"#,
+        r#"{"elicitation":{"url":{}}}"#,
+    ] {
+        pair.agent.speak_modern(capabilities);
+        pair.is_well();
+    }
+    // That of the catalogue, one for each of the first three, and one that was told nothing.
+    assert_eq!(pair.alpha.count("initialize"), 5);
+    for capabilities in [
+        r#"{"elicitation":{"form":{},"url":{}}}"#,
+        r#"{"elicitation":{"form":{}},"sampling":{}}"#,
+        r#"{"elicitation":{"form":{}},"sampling":{"tools":{}},"roots":{}}"#,
+    ] {
+        pair.agent.speak_modern(capabilities);
+        let id = pair.agent.request("tools/call", ASK);
+        let question = pair.is_asked(id);
+        let id = pair.answers(id, &question, ASK, r#"{"action":"decline"}"#);
+        assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
+    }
+    assert_eq!(pair.alpha.count("initialize"), 5);
+}
+
+#[test]
 fn what_an_agent_brings_back_to_us_does_not_reach_a_legacy_server() {
     let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", "");
     let call = r#"{"name":"alpha__ready","inputResponses":{"q":{"action":"accept"}},"other":1}"#;

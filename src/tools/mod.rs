@@ -13,6 +13,7 @@ pub mod launch;
 mod listing;
 mod outgoing;
 mod overdue;
+mod place;
 mod pool;
 #[cfg(target_os = "linux")]
 mod procs;
