@@ -448,6 +448,22 @@ fn an_agent_that_sends_everything_before_it_reads_is_answered() {
 }
 
 #[test]
+fn a_list_that_is_too_long_is_not_taken_and_holds_nobody_up() {
+    let tools: Vec<String> = (0..20_001)
+        .map(|n| format!(r#"{{"name":"t{n}","inputSchema":{{"type":"object"}}}}"#))
+        .collect();
+    let home = Home::new();
+    let _broken = home.server(
+        "broken",
+        &format!(r#"on tools/list: result {{"tools":[{}]}}"#, tools.join(",")),
+    );
+    let _healthy = home.server("healthy", "call hi: text hello");
+    let mut agent = home.legacy();
+    agent.until_listed(&["healthy__hi"]);
+    assert!(!lists(&mut agent, "broken__t0"));
+}
+
+#[test]
 fn a_storm_of_list_changes_is_one_change() {
     let mut pair = Pair::new(
         r#"
