@@ -406,6 +406,27 @@ fn a_shared_subscription_is_told_to_its_subscribers_and_ends_with_the_last_of_th
 }
 
 #[test]
+fn a_subscription_is_told_to_the_connection_that_made_it_and_to_no_other_of_its_run() {
+    let home = Home::new();
+    let script =
+        "era legacy\nresource {\"uri\":\"note://one\",\"name\":\"one\"}\ncall ready: text ready";
+    let mut alpha = home.server("alpha", script);
+    let [mut one, mut two] = [(); 2].map(|()| home.joining("r-1"));
+    for agent in [&mut one, &mut two] {
+        agent.until_listed(&["alpha__ready"]);
+    }
+    let id = one.request("resources/subscribe", r#"{"uri":"note://one"}"#);
+    one.result(id);
+    let told = r#"say {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"note://one"}}"#;
+    alpha.order(told);
+    one.gets("notifications/resources/updated");
+    // It may be a part of what was subscribed to: whose it is cannot be known.
+    alpha.order(&told.replace("one", "one/part"));
+    let part = two.gets("notifications/resources/updated");
+    assert_eq!(dig(&part, "params.uri").unwrap(), r#""note://one/part""#);
+}
+
+#[test]
 fn log_messages_reach_an_agent_that_asked_for_them() {
     let script = r#"
         call talk: line {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"debug","logger":"l","data":{"n":1e400}}}
