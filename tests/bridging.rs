@@ -14,7 +14,8 @@
 
 mod support;
 
-use support::agent::text_of;
+use support::agent::{Agent, text_of};
+use support::home::Home;
 use support::pair::{ASK, Era, Pair, each_pair};
 use support::raw::{dig, elements, member};
 
@@ -333,6 +334,99 @@ fn a_watched_resource_is_told_in_either_direction() {
 }
 
 #[test]
+fn a_shared_subscription_is_told_to_its_subscribers_and_ends_with_the_last_of_them() {
+    const ONE: &str = r#"{"uri":"note://one"}"#;
+    for served in ["legacy", "modern"] {
+        let home = Home::new();
+        let script = format!(
+            "era {served}\nresource {{\"uri\":\"note://one\",\"name\":\"one\"}}\ncall ready: text ready"
+        );
+        let mut alpha = home.server_with("alpha", &script, "instances = \"shared\"");
+        let [mut one, mut two, mut stream, mut stranger] =
+            ["one", "two", "stream", "stranger"].map(|name| home.beside(name));
+        for agent in [&mut one, &mut two, &mut stream, &mut stranger] {
+            agent.until_listed(&["alpha__ready"]);
+        }
+        for agent in [&mut one, &mut two] {
+            let id = agent.request("resources/subscribe", ONE);
+            agent.result(id);
+        }
+        stream.speak_modern("{}");
+        let listen = stream.request(
+            "subscriptions/listen",
+            r#"{"notifications":{"resourceSubscriptions":["note://one"]}}"#,
+        );
+        stream.gets("notifications/subscriptions/acknowledged");
+        // Its subscription is on its way by now, and this behind it.
+        is_well(&mut stream);
+        let (end, meta) = match served {
+            "legacy" => ("resources/unsubscribe", ""),
+            _ => (
+                "subscriptions/listen",
+                r#","_meta":{"io.modelcontextprotocol/subscriptionId":$sub}"#,
+            ),
+        };
+        let before = alpha.count(end);
+        // One of three leaves, and one who was never there.
+        for agent in [&mut one, &mut stranger] {
+            let id = agent.request("resources/unsubscribe", ONE);
+            agent.result(id);
+        }
+        assert_eq!(alpha.count(end), before, "{served}");
+        alpha.order(&format!(
+            r#"say {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"note://one"{meta}}}}}"#
+        ));
+        two.gets("notifications/resources/updated");
+        stream.gets("notifications/resources/updated");
+        for agent in [&mut one, &mut stranger] {
+            is_well(agent);
+            let others = agent.others();
+            let told = others.iter().filter(|line| line.contains("/updated"));
+            assert_eq!(told.count(), 0, "{others:?}");
+        }
+        // One ends its stream, the last one leaves without a word.
+        stream.send(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{listen}}}}}"#
+        ));
+        is_well(&mut stream);
+        assert_eq!(alpha.count(end), before, "{served}");
+        two.kill();
+        for _ in 0..before {
+            alpha.gets(end);
+        }
+        let end = alpha.gets(end);
+        match served {
+            "legacy" => assert_eq!(member(&end, "params").unwrap(), ONE),
+            _ => {
+                let watched = dig(&end, "params.notifications.resourceSubscriptions");
+                assert_eq!(watched.unwrap(), "[]");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_subscription_is_told_to_the_connection_that_made_it_and_to_no_other_of_its_run() {
+    let home = Home::new();
+    let script =
+        "era legacy\nresource {\"uri\":\"note://one\",\"name\":\"one\"}\ncall ready: text ready";
+    let mut alpha = home.server("alpha", script);
+    let [mut one, mut two] = [(); 2].map(|()| home.joining("r-1"));
+    for agent in [&mut one, &mut two] {
+        agent.until_listed(&["alpha__ready"]);
+    }
+    let id = one.request("resources/subscribe", r#"{"uri":"note://one"}"#);
+    one.result(id);
+    let told = r#"say {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"note://one"}}"#;
+    alpha.order(told);
+    one.gets("notifications/resources/updated");
+    // It may be a part of what was subscribed to: whose it is cannot be known.
+    alpha.order(&told.replace("one", "one/part"));
+    let part = two.gets("notifications/resources/updated");
+    assert_eq!(dig(&part, "params.uri").unwrap(), r#""note://one/part""#);
+}
+
+#[test]
 fn log_messages_reach_an_agent_that_asked_for_them() {
     let script = r#"
         call talk: line {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"debug","logger":"l","data":{"n":1e400}}}
@@ -398,6 +492,11 @@ impl Pair {
             r#"say {{"jsonrpc":"2.0","method":"notifications/tools/list_changed"{meta}}}"#
         ));
     }
+}
+
+fn is_well(agent: &mut Agent) {
+    let id = agent.call("alpha__ready", "{}");
+    assert_eq!(agent.text(id), "ready");
 }
 
 fn subscription(line: &str) -> String {

@@ -14,6 +14,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -393,6 +395,72 @@ fn an_agent_that_does_not_read_its_results_fills_no_memory() {
     assert_eq!(answered, calls.iter().map(u64::to_string).collect());
     assert!(most < LIMIT, "{most} MiB");
     pair.is_well();
+}
+
+#[test]
+fn an_agent_that_has_too_much_open_is_read_again_when_a_call_ends() {
+    let mut pair = Pair::new("call bad: wait\ntext done");
+    let arguments = format!(r#"{{"x":"{}"}}"#, "x".repeat(13 * MIB));
+    let calls = [(); 5].map(|()| pair.agent.call("broken__bad", &arguments));
+    // Four are as much as may be open; the fifth holds up what is behind it.
+    let ping = pair.agent.request("ping", "{}");
+    for _ in 0..4 {
+        pair.broken.gets("tools/call");
+    }
+    while !pair.broken.is_quiet(Duration::from_millis(300)) {}
+    assert_eq!(pair.broken.count("tools/call"), 4);
+    assert!(!pair.agent.hear(Duration::ZERO), "{:?}", pair.agent.line());
+    pair.broken.order("go");
+    pair.broken.gets("tools/call");
+    pair.agent.result(ping);
+    for _ in 0..4 {
+        pair.broken.order("go");
+    }
+    for call in calls {
+        assert_eq!(pair.agent.text(call), "done");
+    }
+    pair.is_well();
+}
+
+#[test]
+fn an_agent_that_sends_everything_before_it_reads_is_answered() {
+    // A list is larger than what may wait for an agent that does not read.
+    let long = "x".repeat(5 * MIB);
+    let mut pair = Pair::new(&format!(
+        r#"call bad: text done
+        prompt {{"name":"long","description":"{long}"}}"#
+    ));
+    let params = format!(r#"{{"x":"{}"}}"#, "x".repeat(13 * MIB));
+    // Who waits for us while we wait for it would do so for ever.
+    let broker = Pid::from_raw(pair.agent.pid()).unwrap();
+    let (sent, all) = mpsc::channel::<()>();
+    let guard = thread::spawn(move || {
+        if all.recv_timeout(Duration::from_secs(60)).is_err() {
+            kill_process(broker, Signal::KILL).unwrap();
+        }
+    });
+    let lists = [(); 8].map(|()| pair.agent.request("prompts/list", &params));
+    sent.send(()).unwrap();
+    guard.join().unwrap();
+    for list in lists {
+        assert!(pair.agent.answer(list).len() > long.len());
+    }
+}
+
+#[test]
+fn a_list_that_is_too_long_is_not_taken_and_holds_nobody_up() {
+    let tools: Vec<String> = (0..20_001)
+        .map(|n| format!(r#"{{"name":"t{n}","inputSchema":{{"type":"object"}}}}"#))
+        .collect();
+    let home = Home::new();
+    let _broken = home.server(
+        "broken",
+        &format!(r#"on tools/list: result {{"tools":[{}]}}"#, tools.join(",")),
+    );
+    let _healthy = home.server("healthy", "call hi: text hello");
+    let mut agent = home.legacy();
+    agent.until_listed(&["healthy__hi"]);
+    assert!(!lists(&mut agent, "broken__t0"));
 }
 
 #[test]

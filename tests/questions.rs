@@ -15,7 +15,7 @@ mod support;
 use support::agent::{code, text_of};
 use support::home::Home;
 use support::pair::{ASK, Era, FORM, Pair, each_pair, each_pair_with};
-use support::raw::{dig, member, quote, unquote};
+use support::raw::{dig, elements, member, quote, unquote};
 
 #[test]
 fn a_question_passes_with_the_servers_name_and_its_answer_comes_back() {
@@ -228,9 +228,9 @@ fn a_question_reaches_only_the_agent_whose_call_caused_it() {
     let mut alpha = home.server_with(
         "alpha",
         &format!("era legacy\ncall ask: ask elicitation/create {FORM}\nanswers"),
-        "instances = \"shared\"\ntimeout = \"10s\"",
+        "timeout = \"10s\"",
     );
-    let [mut one, mut two] = ["one", "two"].map(|name| home.beside(name));
+    let [mut one, mut two] = [(); 2].map(|()| home.joining("r-1"));
     for agent in [&mut one, &mut two] {
         agent.until_listed(&["alpha__ask"]);
     }
@@ -244,6 +244,41 @@ fn a_question_reaches_only_the_agent_whose_call_caused_it() {
     assert!(two.text(second).contains("two"));
     assert_eq!(one.others(), [""; 0]);
     assert_eq!(alpha.count("tools/call"), 2);
+}
+
+#[test]
+fn a_shared_server_that_asks_is_refused_at_once_and_reaches_nobody() {
+    let home = Home::new();
+    let mut alpha = home.server_with(
+        "alpha",
+        &format!(
+            "era legacy\ncall slow: wait\ntext slow\ncall ask: ask elicitation/create {FORM}\nask sampling/createMessage {{}}\nask roots/list {{}}\nask ping {{}}\nanswers\ncall quick: text quick"
+        ),
+        "instances = \"shared\"\ntimeout = \"10s\"",
+    );
+    let [mut one, mut two] = ["one", "two"].map(|name| home.beside(name));
+    for agent in [&mut one, &mut two] {
+        agent.until_listed(&["alpha__ask"]);
+    }
+    let hello = alpha.gets("initialize");
+    assert_eq!(dig(&hello, "params.capabilities").unwrap(), "{}");
+    let slow = one.call("alpha__slow", "{}");
+    alpha.gets("tools/call");
+    // Nobody's call ends before it is answered, and nobody waits for it.
+    let ask = two.call("alpha__ask", "{}");
+    let answers = elements(&two.text(ask));
+    assert_eq!(answers.len(), 4);
+    for refused in &answers[..3] {
+        assert_eq!(code(refused).unwrap().0, -32601, "{refused}");
+    }
+    assert_eq!(answers[3], "{}");
+    let quick = one.call("alpha__quick", "{}");
+    assert_eq!(one.text(quick), "quick");
+    alpha.order("go");
+    assert_eq!(one.text(slow), "slow");
+    for agent in [&one, &two] {
+        assert_eq!(agent.others(), [""; 0]);
+    }
 }
 
 #[test]
@@ -285,6 +320,35 @@ fn a_legacy_server_is_told_what_each_request_declares_by_an_instance_for_each() 
     pair.agent.speak_modern(r#"{"elicitation":{}}"#);
     pair.is_well();
     assert_eq!(pair.alpha.count("initialize"), 3);
+}
+
+#[test]
+fn sets_of_capabilities_beyond_a_few_go_to_an_instance_that_was_told_less() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", &script);
+    for capabilities in [
+        r#"{"elicitation":{"form":{}}}"#,
+        r#"{"sampling":{}}"#,
+        r#"{"roots":{}}"#,
+        r#"{"elicitation":{"url":{}}}"#,
+    ] {
+        pair.agent.speak_modern(capabilities);
+        pair.is_well();
+    }
+    // That of the catalogue, one for each of the first three, and one that was told nothing.
+    assert_eq!(pair.alpha.count("initialize"), 5);
+    for capabilities in [
+        r#"{"elicitation":{"form":{},"url":{}}}"#,
+        r#"{"elicitation":{"form":{}},"sampling":{}}"#,
+        r#"{"elicitation":{"form":{}},"sampling":{"tools":{}},"roots":{}}"#,
+    ] {
+        pair.agent.speak_modern(capabilities);
+        let id = pair.agent.request("tools/call", ASK);
+        let question = pair.is_asked(id);
+        let id = pair.answers(id, &question, ASK, r#"{"action":"decline"}"#);
+        assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
+    }
+    assert_eq!(pair.alpha.count("initialize"), 5);
 }
 
 #[test]

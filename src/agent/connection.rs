@@ -11,7 +11,13 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
-use super::{listen::Listen, parked::Parked, shape::Shaped, state::Seal};
+use super::{
+    listen::Listen,
+    parked::Parked,
+    shape::Shaped,
+    state::Seal,
+    unanswered::{Share, Unanswered},
+};
 use crate::{
     broker::{Broker, Session},
     domain::Capabilities,
@@ -40,6 +46,7 @@ pub(super) struct Connection {
     pub(super) legacy: Mutex<Legacy>,
     pub(super) parked: Mutex<HashMap<String, Parked>>,
     pub(super) listens: Mutex<HashMap<String, Arc<Listen>>>,
+    pub(super) unanswered: Unanswered,
     open: Mutex<HashMap<String, Arc<Cancel>>>,
     /// Fires when nothing is open any more.
     idle: Notify,
@@ -112,6 +119,7 @@ impl Connection {
             legacy: Mutex::default(),
             parked: Mutex::default(),
             listens: Mutex::default(),
+            unanswered: Unanswered::default(),
             open: Mutex::default(),
             idle: Notify::new(),
             asked: Mutex::default(),
@@ -121,7 +129,7 @@ impl Connection {
     }
 
     /// Opens a request; from here on it is answered, whatever happens.
-    pub(super) fn open(self: &Arc<Self>, id: Raw) -> Option<Responder> {
+    pub(super) fn open(self: &Arc<Self>, id: Raw, share: Share) -> Option<Responder> {
         let mut open = lock(&self.open);
         if open.contains_key(id.text()) {
             drop(open);
@@ -140,8 +148,14 @@ impl Connection {
             connection: self.clone(),
             id,
             cancel,
+            share,
             answered: false,
         })
+    }
+
+    /// Whether a call waits for the agent: for an answer, or to be taken up again.
+    pub(super) fn waits_for_agent(&self) -> bool {
+        !lock(&self.asked).is_empty() || !lock(&self.parked).is_empty()
     }
 
     /// Cancels one open request, as the agent wishes.
@@ -272,6 +286,8 @@ pub(super) struct Responder {
     connection: Arc<Connection>,
     pub(super) id: Raw,
     pub(super) cancel: Arc<Cancel>,
+    /// Of the bytes that may be open, what the request takes.
+    pub(super) share: Share,
     answered: bool,
 }
 
@@ -279,6 +295,7 @@ impl Responder {
     /// Answers once there is room for it.
     pub(super) async fn answer(mut self, shaped: Shaped) {
         self.answered = true;
+        self.share = Share::default();
         let silent = self.cancel.silent.load(Ordering::Relaxed);
         if !silent {
             let line = match shaped {

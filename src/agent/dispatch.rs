@@ -8,6 +8,7 @@ use super::{
     meta::{self, Meta},
     modern,
     shape::Shaped,
+    unanswered::Share,
 };
 use crate::{
     broker::Asked,
@@ -21,9 +22,11 @@ const INVALID_PARAMS: i32 = -32602;
 const UNSUPPORTED_VERSION: i32 = -32022;
 
 /// Takes one message.
-pub(super) fn take(connection: &Arc<Connection>, message: Message) {
+pub(super) fn take(connection: &Arc<Connection>, message: Message, share: Share) {
     match message {
-        Message::Request { id, method, params } => request(connection, id, &method, params),
+        Message::Request { id, method, params } => {
+            request(connection, id, &method, params, share);
+        }
         Message::Notification { method, params } => notification(connection, &method, params),
         Message::Response { id, body } => {
             let answer = match body {
@@ -35,14 +38,14 @@ pub(super) fn take(connection: &Arc<Connection>, message: Message) {
     }
 }
 
-fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<Raw>) {
+fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<Raw>, share: Share) {
     let meta = Meta::of(params.as_ref());
     if meta.modern {
         if let Err(error) = stands_alone(&meta) {
             connection.out.send(crate::wire::error_line(&id, &error));
             return;
         }
-        return serve(connection, Era::Modern, id, method, params, meta);
+        return serve(connection, Era::Modern, id, method, params, meta, share);
     }
     let initialized = lock(&connection.legacy).initialized;
     match method {
@@ -52,7 +55,7 @@ fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<R
                 .out
                 .send(crate::wire::result_line(&id, &["{}".into()]));
         }
-        _ if initialized => serve(connection, Era::Legacy, id, method, params, meta),
+        _ if initialized => serve(connection, Era::Legacy, id, method, params, meta, share),
         _ => connection.fail(
             &id,
             INVALID_PARAMS,
@@ -93,7 +96,14 @@ fn serve(
     method: &str,
     params: Option<Raw>,
     meta: Meta,
+    share: Share,
 ) {
+    // What is kept until the answer is written must not keep the request's line.
+    let (id, meta) = if share.counts() {
+        (id.detached(), meta.detached())
+    } else {
+        (id, meta)
+    };
     let gone_in_modern = matches!(
         method,
         "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel"
@@ -103,7 +113,7 @@ fn serve(
         return;
     }
     if let Some(asked) = Asked::by(method) {
-        let Some(responder) = connection.open(id) else {
+        let Some(responder) = connection.open(id, share) else {
             return;
         };
         match era {
@@ -130,10 +140,10 @@ fn serve(
     }
     match (method, era) {
         ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => {
-            list(connection, era, id, method, params);
+            list(connection, era, id, method, params, share);
         }
         ("logging/setLevel", Era::Legacy) => legacy::set_level(connection, &id, params.as_ref()),
-        ("server/discover", Era::Modern) => modern::discover(connection, id),
+        ("server/discover", Era::Modern) => modern::discover(connection, id, share),
         ("subscriptions/listen", Era::Modern) => {
             listen::open(connection, &id, params.as_ref(), meta);
         }
@@ -141,7 +151,14 @@ fn serve(
     }
 }
 
-fn list(connection: &Arc<Connection>, era: Era, id: Raw, method: &str, params: Option<Raw>) {
+fn list(
+    connection: &Arc<Connection>,
+    era: Era,
+    id: Raw,
+    method: &str,
+    params: Option<Raw>,
+    share: Share,
+) {
     // A list is one page: no cursor of ours exists. The empty string is the
     // first page.
     let cursor = params.and_then(|params| params.get("cursor"));
@@ -158,7 +175,7 @@ fn list(connection: &Arc<Connection>, era: Era, id: Raw, method: &str, params: O
         "resources/list" => "resources",
         _ => "resourceTemplates",
     };
-    let Some(responder) = connection.open(id) else {
+    let Some(responder) = connection.open(id, share) else {
         return;
     };
     let connection = connection.clone();

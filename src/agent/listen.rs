@@ -13,6 +13,7 @@ use super::{
     meta::Meta,
     modern,
     shape::Shaped,
+    unanswered::Share,
 };
 use crate::{
     broker::{Asked, Changed, Request},
@@ -20,6 +21,10 @@ use crate::{
     ports::Event,
     wire::{self, Edit, Raw, keys},
 };
+
+/// Bytes of addresses that the streams of one connection may name together: a
+/// stream is open for ever, and so are they.
+const MAX_WATCHED: usize = 1024 * 1024;
 
 /// One open `subscriptions/listen` request.
 #[derive(Debug)]
@@ -33,6 +38,11 @@ pub(super) struct Listen {
 }
 
 impl Listen {
+    /// Bytes of the addresses that it names.
+    fn named(&self) -> usize {
+        self.uris.iter().map(String::len).sum()
+    }
+
     /// Ends the stream.
     pub(super) fn end(&self) {
         self.over.notify_one();
@@ -46,11 +56,8 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
         connection.fail(id, -32602, "`notifications` is missing");
         return;
     };
-    let Some(responder) = connection.open(id.clone()) else {
-        return;
-    };
     let on = |key: &str| wants.get(key).is_some_and(|on| on.text() == "true");
-    let uris = wants
+    let uris: Vec<String> = wants
         .get("resourceSubscriptions")
         .map(|uris| {
             wire::elements(uris.text())
@@ -59,6 +66,18 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
                 .collect()
         })
         .unwrap_or_default();
+    let named: usize = uris.iter().map(String::len).sum();
+    let watched: usize = lock(&connection.listens).values().map(|l| l.named()).sum();
+    if named + watched > MAX_WATCHED {
+        let says = format!("more than {MAX_WATCHED} bytes of addresses are watched");
+        connection.fail(id, -32602, &says);
+        return;
+    }
+    // The stream outlives its line, so nothing of it may be a slice of that.
+    let (id, meta) = (&id.detached(), meta.detached());
+    let Some(responder) = connection.open(id.clone(), Share::default()) else {
+        return;
+    };
     let listen = Arc::new(Listen {
         id: id.clone(),
         tools: on("toolsListChanged"),
@@ -108,8 +127,9 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
     for uri in &listen.uris {
         let others = lock(&connection.listens)
             .values()
-            .any(|other| other.uris.contains(uri));
-        // An agent that has gone takes its instances along.
+            .any(|other| other.uris.contains(uri))
+            || lock(&connection.legacy).subscribed.contains(uri);
+        // An agent that has gone leaves everything at once.
         if !others && !connection.out.is_closed() {
             let cancel = Cancel::new();
             subscribe(&connection, Asked::Unsubscribe, uri, &meta, &cancel).await;
@@ -223,17 +243,19 @@ fn happened(connection: &Connection, event: &Event) {
         Event::ResourceUpdated {
             server,
             run,
+            to,
             params,
         } => {
-            if !for_us(connection, server, run.as_ref()) {
+            // An instance of our own may tell of a part of what it was asked for, and
+            // nobody subscribed to that by name. A shared one tells who subscribed.
+            let ours = to.contains(&connection.number) || (run.is_some() && to.is_empty());
+            if !ours || !for_us(connection, server, run.as_ref()) {
                 return;
             }
             let params = &wire::without_ours(params);
             let method = "notifications/resources/updated";
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
-            // An instance of our own tells only what we asked it for; a shared
-            // one also what others did.
             let legacy = lock(&connection.legacy);
             let told = legacy.initialized && (run.is_some() || legacy.subscribed.contains(&*uri));
             drop(legacy);

@@ -45,6 +45,15 @@ impl Meta {
             }),
         }
     }
+
+    /// The same, for what outlives its line.
+    pub(super) fn detached(self) -> Self {
+        Self {
+            capabilities: self.capabilities.map(|declared| declared.detached()),
+            progress: self.progress.map(|token| token.detached()),
+            ..self
+        }
+    }
 }
 
 /// Reads declared client capabilities.

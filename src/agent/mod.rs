@@ -15,6 +15,7 @@ mod modern;
 mod parked;
 mod shape;
 mod state;
+mod unanswered;
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -23,10 +24,11 @@ use tokio::sync::watch;
 use crate::{
     broker::{Broker, Session},
     lines::{Line, LineIn, LineOut, Sink, Source},
-    wire::{self, Malformed},
+    wire::{self, Malformed, Message},
 };
 use connection::Connection;
 pub use state::Seal;
+use unanswered::{MAX_BYTES, Share};
 
 /// The longest line an agent may send.
 const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -76,6 +78,8 @@ pub async fn serve(
     news.abort();
     connection.close();
     broker.leave(&session);
+    // After the instances of its run: those that stay serve others.
+    broker.left(connection.number);
     Ok(())
 }
 
@@ -98,7 +102,16 @@ async fn read(
         };
         match line {
             Ok(Some(Line::Whole(line))) => match wire::parse(&line) {
-                Ok(message) => dispatch::take(connection, message),
+                Ok(message) => {
+                    let share = tokio::select! {
+                        biased;
+                        ending = &mut told => return ending,
+                        share = share(connection, &message, line.len()) => share,
+                    };
+                    if let Some(share) = share {
+                        dispatch::take(connection, message, share);
+                    }
+                }
                 Err(Malformed::NotJson) => {
                     connection.fail(&wire::Raw::of(&()), -32700, "the line is not valid JSON");
                 }
@@ -118,6 +131,24 @@ async fn read(
             }
         }
     }
+}
+
+/// What a message takes of the bytes that may be open, as soon as there are so
+/// many; `None` if it was refused them. Only a request stays.
+async fn share(connection: &Connection, message: &Message, bytes: usize) -> Option<Share> {
+    let id = match message {
+        Message::Request { id, .. } => id,
+        Message::Notification { .. } | Message::Response { .. } => return Some(Share::default()),
+    };
+    let waits = || connection.waits_for_agent();
+    let share = connection.unanswered.share(bytes, waits).await;
+    if share.is_none() {
+        let says = format!(
+            "more than {MAX_BYTES} bytes of requests are open, and some wait for you: answer what you are asked"
+        );
+        connection.fail(id, -32603, &says);
+    }
+    share
 }
 
 async fn told(stop: &mut watch::Receiver<Ending>) -> Ending {

@@ -21,6 +21,7 @@ use super::{
     parked::{self, Parked, Waiting},
     shape::{self, Shaped},
     state::{self, State},
+    unanswered::Share,
 };
 use crate::{
     broker::{Answer, Asked, Request},
@@ -33,8 +34,8 @@ use crate::{
 const TOGETHER: Duration = Duration::from_millis(25);
 
 /// `server/discover`
-pub(super) fn discover(connection: &Arc<Connection>, id: Raw) {
-    let Some(responder) = connection.open(id) else {
+pub(super) fn discover(connection: &Arc<Connection>, id: Raw, share: Share) {
+    let Some(responder) = connection.open(id, share) else {
         return;
     };
     let instructions = connection
@@ -68,12 +69,14 @@ pub(super) struct Running {
         mpsc::UnboundedReceiver<(Question, oneshot::Sender<crate::ports::Answer>)>,
     pub(super) asked: Asked,
     pub(super) binding: String,
+    /// What the request that began it takes: it stays while the call is parked.
+    _share: Share,
 }
 
 /// One round of a call: the request that begins it, or one that goes on.
 pub(super) async fn call(
     connection: Arc<Connection>,
-    responder: Responder,
+    mut responder: Responder,
     asked: Asked,
     params: Option<Raw>,
     meta: Meta,
@@ -92,8 +95,9 @@ pub(super) async fn call(
     let sealed = params
         .as_ref()
         .and_then(|params| params.get("requestState"));
+    let share = &mut responder.share;
     let running = match sealed {
-        None => begin(&connection, asked, params, round, binding),
+        None => begin(&connection, asked, params, round, binding, share),
         Some(sealed) => {
             let opened = sealed
                 .as_str()
@@ -105,10 +109,12 @@ pub(super) async fn call(
                         edit.set("requestState", inner);
                         edit.raw()
                     });
-                    begin(&connection, asked, params, round, binding)
+                    begin(&connection, asked, params, round, binding, share)
                 }
                 Some(State::Parked(handle)) => {
-                    match parked::resume(&connection, &handle, params.as_ref(), round) {
+                    let resumed = parked::resume(&connection, &handle, params.as_ref(), round);
+                    drop(params);
+                    match resumed {
                         Some(running) => running,
                         None => {
                             return responder.answer_now(Shaped::Error(error(
@@ -136,6 +142,7 @@ fn begin(
     params: Option<Raw>,
     round: Round,
     binding: String,
+    share: &mut Share,
 ) -> Running {
     let (sender, questions) = mpsc::unbounded_channel();
     let caller = Arc::new(ModernCaller {
@@ -159,6 +166,7 @@ fn begin(
         questions,
         asked,
         binding,
+        _share: std::mem::take(share),
     }
 }
 
@@ -169,7 +177,7 @@ async fn watch(connection: Arc<Connection>, responder: Responder, mut running: R
         answer = &mut running.task => {
             lock(&running.caller.round).on_the_line = false;
             match answer {
-                Ok(answer) => finish(&connection, responder, answer, &running).await,
+                Ok(answer) => finish(&connection, responder, answer, running).await,
                 // The drop of the responder answers: the task panicked.
                 Err(panic) => tracing::error!("a call was abandoned: {panic}"),
             }
@@ -181,7 +189,7 @@ async fn watch(connection: Arc<Connection>, responder: Responder, mut running: R
         reason = responder.cancel.pulled() => {
             running.caller.cancel.pull(&reason);
             if let Ok(answer) = (&mut running.task).await {
-                finish(&connection, responder, answer, &running).await;
+                finish(&connection, responder, answer, running).await;
             }
         }
     }
@@ -203,7 +211,7 @@ async fn ask(
         running.caller.cancel.pull(&reason);
         drop(questions);
         if let Ok(answer) = (&mut running.task).await {
-            finish(&connection, responder, answer, &running).await;
+            finish(&connection, responder, answer, running).await;
         }
         return;
     }
@@ -237,12 +245,14 @@ async fn finish(
     connection: &Arc<Connection>,
     responder: Responder,
     answer: Answer,
-    running: &Running,
+    running: Running,
 ) {
     let shaped = match answer {
-        Answer::Asks { call, result } => relay(connection, &call, &result, running),
+        Answer::Asks { call, result } => relay(connection, &call, &result, &running),
         answer => shape::answer(&connection.broker, answer, Era::Modern, running.asked),
     };
+    // The call is over, the answer may take its time.
+    drop(running);
     responder.answer(shaped).await;
 }
 
@@ -255,6 +265,7 @@ fn relay(
     running: &Running,
 ) -> Shaped {
     let can = lock(&running.caller.round).capabilities;
+    let result = &*wire::content_without_ours(result);
     let asked = result.get("inputRequests");
     let undeclared = asked
         .iter()

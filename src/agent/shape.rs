@@ -96,6 +96,7 @@ fn own(result: &Raw, era: Era) -> Parts {
 
 /// A server's result: every byte of it but the keys that are ours to write.
 fn done(broker: &Broker, call: &Call, paid: &Paid, result: &Raw, era: Era, asked: Asked) -> Parts {
+    let result = &*wire::content_without_ours(result);
     let mut edit = Edit::new(result);
     edit.set("_meta", meta(result, call, Some(paid), era));
     if era == Era::Modern && result.get("resultType").is_some() {

@@ -5,19 +5,28 @@
 //! that is not running keeps its place with what it offered last.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 
-use super::{names, offer, own, policy::Policy, uri};
+use super::{
+    before::{Before, Read},
+    names, offer, own,
+    policy::Policy,
+    uri,
+};
 use crate::{
     domain::{Fingerprint, Offer, Place, Prices, ServerName, Terms, Tier},
     measure::{Rules, Schema},
     ports::{Listing, Store},
     wire::{self, Edit, Node, Raw},
 };
+
+/// Why a tool is not even read.
+const TOO_MANY: &str = "its server listed too many new ones today; it is read when a list changes a day later, or tollgate starts again";
 
 /// One generation of what is offered.
 #[derive(Debug, Default)]
@@ -28,6 +37,8 @@ pub struct Catalog {
     /// In the order of lists: by server, then as the server lists them.
     tool_order: Vec<Arc<Tool>>,
     prompt_order: Vec<Prompt>,
+    /// What was made of each definition, for the catalogue after this one.
+    pub(super) read: Read,
     /// What could not be offered, and why: for the operator.
     warnings: Vec<(ServerName, String)>,
     views: Mutex<HashMap<Vec<ServerName>, Arc<View>>>,
@@ -109,12 +120,12 @@ impl View {
 
 impl Catalog {
     /// Builds the catalogue of these listings. New definitions are accepted by
-    /// the store on the way, changed ones are not.
-    #[must_use]
-    pub fn build(
+    /// the store on the way, changed ones are not. What was there before stays.
+    pub(super) fn build(
         listings: BTreeMap<ServerName, Arc<Listing>>,
         policy: &Policy,
         store: &dyn Store,
+        before: Option<&Before<'_>>,
     ) -> Self {
         let mut catalog = Self::default();
         for (server, listing) in &listings {
@@ -129,7 +140,18 @@ impl Catalog {
                     catalog.warnings.push((server.clone(), why));
                     continue;
                 }
-                let tool = Tool::read(server, definition, rules, store);
+                let known = before.and_then(|before| before.read(server, definition));
+                let tool = match known {
+                    Some(known) => known.clone(),
+                    None if before.is_some_and(|before| !before.lets_in(server, definition)) => {
+                        let why = format!("a tool is hidden: {TOO_MANY}");
+                        catalog.warnings.push((server.clone(), why));
+                        continue;
+                    }
+                    None => Tool::read(server, definition, rules, store).map(Arc::new),
+                };
+                let read = catalog.read.entry(server.clone()).or_default();
+                read.insert(definition.bytes().clone(), tool.clone());
                 if let Err(why) = tool.and_then(|tool| catalog.add_tool(tool)) {
                     catalog.warnings.push((server.clone(), why));
                 }
@@ -256,6 +278,8 @@ impl Catalog {
                 .iter()
                 .filter_map(|server| self.listings.get(server))
                 .flat_map(move |listing| entries(listing))
+                // Tools and prompts were cleaned when they were read.
+                .map(wire::without_ours)
         };
         View {
             tools: array(offered.chain(&own)),
@@ -290,8 +314,7 @@ impl Catalog {
         text
     }
 
-    fn add_tool(&mut self, tool: Tool) -> Result<(), String> {
-        let tool = Arc::new(tool);
+    fn add_tool(&mut self, tool: Arc<Tool>) -> Result<(), String> {
         if let Some(other) = self.tools.get(&tool.exposed) {
             return Err(format!(
                 "tool `{}` is hidden: `{}` already belongs to server `{}`",
@@ -392,10 +415,11 @@ impl Prompt {
             .filter(|name| !name.is_empty())
             .ok_or("a prompt is hidden: its definition has no name")?;
         let exposed = names::exposed(prefix, server, &name);
+        let definition = wire::without_ours(definition);
         let listed = if *exposed == *name {
             definition.clone()
         } else {
-            let mut edit = Edit::new(definition);
+            let mut edit = Edit::new(&definition);
             edit.set("name", wire::quote(&exposed));
             edit.raw()
         };
@@ -408,13 +432,13 @@ impl Prompt {
     }
 }
 
-fn array<'a>(entries: impl Iterator<Item = &'a Raw>) -> Bytes {
+fn array(entries: impl Iterator<Item = impl Borrow<Raw>>) -> Bytes {
     let mut out = vec![b'['];
     for (nth, entry) in entries.enumerate() {
         if nth > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(entry.bytes());
+        out.extend_from_slice(entry.borrow().bytes());
     }
     out.push(b']');
     out.into()

@@ -4,6 +4,7 @@
 //! goes through it, and it reads from top to bottom as the life of a call.
 
 mod answer;
+mod before;
 mod catalog;
 mod charge;
 mod door;
@@ -12,6 +13,7 @@ mod judge;
 mod latest;
 mod links;
 mod names;
+mod news;
 mod offer;
 mod own;
 mod policy;
@@ -62,6 +64,7 @@ pub struct Broker {
     digest_key: [u8; 32],
     events: broadcast::Sender<Event>,
     changed: broadcast::Sender<Changed>,
+    news: news::News,
     runs: runs::Runs,
     under_way: stop::UnderWay,
     latest: Latest,
@@ -98,7 +101,7 @@ impl Broker {
             policy,
             digest_key,
         } = parts;
-        let catalog = Catalog::build(shelf.listings(), &policy, store.as_ref());
+        let catalog = Catalog::build(shelf.listings(), &policy, store.as_ref(), None);
         let stops = {
             let store = store.clone();
             Arc::new(move || store.stops())
@@ -115,6 +118,7 @@ impl Broker {
             digest_key,
             events: broadcast::Sender::new(256),
             changed: broadcast::Sender::new(16),
+            news: news::News::default(),
             runs: runs::Runs::default(),
             under_way: stop::UnderWay::new(stops),
             latest: Latest::default(),

@@ -1,14 +1,14 @@
 //! The catalogue follows its servers.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::broadcast;
 
-use super::{Broker, Catalog, Session};
+use super::{Broker, Catalog, Session, before::Before};
 use crate::{
     domain::{Fault, Fingerprint, ServerName},
     ports::Listing,
@@ -16,6 +16,9 @@ use crate::{
 
 /// How long a first list waits for a server that is coming up.
 const FIRST_LIST: Duration = Duration::from_secs(10);
+
+/// Warnings of one list that are told each.
+const WARNINGS: usize = 20;
 
 /// Which lists are no longer what they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +57,13 @@ impl Broker {
         };
         let mut listings = place.listings().clone();
         listings.insert(listing.server.clone(), listing.clone());
-        *place = Arc::new(Catalog::build(listings, &self.policy, self.store.as_ref()));
+        *place = Arc::new(self.renewed(&place, listings, None));
         drop(place);
         self.meet(&listing.server);
         if let Err(fault) = self.shelf.keep(&listing) {
             tracing::warn!(server = %listing.server, "its listing is not kept: {fault}");
         }
-        for (server, why) in self.catalog().warnings() {
-            if *server == listing.server {
-                tracing::warn!(%server, "{why}");
-            }
-        }
+        self.warn_of(&listing.server);
         if changed.tools || changed.prompts || changed.resources {
             // Nobody listening is no error.
             let _ = self.changed.send(changed);
@@ -84,13 +83,14 @@ impl Broker {
         by: String,
     ) -> Result<bool, Fault> {
         let store = self.store.clone();
+        let named = (server.clone(), tool.clone());
         let accepted = tokio::task::spawn_blocking(move || store.accept(&server, &tool, seen, &by))
             .await
             .map_err(|_| Fault::new("the store gave way while recording it"))??;
         if accepted {
             let mut place = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
             let listings = place.listings().clone();
-            *place = Arc::new(Catalog::build(listings, &self.policy, self.store.as_ref()));
+            *place = Arc::new(self.renewed(&place, listings, Some((&named.0, &named.1))));
             drop(place);
             let _ = self.changed.send(Changed {
                 tools: true,
@@ -99,6 +99,36 @@ impl Broker {
             });
         }
         Ok(accepted)
+    }
+
+    /// The catalogue of other listings; `but` is read again however it was.
+    fn renewed(
+        &self,
+        catalog: &Catalog,
+        listings: BTreeMap<ServerName, Arc<Listing>>,
+        but: Option<(&ServerName, &str)>,
+    ) -> Catalog {
+        let before = Before {
+            catalog,
+            but,
+            news: &self.news,
+            now: self.clock.elapsed(),
+        };
+        Catalog::build(listings, &self.policy, self.store.as_ref(), Some(&before))
+    }
+
+    /// Tells the operator what of a server's list cannot be offered: a little of it,
+    /// where it is much.
+    fn warn_of(&self, server: &ServerName) {
+        let catalog = self.catalog();
+        let mut warnings = catalog.warnings().iter().filter(|(of, _)| of == server);
+        for (_, why) in warnings.by_ref().take(WARNINGS) {
+            tracing::warn!(%server, "{why}");
+        }
+        match warnings.count() {
+            0 => {}
+            more => tracing::warn!(%server, "{more} more like these"),
+        }
     }
 
     /// Takes that a server cannot be listed for now.

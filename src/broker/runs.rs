@@ -192,6 +192,13 @@ impl Broker {
         }
     }
 
+    /// The connection itself is over, and hears of no resource any more.
+    pub fn left(&self, connection: u64) {
+        if let Some(tools) = self.tools.get() {
+            tools.left(connection);
+        }
+    }
+
     pub(super) fn new_run_id(&self) -> RunId {
         RunId::parse(&self.ids.next(IdKind::Run)).unwrap_or_else(|| RunId::from_tail("0"))
     }

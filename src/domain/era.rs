@@ -37,3 +37,30 @@ pub struct Capabilities {
     /// The folders that the agent works in.
     pub roots: bool,
 }
+
+impl Capabilities {
+    /// Whether all of it is part of the other.
+    #[must_use]
+    pub fn is_within(self, other: Self) -> bool {
+        let pairs = self.each().into_iter().zip(other.each());
+        pairs.into_iter().all(|(one, other)| other || !one)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(self) -> usize {
+        self.each().into_iter().filter(|one| *one).count()
+    }
+
+    fn each(self) -> [bool; 6] {
+        let Self {
+            form,
+            url,
+            sampling,
+            sampling_tools,
+            sampling_context,
+            roots,
+        } = self;
+        [form, url, sampling, sampling_tools, sampling_context, roots]
+    }
+}

@@ -14,6 +14,9 @@ const CHUNK: usize = 64 * 1024;
 /// A buffer larger than this is given back once it is empty.
 const KEEP: usize = 512 * 1024;
 
+/// Lines share buffers up to this size.
+const SHARED: usize = 4 * CHUNK;
+
 /// What came.
 #[derive(Debug)]
 pub enum Line {
@@ -35,6 +38,8 @@ pub struct LineIn {
     buffer: BytesMut,
     /// Bytes at the head of the buffer that hold no newline.
     scanned: usize,
+    /// How large the allocation behind the buffer is, or was before.
+    allocated: usize,
     limit: usize,
 }
 
@@ -46,6 +51,7 @@ impl LineIn {
             from,
             buffer: BytesMut::with_capacity(CHUNK),
             scanned: 0,
+            allocated: CHUNK,
             limit,
         }
     }
@@ -76,7 +82,7 @@ impl LineIn {
                     watch.watch(&line);
                     return Ok(Some(too_long(&watch)));
                 }
-                return Ok(Some(Line::Whole(line.freeze())));
+                return Ok(Some(Line::Whole(self.apart(line))));
             }
             self.scanned = self.buffer.len();
             if self.scanned > self.limit {
@@ -85,6 +91,16 @@ impl LineIn {
             if self.fill().await? == 0 {
                 return Ok(None);
             }
+        }
+    }
+
+    /// A line that does not keep a much larger one's allocation alive: who counts
+    /// lines counts the bytes of each.
+    fn apart(&self, line: BytesMut) -> Bytes {
+        if self.allocated > SHARED && line.len() < self.allocated / 4 {
+            Bytes::copy_from_slice(&line)
+        } else {
+            line.freeze()
         }
     }
 
@@ -109,8 +125,9 @@ impl LineIn {
 
     async fn fill(&mut self) -> io::Result<usize> {
         if self.buffer.is_empty() {
-            if self.buffer.capacity() > KEEP {
+            if self.allocated > KEEP {
                 self.buffer = BytesMut::with_capacity(CHUNK);
+                self.allocated = CHUNK;
             }
             self.scanned = 0;
         }
@@ -118,6 +135,7 @@ impl LineIn {
         // copied a few times in all and not once a read.
         if self.buffer.capacity() - self.buffer.len() < CHUNK / 2 {
             self.buffer.reserve(CHUNK.max(self.buffer.len()));
+            self.allocated = self.allocated.max(self.buffer.capacity());
         }
         // Not `try_read`: this way a read that did not fill the buffer counts as
         // the last for now, which saves a system call that would say so.
@@ -172,6 +190,26 @@ mod tests {
         drop(write);
         assert_eq!(next(&mut read).await, "three");
         assert_eq!(next(&mut read).await, "end");
+    }
+
+    #[tokio::test]
+    async fn a_small_line_does_not_keep_the_buffer_of_a_large_one() {
+        let (mut write, mut read) = lines(10 * KEEP);
+        let long = "x".repeat(4 * KEEP);
+        let sent = std::thread::spawn(move || {
+            write
+                .write_all(format!("{long}\nshort\n").as_bytes())
+                .unwrap();
+        });
+        let Some(Line::Whole(long)) = read.next().await.unwrap() else {
+            panic!("no line");
+        };
+        sent.join().unwrap();
+        let Some(Line::Whole(short)) = read.next().await.unwrap() else {
+            panic!("no line");
+        };
+        assert_eq!((long.len(), &*short), (4 * KEEP, &b"short"[..]));
+        assert!(short.is_unique());
     }
 
     #[tokio::test]

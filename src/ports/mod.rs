@@ -46,6 +46,9 @@ pub trait Tools: Send + Sync {
 
     /// A run is over: its instances end.
     fn end_run(&self, run: &RunId);
+
+    /// A connection is over: it hears of no resource any more.
+    fn left(&self, connection: u64);
 }
 
 /// One running instance of a tool server.
@@ -161,6 +164,8 @@ pub enum Event {
         server: ServerName,
         /// The run whose instance it is; none for a shared one.
         run: Option<RunId>,
+        /// The connections that subscribed to it there.
+        to: Vec<u64>,
         /// The notification's parameters.
         params: Raw,
     },

@@ -36,6 +36,9 @@ use crate::{
 
 /// The most bytes of a definition that can be pinned.
 const DEFINITION: usize = 512 << 10;
+/// The most tools of one server that can be pinned, ever: a server may list half as
+/// many, and give all of them another name once.
+const PINS: usize = 40_000;
 /// The most bytes of a tool's name.
 const TOOL_NAME: usize = 512;
 
@@ -324,6 +327,11 @@ impl<L: Log> Store for Ledger<L> {
                 }
                 Some(accepted) if offered == Some(fingerprint) => return Ok(accepted),
                 Some(_) | None => {}
+            }
+            if accepted.is_none() && section.state.pin_count(server) >= PINS {
+                return Err(Fault::new(format!(
+                    "{PINS} tools of its server are known already, and none is forgotten; a server that is registered under another name begins anew"
+                )));
             }
             let key = pin_key(server, tool)?;
             let draft = match accepted {

@@ -319,6 +319,11 @@ impl State {
         self.pins.get(server)?.get(tool)
     }
 
+    /// How many tools of a server are pinned.
+    pub(super) fn pin_count(&self, server: &ServerName) -> usize {
+        self.pins.get(server).map_or(0, BTreeMap::len)
+    }
+
     pub(super) fn pins(&self) -> impl Iterator<Item = (&ServerName, &String, &Pinned)> {
         self.pins
             .iter()

@@ -19,13 +19,10 @@ use crate::domain::Era;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
 /// The longest that a change waits for others.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// Changes that come this far apart are none too many.
+/// A server that was left in peace for this long may change at once again.
 const CALM: Duration = Duration::from_secs(10);
-
-/// So many in a row are still listed at once.
-const FREE: u32 = 8;
 
 /// Runs until the pool closes.
 pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watch::Receiver<bool>) {
@@ -43,17 +40,13 @@ pub(super) async fn follow(instance: Arc<Instance>, limit: Duration) {
         let _ = subscribe::listen(&instance);
     }
     let mut ended = instance.watch_end();
+    let mut patience = Patience::default();
     loop {
+        patience.listed(Instant::now());
         tokio::select! {
             () = async { drop(ended.wait_for(Option::is_some).await) } => return,
-            changed = changes.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-            }
+            again = changed(&mut changes, &mut patience) => if !again { return },
         }
-        tokio::time::sleep(DEBOUNCE).await;
-        changes.mark_unchanged();
         if let Err(fault) = listing::tools(&instance, limit).await {
             instance.remark(&format!("could not be listed: it {fault}"));
         }
@@ -76,8 +69,8 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
         let mut changes = instance.watch_changes();
         let mut ended = instance.watch_end();
         let mut patience = Patience::default();
+        changes.mark_unchanged();
         loop {
-            changes.mark_unchanged();
             match listing::everything(&instance, server.registered.start).await {
                 Ok(listing) => listener(Listed::Lists(Box::new(listing))),
                 Err(fault) => {
@@ -85,36 +78,50 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
                     listener(Listed::Not(server.registered.name.clone()));
                 }
             }
+            patience.listed(Instant::now());
             tokio::select! {
                 () = async { drop(ended.wait_for(Option::is_some).await) } => break,
-                changed = changes.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    tokio::time::sleep(patience.next(Instant::now())).await;
-                }
+                again = changed(&mut changes, &mut patience) => if !again { break },
             }
         }
     }
 }
 
-/// How long a change waits for others: longer and longer for a server that does
-/// not stop changing, since every list of it costs everybody a little.
+/// Waits until a list has changed and others with it; `false` when nothing more can.
+async fn changed(changes: &mut watch::Receiver<u64>, patience: &mut Patience) -> bool {
+    if changes.changed().await.is_err() {
+        return false;
+    }
+    tokio::time::sleep(patience.next(Instant::now())).await;
+    changes.mark_unchanged();
+    true
+}
+
+/// How long a change waits for others: twice as long each time for a server that
+/// does not stop changing, since every list of it costs everybody a little.
 #[derive(Debug, Default)]
 struct Patience {
-    in_a_row: u32,
-    last: Option<Instant>,
+    wait: Duration,
+    /// When it was listed last. Quiet is what comes after that: while a change
+    /// waits, nobody is told of another.
+    listed: Option<Instant>,
 }
 
 impl Patience {
+    fn listed(&mut self, now: Instant) {
+        self.listed = Some(now);
+    }
+
     fn next(&mut self, now: Instant) -> Duration {
         let calm = self
-            .last
-            .is_none_or(|last| now.saturating_duration_since(last) > CALM);
-        self.in_a_row = if calm { 0 } else { self.in_a_row + 1 };
-        self.last = Some(now);
-        let doubled = self.in_a_row.saturating_sub(FREE).min(8);
-        DEBOUNCE.saturating_mul(1 << doubled).min(LONGEST)
+            .listed
+            .is_none_or(|listed| now.saturating_duration_since(listed) >= CALM);
+        self.wait = if calm {
+            DEBOUNCE
+        } else {
+            self.wait.saturating_mul(2).clamp(DEBOUNCE, LONGEST)
+        };
+        self.wait
     }
 }
 
@@ -122,13 +129,56 @@ impl Patience {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_server_that_does_not_stop_changing_is_listed_less_and_less_often() {
+    /// How often a server is listed within `limit` that tells of a change `every`
+    /// so often.
+    async fn lists(every: Duration, limit: Duration) -> usize {
+        let tell = watch::Sender::new(0);
+        let mut changes = tell.subscribe();
+        let chatter = async {
+            loop {
+                tell.send_modify(|count| *count += 1);
+                tokio::time::sleep(every).await;
+            }
+        };
+        let mut listed = 0;
+        let follow = async {
+            let mut patience = Patience::default();
+            while changed(&mut changes, &mut patience).await {
+                listed += 1;
+                patience.listed(Instant::now());
+            }
+        };
+        tokio::select! {
+            () = chatter => {}
+            () = follow => {}
+            () = tokio::time::sleep(limit) => {}
+        }
+        listed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_stop_changing_is_listed_once_a_minute() {
+        let hour = Duration::from_secs(3600);
+        let often = lists(Duration::from_millis(50), hour).await;
+        // Nine times until it waits for a minute, and then each minute.
+        assert!((60..=70).contains(&often), "{often}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_changes_now_and_then_is_listed_each_time() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(lists(minute, 60 * minute).await, 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_some_quiet_a_change_is_listed_at_once_again() {
         let mut patience = Patience::default();
         let start = Instant::now();
-        let waits: Vec<Duration> = (0..30).map(|_| patience.next(start)).collect();
+        patience.listed(start);
+        let waits: Vec<Duration> = (0..12).map(|_| patience.next(start)).collect();
         assert_eq!(waits.first(), Some(&DEBOUNCE));
+        assert_eq!(waits.get(1), Some(&(2 * DEBOUNCE)));
         assert_eq!(waits.last(), Some(&LONGEST));
-        assert_eq!(patience.next(start + 2 * CALM), DEBOUNCE);
+        assert_eq!(patience.next(start + CALM), DEBOUNCE);
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::{Notify, broadcast, oneshot, watch},
+    sync::{Mutex as AsyncMutex, Notify, broadcast, oneshot, watch},
     time::Instant,
 };
 
@@ -26,6 +26,7 @@ use super::{
     lane::Lane,
     overdue, questions,
     unread::Unread,
+    watched::Watched,
 };
 use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
@@ -53,14 +54,18 @@ pub(super) struct Instance {
     pub(super) lane: Lane,
     /// What it was told that the agent can be asked.
     pub(super) declared: Capabilities,
+    /// Whether all runs use it: then it was told that nobody can be asked.
+    pub(super) shared: bool,
     pub(super) greeting: OnceLock<Greeting>,
     pub(super) definitions: RwLock<HashMap<Arc<str>, Fingerprint>>,
     /// Whom a question goes to while no call is open.
     pub(super) host: Mutex<Option<Arc<dyn Caller>>>,
     /// The log level that a server of the handshake era was last told.
     pub(super) log_level: Mutex<Option<String>>,
-    /// Resources that somebody watches, for servers of the stateless era.
-    pub(super) watched: Mutex<Vec<String>>,
+    /// Resources that somebody watches.
+    pub(super) watched: Mutex<Watched>,
+    /// Held while a subscription begins or ends.
+    pub(super) subscribing: AsyncMutex<()>,
     pub(super) listening: Mutex<Option<u64>>,
     pending: Mutex<HashMap<u64, Pending>>,
     next_id: AtomicU64,
@@ -107,6 +112,7 @@ impl Instance {
         server: ServerName,
         started: Started,
         declared: Capabilities,
+        shared: bool,
         events: broadcast::Sender<Event>,
     ) -> Result<Arc<Self>, ToolFault> {
         let failed = |error: std::io::Error| ToolFault::NotStarted(error.to_string());
@@ -127,11 +133,13 @@ impl Instance {
             child,
             lane: Lane::default(),
             declared,
+            shared,
             greeting: OnceLock::new(),
             definitions: RwLock::default(),
             host: Mutex::default(),
             log_level: Mutex::default(),
             watched: Mutex::default(),
+            subscribing: AsyncMutex::default(),
             listening: Mutex::default(),
             pending: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -528,10 +536,14 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
             _,
         ) => instance.changes.send_modify(|count| *count += 1),
         ("notifications/resources/updated", Some(params)) => {
+            let uri = params.get("uri");
+            let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
+            let to = lock(&instance.watched).by(&uri);
             instance.tell(Event::ResourceUpdated {
                 server: instance.server.clone(),
                 run: lock(&instance.run).clone(),
-                params,
+                to,
+                params: params.clone(),
             });
         }
         ("notifications/message", Some(params)) => {

@@ -1,4 +1,5 @@
-//! Which call a server's question belongs to.
+//! Which call a server's question belongs to, in an instance of one run. One that
+//! all runs share asks nothing: see `questions.rs`.
 //!
 //! On stdio the wire does not say. While a server asks nothing, its calls run
 //! side by side; from its first question on only one runs at a time, so that

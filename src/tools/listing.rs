@@ -12,7 +12,8 @@ use crate::{
 /// More pages than this are a server that does not end.
 const MAX_PAGES: usize = 1_000;
 
-/// More entries than this are not a catalogue.
+/// More entries than this are not a catalogue: no agent can be shown as many, and
+/// our own benches list half of it. A list that is longer is not taken at all.
 const MAX_ENTRIES: usize = 20_000;
 
 /// Nor is more than this, all pages together.

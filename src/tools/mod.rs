@@ -13,6 +13,7 @@ pub mod launch;
 mod listing;
 mod outgoing;
 mod overdue;
+mod place;
 mod pool;
 #[cfg(target_os = "linux")]
 mod procs;
@@ -23,6 +24,7 @@ pub mod stderr;
 mod subscribe;
 pub mod sweep;
 mod unread;
+mod watched;
 
 pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;

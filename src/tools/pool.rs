@@ -17,6 +17,7 @@ use super::{
     feed::feed,
     instance::lock,
     server::{Health, Server, ready},
+    subscribe,
 };
 use crate::{
     domain::{Era, RunId, ServerName, ToolFault},
@@ -176,6 +177,14 @@ impl Tools for Pool {
             lock(&server.runs).remove(run);
             for instance in instances {
                 instance.end("its run is over");
+            }
+        }
+    }
+
+    fn left(&self, connection: u64) {
+        for server in self.servers.values() {
+            for instance in server.live() {
+                subscribe::leave(instance, connection);
             }
         }
     }

@@ -27,6 +27,12 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
         "ping" => {
             instance.out.send(wire::result_line(&id, &["{}".into()]));
         }
+        // Whose it is cannot be known, and it must neither reach the wrong user nor
+        // hold anybody up. The server was told so.
+        "elicitation/create" | "sampling/createMessage" | "roots/list" if instance.shared => {
+            let says = "several agents share this server: it was told that nobody can be asked";
+            refuse(instance, &id, -32601, says);
+        }
         "elicitation/create" | "sampling/createMessage" | "roots/list" => {
             if instance.questions_open() >= MAX_OPEN {
                 refuse(instance, &id, -32603, "too many questions are open");
@@ -150,7 +156,12 @@ pub(super) fn labelled(
     params: Option<Raw>,
 ) -> Result<Option<Raw>, Unlabelled> {
     if method != "elicitation/create" {
-        return Ok(params.map(|params| wire::without_ours(&params)));
+        // What a model is to be asked has content as a result has.
+        let clean = |params: Raw| {
+            let params = wire::without_ours(&params);
+            wire::content_without_ours(&params).into_owned()
+        };
+        return Ok(params.map(clean));
     }
     let params = params.ok_or(Unlabelled)?;
     let message = params.get("message").ok_or(Unlabelled)?;

@@ -44,15 +44,17 @@ impl Seat for Arc<Instance> {
 
 async fn run(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
     *lock(&instance.host) = Some(job.caller.clone());
-    match (&job.subject, instance.era()) {
-        (Subject::Subscribe(uri), Era::Modern) => return subscribe::add(instance, uri).await,
-        (Subject::Unsubscribe(uri), Era::Modern) => return subscribe::remove(instance, uri).await,
-        (Subject::Subscribe(_) | Subject::Unsubscribe(_), Era::Legacy)
-        | (
-            Subject::Tool(_) | Subject::Prompt(_) | Subject::Resource(_) | Subject::Completion(_),
-            _,
-        ) => {}
+    match &job.subject {
+        Subject::Subscribe(uri) => Box::pin(subscribe::add(instance, job, uri)).await,
+        Subject::Unsubscribe(uri) => Box::pin(subscribe::remove(instance, job, uri)).await,
+        Subject::Tool(_) | Subject::Prompt(_) | Subject::Resource(_) | Subject::Completion(_) => {
+            ask(instance, job).await
+        }
     }
+}
+
+/// Puts the agent's request to the server.
+pub(super) async fn ask(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
     match instance.era() {
         Era::Legacy => {
             if let Some(level) = job.caller.log_level() {

@@ -18,6 +18,7 @@ use super::{
     handshake::{self, Hint},
     instance::{Instance, lock},
     listing,
+    place::Places,
     pool::Registered,
 };
 use crate::{
@@ -56,38 +57,12 @@ pub(super) struct Server {
     pub(super) registered: Registered,
     /// The instance that feeds the catalogue.
     pub(super) catalogue: AsyncMutex<Option<Arc<Instance>>>,
-    pub(super) runs: Mutex<HashMap<RunId, Vec<Place>>>,
+    pub(super) runs: Mutex<HashMap<RunId, Places>>,
     /// Wakes who feeds the catalogue.
     pub(super) look: Notify,
     keeper: PathBuf,
     events: broadcast::Sender<Event>,
     record: Arc<Mutex<Record>>,
-}
-
-/// One instance of a run, and what the agent declared for whom it was started.
-#[derive(Default)]
-pub(super) struct Place {
-    declare: Capabilities,
-    cell: Cell,
-}
-
-/// An instance that is started once, however many calls want it.
-type Cell = Arc<AsyncMutex<Option<Arc<Instance>>>>;
-
-impl Place {
-    fn instance(&self) -> Option<Arc<Instance>> {
-        self.cell.try_lock().ok()?.clone()
-    }
-
-    /// Whether a call of an agent that declares this may run here. A server of
-    /// the stateless era is told with every call.
-    fn fits(&self, declare: Capabilities) -> bool {
-        self.declare == declare
-            || self
-                .instance()
-                .and_then(ready)
-                .is_some_and(|instance| instance.era() == Era::Modern)
-    }
 }
 
 #[derive(Default)]
@@ -135,11 +110,13 @@ impl Server {
         run: &RunId,
         caller: &Arc<dyn Caller>,
     ) -> Result<Arc<Instance>, ToolFault> {
-        let declare = caller.capabilities();
         if self.registered.shared {
             return self.catalogue().await;
         }
-        let cell = self.cell(run, declare);
+        let (cell, declare) = lock(&self.runs)
+            .entry(run.clone())
+            .or_default()
+            .cell(caller.capabilities());
         let mut place = cell.lock().await;
         if let Some(instance) = place.clone().and_then(ready) {
             return Ok(instance);
@@ -169,7 +146,12 @@ impl Server {
         if let Some(instance) = place.clone().and_then(ready) {
             return Ok(instance);
         }
-        let declare = lock(&self.record).declare;
+        let declare = if self.registered.shared {
+            // It will serve agents of whom nobody knows yet what they can be asked.
+            Capabilities::default()
+        } else {
+            lock(&self.record).declare
+        };
         let instance = self.listed(declare, None).await?;
         *place = Some(instance.clone());
         self.look.notify_one();
@@ -179,30 +161,13 @@ impl Server {
     /// The instances that a run has now.
     pub(super) fn of_run(&self, run: &RunId) -> Vec<Arc<Instance>> {
         let runs = lock(&self.runs);
-        let places = runs.get(run).into_iter().flatten();
-        places.filter_map(Place::instance).collect()
+        let places = runs.get(run).into_iter();
+        places.flat_map(Places::instances).collect()
     }
 
     /// The one of them for a call of an agent that declares this.
     pub(super) fn for_call(&self, run: &RunId, declare: Capabilities) -> Option<Arc<Instance>> {
-        let runs = lock(&self.runs);
-        let mut places = runs.get(run)?.iter();
-        places.find(|place| place.fits(declare))?.instance()
-    }
-
-    /// Where that one is or will be.
-    fn cell(&self, run: &RunId, declare: Capabilities) -> Cell {
-        let mut runs = lock(&self.runs);
-        let places = runs.entry(run.clone()).or_default();
-        if let Some(place) = places.iter().find(|place| place.fits(declare)) {
-            return place.cell.clone();
-        }
-        let cell = Cell::default();
-        places.push(Place {
-            declare,
-            cell: cell.clone(),
-        });
-        cell
+        lock(&self.runs).get(run)?.instance(declare)
     }
 
     /// The catalogue's instance, if no run has it. One that was told something
@@ -329,6 +294,7 @@ impl Server {
             self.registered.name.clone(),
             started,
             declare,
+            self.registered.shared,
             self.events.clone(),
         )?;
         *lock(&instance.host) = host.cloned();

@@ -1,39 +1,103 @@
-//! Subscriptions to a server of the stateless era: one open
-//! `subscriptions/listen` request per instance, opened anew when what is
+//! Subscriptions to resources, for all who use an instance.
+//!
+//! A server of the handshake era is sent the agents' own requests, but for the
+//! end of a subscription that others hold as well. One of the stateless era has
+//! one open `subscriptions/listen` request per instance, opened anew when what is
 //! watched changes.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::MutexGuard;
 
 use super::{
     deadline::Deadline,
     instance::{Instance, lock},
-    outgoing,
+    outgoing, seat,
 };
 use crate::{
-    domain::{Capabilities, ToolFault},
-    ports::Reply,
+    domain::{Capabilities, Era, ToolFault},
+    ports::{Job, Reply},
     wire::{self, Raw},
 };
 
-/// Watches one more resource.
-pub(super) async fn add(instance: &Arc<Instance>, uri: &str) -> Result<Reply, ToolFault> {
-    {
+/// One more wants to hear of a resource.
+pub(super) async fn add(
+    instance: &Arc<Instance>,
+    job: &Job,
+    uri: &str,
+) -> Result<Reply, ToolFault> {
+    let _turn = turn(instance, job).await?;
+    let connection = job.caller.connection();
+    // Counted before the server hears of it: one that leaves meanwhile must not
+    // take it for the last.
+    let (first, new) = {
         let mut watched = lock(&instance.watched);
-        if !watched.iter().any(|known| known == uri) {
-            watched.push(uri.to_owned());
-        }
+        (watched.by(uri).is_empty(), watched.add(uri, connection))
+    };
+    let reply = match instance.era() {
+        Era::Legacy => seat::ask(instance, job).await,
+        Era::Modern if first => listen(instance).map(|()| done()),
+        Era::Modern => Ok(done()),
+    };
+    if new && !matches!(reply, Ok(Reply::Result(_))) {
+        lock(&instance.watched).remove(uri, connection);
     }
-    listen(instance)?;
-    Ok(done())
+    reply
 }
 
-/// Watches one resource less.
-pub(super) async fn remove(instance: &Arc<Instance>, uri: &str) -> Result<Reply, ToolFault> {
-    lock(&instance.watched).retain(|known| known != uri);
-    listen(instance)?;
-    Ok(done())
+/// One wants to hear of a resource no longer.
+pub(super) async fn remove(
+    instance: &Arc<Instance>,
+    job: &Job,
+    uri: &str,
+) -> Result<Reply, ToolFault> {
+    let _turn = turn(instance, job).await?;
+    let last = lock(&instance.watched).remove(uri, job.caller.connection());
+    match instance.era() {
+        _ if !last => Ok(done()),
+        Era::Legacy => seat::ask(instance, job).await,
+        Era::Modern => listen(instance).map(|()| done()),
+    }
+}
+
+/// A connection has gone, and hears of nothing any more. What nobody hears of the
+/// server is told to stop telling: like a cancellation, that is no call, and also
+/// said while a stop holds.
+pub(super) fn leave(instance: Arc<Instance>, connection: u64) {
+    tokio::spawn(async move {
+        let _turn = instance.subscribing.lock().await;
+        let alone = lock(&instance.watched).leave(connection);
+        match instance.era() {
+            _ if alone.is_empty() => {}
+            Era::Legacy => {
+                for uri in &alone {
+                    let params = format!("{{\"uri\":{}}}", wire::quote(uri));
+                    let _ = say(&instance, "resources/unsubscribe", params);
+                }
+            }
+            Era::Modern => {
+                let _ = listen(&instance);
+            }
+        }
+    });
+}
+
+/// Subscriptions to one instance begin and end one after the other: a server must
+/// not hear of them in another order than we count them. Waits no longer than the
+/// call may take.
+async fn turn<'a>(instance: &'a Arc<Instance>, job: &Job) -> Result<MutexGuard<'a, ()>, ToolFault> {
+    let turn = tokio::select! {
+        biased;
+        turn = instance.subscribing.lock() => turn,
+        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
+        () = tokio::time::sleep(job.total) => return Err(ToolFault::Busy(job.total)),
+    };
+    // Whoever has gone was taken out, and must not come in again.
+    match job.caller.is_cancelled() {
+        Some(reason) => Err(ToolFault::Cancelled(reason)),
+        None => Ok(turn),
+    }
 }
 
 fn done() -> Reply {
@@ -42,13 +106,12 @@ fn done() -> Reply {
 
 /// Opens the stream for what is watched now, and then closes the one before.
 pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
-    let watched = lock(&instance.watched).clone();
     let params = serde_json::json!({
         "notifications": {
             "toolsListChanged": true,
             "promptsListChanged": true,
             "resourcesListChanged": true,
-            "resourceSubscriptions": watched,
+            "resourceSubscriptions": lock(&instance.watched).uris(),
         }
     });
     let mut params = params.to_string();
@@ -57,22 +120,24 @@ pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
         ",\"_meta\":{}}}",
         outgoing::own_meta(Capabilities::default())
     ));
-    let ticket = instance.open(None, Deadline::FOREVER)?;
-    let before = lock(&instance.listening).replace(ticket.id);
-    instance.out.send(wire::request_line(
-        &ticket.id.to_string(),
-        "subscriptions/listen",
-        &[params.into()],
-    ));
-    if let Some(before) = before {
+    let id = say(instance, "subscriptions/listen", params)?;
+    if let Some(before) = lock(&instance.listening).replace(id) {
         // What is cancelled is not answered.
         instance.forget(before);
         let params = format!("{{\"requestId\":{before},\"reason\":\"replaced\"}}");
         instance.notify("notifications/cancelled", &[params.into()]);
     }
-    // The answer comes when the stream ends; nothing depends on it.
+    Ok(())
+}
+
+/// Sends a request on whose answer nothing depends; its id.
+fn say(instance: &Arc<Instance>, method: &str, params: String) -> Result<u64, ToolFault> {
+    let ticket = instance.open(None, Deadline::FOREVER)?;
+    let id = ticket.id;
+    let line = wire::request_line(&id.to_string(), method, &[params.into()]);
+    instance.out.send(line);
     tokio::spawn(async move {
         let _ = ticket.wait(None).await;
     });
-    Ok(())
+    Ok(id)
 }

@@ -224,7 +224,7 @@ pub fn elements(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The next index that holds neither white space nor one of `also`.
-fn skip(bytes: &[u8], from: usize, also: &[u8]) -> usize {
+pub(super) fn skip(bytes: &[u8], from: usize, also: &[u8]) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     let skipped = rest
         .iter()
@@ -233,7 +233,7 @@ fn skip(bytes: &[u8], from: usize, also: &[u8]) -> usize {
 }
 
 /// Where the value that starts at `from` stands.
-fn value(bytes: &[u8], from: usize) -> Option<Range<usize>> {
+pub(super) fn value(bytes: &[u8], from: usize) -> Option<Range<usize>> {
     let rest = bytes.get(from..)?;
     let length = match rest.first()? {
         b'"' => string_end(rest, 0)?,

@@ -6,12 +6,14 @@
 //! deliberately change cannot change.
 
 mod edit;
+mod forged;
 mod json;
 pub mod keys;
 mod message;
 mod oversize;
 
 pub use edit::{Edit, Parts, quote};
+pub use forged::content_without_ours;
 pub use json::{Flaw, Members, Node, elements, members, unquote};
 pub use message::{
     Body, Malformed, Message, error_line, notification_line, parse, request_line, result_line,

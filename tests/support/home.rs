@@ -93,9 +93,21 @@ impl Home {
 
     /// An agent of the handshake era beside others, at one daemon.
     pub fn beside(&self, name: &str) -> Agent {
+        self.at_daemon(name, |_| {})
+    }
+
+    /// Another connection of one agent in one run, at one daemon.
+    pub fn joining(&self, run: &str) -> Agent {
+        self.at_daemon("test", |command| {
+            command.env("TOLLGATE_RUN", run);
+        })
+    }
+
+    fn at_daemon(&self, name: &str, change: impl Fn(&mut Command)) -> Agent {
         self.daemon.set(true);
         let mut command = self.tollgate();
         command.args(["stdio", "--agent", name]);
+        change(&mut command);
         let mut agent = Agent::start(command);
         agent.initialize(r#"{"elicitation":{}}"#);
         agent
@@ -116,7 +128,7 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("TOLLGATE_STATE", self.at("state"))
-            .env("TOLLGATE_RUN", self.at("run"))
+            .env("XDG_RUNTIME_DIR", self.at("run"))
             .arg("--config")
             .arg(self.at("config"))
             .stderr(Stdio::inherit());

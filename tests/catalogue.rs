@@ -1,0 +1,171 @@
+//! The catalogue follows what servers list, at a price that they cannot raise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate::broker::{Broker, Parts, Policy};
+use tollgate::clock::SetClock;
+use tollgate::config;
+use tollgate::domain::{Era, Fault, Fingerprint, Owner, ServerName};
+use tollgate::ids::Ids;
+use tollgate::ports::{Listing, Shelf, Store};
+use tollgate::store::MemoryStore;
+use tollgate::wire::Raw;
+
+/// Nothing is kept.
+struct NoShelf;
+
+impl Shelf for NoShelf {
+    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>> {
+        BTreeMap::new()
+    }
+
+    fn keep(&self, _: &Listing) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+fn broker() -> Arc<Broker> {
+    broker_at(Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH)))
+}
+
+fn broker_at(clock: Arc<SetClock>) -> Arc<Broker> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("tools.d")).unwrap();
+    for name in ["alpha", "beta"] {
+        let file = "command = \"true\"\nowner = \"me\"\nunlisted = \"read\"\n";
+        std::fs::write(dir.path().join(format!("tools.d/{name}.toml")), file).unwrap();
+    }
+    let generation = config::read(dir.path())
+        .and_then(|sources| config::load(&sources))
+        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+    Broker::new(Parts {
+        store: Arc::new(MemoryStore::new(clock.clone())),
+        shelf: Arc::new(NoShelf),
+        clock,
+        ids: Ids::seeded(1),
+        policy: Policy::new(&generation, Owner::parse("me").unwrap()),
+        digest_key: [7; 32],
+    })
+}
+
+fn server(name: &str) -> ServerName {
+    ServerName::parse(name).unwrap()
+}
+
+fn raw(text: &str) -> Raw {
+    Raw::parse(text.to_owned().into()).unwrap()
+}
+
+fn tool(name: &str, says: &str) -> Raw {
+    raw(&format!(
+        r#"{{"name":"{name}","description":"{says}","inputSchema":{{"type":"object"}}}}"#
+    ))
+}
+
+fn listing(name: &str, tools: Vec<Raw>) -> Listing {
+    Listing {
+        server: server(name),
+        era: Era::Legacy,
+        capabilities: raw(r#"{"tools":{}}"#),
+        info: None,
+        instructions: None,
+        tools,
+        prompts: Vec::new(),
+        resources: Vec::new(),
+        templates: Vec::new(),
+    }
+}
+
+#[test]
+fn a_listing_that_is_the_same_changes_nothing_and_tells_nobody() {
+    let broker = broker();
+    let same = || listing("alpha", vec![tool("one", "1"), tool("two", "2")]);
+    broker.listed(same());
+    let (before, mut news) = (broker.catalog(), broker.watch_lists());
+    broker.listed(same());
+    assert!(Arc::ptr_eq(&before, &broker.catalog()));
+    assert!(news.try_recv().is_err());
+}
+
+#[test]
+fn only_what_is_listed_differently_is_read_again() {
+    let broker = broker();
+    broker.listed(listing("alpha", vec![tool("one", "1"), tool("two", "2")]));
+    broker.listed(listing("beta", vec![tool("three", "3")]));
+    let before = broker.catalog();
+    broker.listed(listing(
+        "alpha",
+        vec![tool("one", "1"), tool("two", "changed")],
+    ));
+    let after = broker.catalog();
+    let same = |name: &str| Arc::ptr_eq(before.tool(name).unwrap(), after.tool(name).unwrap());
+    assert!(same("alpha__one"));
+    assert!(same("beta__three"));
+    assert!(!same("alpha__two"));
+    assert!(after.tool("alpha__two").unwrap().changed);
+}
+
+#[tokio::test]
+async fn what_a_person_accepts_is_read_again() {
+    let broker = broker();
+    broker.listed(listing("alpha", vec![tool("one", "1"), tool("two", "2")]));
+    broker.listed(listing(
+        "alpha",
+        vec![tool("one", "1"), tool("two", "changed")],
+    ));
+    let changed = broker.catalog().tool("alpha__two").unwrap().clone();
+    let accepted = broker.accept(server("alpha"), "two".into(), changed.offered, "ana".into());
+    assert!(accepted.await.unwrap());
+    let now = broker.catalog().tool("alpha__two").unwrap().clone();
+    assert!(!now.changed);
+    assert_eq!(now.accepted, changed.offered);
+}
+
+#[test]
+fn a_server_that_lists_other_tools_each_time_has_the_rest_hidden() {
+    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let broker = broker_at(clock.clone());
+    // What is no tool costs as much to look at.
+    let nonsense = (1..25_000).map(|n| raw(&n.to_string())).collect();
+    broker.listed(listing("alpha", nonsense));
+    broker.listed(listing("alpha", vec![tool("one", "1"), tool("two", "2")]));
+    let catalog = broker.catalog();
+    assert!(catalog.tool("alpha__one").is_some());
+    assert!(catalog.tool("alpha__two").is_none());
+    let (_, why) = catalog.warnings().first().unwrap();
+    assert!(why.contains("too many new ones today"), "{why}");
+    // Another server has its own share, and there is another day.
+    broker.listed(listing("beta", vec![tool("one", "1")]));
+    assert!(broker.catalog().tool("beta__one").is_some());
+    assert!(broker.catalog().tool("alpha__two").is_none());
+    clock.advance(Duration::from_secs(24 * 60 * 60));
+    broker.listed(listing("beta", vec![tool("one", "2")]));
+    assert!(broker.catalog().tool("alpha__two").is_some());
+}
+
+#[test]
+fn a_server_can_have_so_many_names_pinned_and_no_more() {
+    let store = MemoryStore::default();
+    let pin = |server: &ServerName, name: &str| {
+        let definition = raw(&format!(r#"{{"name":"{name}"}}"#));
+        store.pin(server, name, &definition, Fingerprint([1; 32]))
+    };
+    let (alpha, beta) = (server("alpha"), server("beta"));
+    for n in 0..40_000 {
+        pin(&alpha, &format!("t{n}")).unwrap();
+    }
+    let why = pin(&alpha, "another").unwrap_err().says;
+    assert!(why.contains("40000"), "{why}");
+    assert!(store.pinned(&alpha, "another").is_none());
+    // What is known stays known, and other servers have their own.
+    pin(&alpha, "t0").unwrap();
+    pin(&beta, "another").unwrap();
+}
