@@ -81,6 +81,7 @@ impl Journal {
     ) -> Result<(Self, Opened), Refused> {
         let dir = state.join("journal");
         let recovered = recover(state, &dir, &options, replay)?;
+        Bodies::sweep(&*options.disk, state);
         let Recovered {
             key,
             head,
