@@ -24,8 +24,9 @@ use pruning::{
     ready, real, simulated, start,
 };
 use simdisk::{Dice, SimDisk, Step};
+use stores::lines;
 use tollgate::clock::SetClock;
-use tollgate::ports::Store;
+use tollgate::ports::{Query, Store};
 use tollgate::store::journal::Loss;
 use tollgate::store::{LocalStore, Setup};
 
@@ -247,6 +248,33 @@ fn a_sled_older_than_the_first_kept_record_is_built_anew() {
     decided(&store);
     store.check().unwrap();
     assert!(state.join("state.sled.bad-1").exists());
+}
+
+#[test]
+fn segments_that_cannot_be_removed_keep_nobody_from_starting() {
+    let (disk, clock) = ready();
+    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+    let before = disk.segments().len();
+    // The first removal is of a draft of the base that is not there.
+    disk.fail(Step::Remove, 2, ErrorKind::PermissionDenied);
+    assert!(store.prune().is_err());
+    let first = first_kept(&store);
+    let disk = disk.kill();
+    assert_eq!(disk.segments().len(), before);
+    disk.fail(Step::Remove, 1, ErrorKind::PermissionDenied);
+    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+    decided(&store);
+    store.check().unwrap();
+    assert_eq!(first_kept(&store), first);
+    let all = Query {
+        limit: Some(usize::MAX),
+        ..Query::default()
+    };
+    let oldest = &lines(&store.query(&all).unwrap())[0];
+    assert_eq!(oldest["seq"], first);
+    assert_eq!(disk.segments().len(), before - 1, "one is left");
+    store.prune().unwrap();
+    assert_eq!(disk.segments().len(), before - 2);
 }
 
 #[test]
