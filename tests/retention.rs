@@ -9,6 +9,7 @@
     reason = "a test fails by panicking; its helpers serve several programs"
 )]
 
+mod prompt;
 mod pruning;
 mod simdisk;
 #[path = "stores/mod.rs"]
@@ -17,9 +18,9 @@ mod stores;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use prompt::Home;
 use pruning::{
     CALLS_A_DAY, DAY, KEEP, STATE, a_day, a_month, bodies, copy, day, days, decided, first_kept,
     prune, pruned, ready, real, simulated, start,
@@ -240,6 +241,24 @@ fn a_clock_that_stays_wrong_takes_a_share_a_day() {
     );
 }
 
+fn recorded(store: &LocalStore, kind: &str) -> bool {
+    let lines = lines(&store.query(&Query::default()).unwrap());
+    lines.iter().any(|record| record["kind"] == kind)
+}
+
+/// Long enough for a loaded machine; nothing waits for it to pass.
+fn until(future: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(60), future)
+            .await
+            .unwrap();
+    });
+}
+
 #[test]
 fn the_daemon_prunes_by_itself() {
     let home = tempfile::tempdir().unwrap();
@@ -253,63 +272,30 @@ fn the_daemon_prunes_by_itself() {
         ..real(home.path(), &clock)
     };
     let store = LocalStore::open(setup).unwrap();
-    for _ in 0..1000 {
-        if store.kept_since().is_some() {
-            break;
+    let mut news = store.follow();
+    until(async {
+        while !recorded(&store, "prune") {
+            news.changed().await.unwrap();
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    });
+    // What it does then is done when somebody else may prune.
+    store.prune().unwrap();
     assert!(first_kept(&store) > 1);
     store.check().unwrap();
     store.close();
 }
 
-/// A daemon on a state directory, which ends with the test.
-struct Daemon {
-    home: tempfile::TempDir,
-    child: Option<Child>,
-}
-
-impl Daemon {
-    fn command(&self, args: &[&str]) -> Command {
-        let at = |path: &str| self.home.path().join(path);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("USER", "ana")
-            .env("TOLLGATE_STATE", at("state"))
-            .env("TOLLGATE_RUN", at("run"))
-            .arg("--config")
-            .arg(at("config"))
-            .args(args)
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// What a command prints, and whether it succeeded.
-    fn run(&self, args: &[&str]) -> (String, bool) {
-        let output = self.command(args).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (String::from_utf8(said).unwrap(), output.status.success())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.run(&["stop-daemon"]);
-        if let Some(mut child) = self.child.take() {
-            let _ = child.wait();
-        }
-    }
-}
+const TOOLS: &str = "command = \"tollgate\"\nargs = [\"demo-server\"]\nowner = \"ops\"\n";
 
 #[test]
 fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
-    let home = tempfile::Builder::new().prefix("tg").tempdir().unwrap();
-    let state = home.path().join("state");
-    fs::create_dir_all(home.path().join("config/tools.d")).unwrap();
-    fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+    let home = Home::new(TOOLS);
+    let state = home.state();
+    let dirs = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state);
+    dirs.unwrap();
     let clock = pruned(&state);
     let store = LocalStore::open(real(&state, &clock)).unwrap();
     let since = format!("{:.0}", store.kept_since().unwrap());
@@ -318,18 +304,18 @@ fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
     store.close();
     drop(store);
 
-    let mut daemon = Daemon { home, child: None };
-    let (said, sound) = daemon.run(&["audit", "verify"]);
+    let run = |args: &[&str]| {
+        let output = home.run(args);
+        let said = [output.stdout, output.stderr].concat();
+        (String::from_utf8(said).unwrap(), output.status.success())
+    };
+    let (said, sound) = run(&["audit", "verify"]);
     assert!(
         sound && said.contains("were pruned on 2026-01-31"),
         "{said}"
     );
     assert!(said.contains(&format!(" records, {first} to ")), "{said}");
-    let log = daemon.command(&["daemon"]).stderr(Stdio::null()).spawn();
-    daemon.child = Some(log.unwrap());
-    while !daemon.run(&["tools"]).1 {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let _agent = home.agent();
     let told = format!("records before {since} are not kept");
     for (args, found) in [
         (&["audit", "show", "c-1-1"][..], false),
@@ -338,14 +324,14 @@ fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
         (&["audit", "--run", "r-D1"], true),
         (&["audit", "--since", "2026-01-01"], true),
     ] {
-        let (said, sound) = daemon.run(args);
+        let (said, sound) = run(args);
         assert!(said.contains(&told) && sound == found, "{args:?}: {said}");
     }
-    let (said, _) = daemon.run(&["audit", "show", "c-29-1"]);
+    let (said, _) = run(&["audit", "show", "c-29-1"]);
     assert!(
         said.contains("call.intent") && !said.contains("not kept"),
         "{said}"
     );
-    let (said, sound) = daemon.run(&["state", "check"]);
+    let (said, sound) = run(&["state", "check"]);
     assert!(sound, "{said}");
 }

@@ -26,6 +26,7 @@ use super::{
     journal::{Base, BodyError, Journal, Loss, Options, Pruned, Seq, start_of},
     ledger::{Log as _, lock as lock_section},
     local::Pen,
+    news::News,
     record,
     section::Section,
     start::{refusal, seen},
@@ -47,6 +48,7 @@ pub(super) struct Hands {
     pub(super) section: Arc<Mutex<Section>>,
     pub(super) pen: Arc<Pen>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) news: News,
 }
 
 /// See the module.
@@ -243,6 +245,7 @@ impl Retention {
             section,
             pen,
             clock,
+            news,
         } = &self.hands;
         let journal = &pen.journal;
         let made = journal
@@ -268,6 +271,7 @@ impl Retention {
             section.commit(&**pen, &**clock, record::prune(&pruned), true, 0)?
         };
         pen.durable(placed.seq)?;
+        news.tell(placed.seq);
         Ok((pruned, placed.seq))
     }
 
