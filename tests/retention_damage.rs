@@ -24,8 +24,9 @@ use pruning::{
     ready, real, simulated, start,
 };
 use simdisk::{Dice, SimDisk, Step};
-use stores::lines;
+use stores::{lines, stop};
 use tollgate::clock::SetClock;
+use tollgate::domain::{RunId, StopScope};
 use tollgate::ports::{Query, Store};
 use tollgate::store::journal::Loss;
 use tollgate::store::{LocalStore, Setup};
@@ -251,6 +252,48 @@ fn a_sled_older_than_the_first_kept_record_is_built_anew() {
 }
 
 #[test]
+fn a_prune_that_the_disk_refuses_is_taken_up_again_and_recorded_once() {
+    let (ready, clock) = ready();
+    let mut refused = 0;
+    for step in [Step::Rename, Step::Remove, Step::SyncDir] {
+        for nth in 1.. {
+            let disk = ready.kill();
+            let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+            disk.fail(step, nth, ErrorKind::PermissionDenied);
+            if store.prune().is_ok() {
+                break;
+            }
+            refused += 1;
+            let what = format!("{step:?} {nth}");
+            // Whatever the base on disk is by now, its body is there.
+            whole(&disk, &clock, &what);
+            prune(&store);
+            assert!(first_kept(&store) > 1, "{what}");
+            assert_eq!(bodies(&disk).len(), 1, "{what}");
+            assert_eq!(disk.segments().len(), ready.segments().len() - 2, "{what}");
+            let records = lines(&store.query(&Query::default()).unwrap());
+            let told = records.iter().filter(|record| record["kind"] == "prune");
+            assert_eq!(told.count(), 1, "{what}");
+            store.check().unwrap();
+        }
+    }
+    assert!(refused > 8, "{refused}");
+}
+
+#[test]
+fn a_prune_that_cannot_be_recorded_leaves_no_body() {
+    let (disk, clock) = ready();
+    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+    disk.set_room(0);
+    let mut stops = (0..).map(|n| StopScope::Run(RunId::from_tail(&n.to_string())));
+    while store.stop(stop(stops.next().unwrap())).is_ok() {}
+    let fault = store.prune().unwrap_err();
+    assert!(fault.says.contains("no room"), "{}", fault.says);
+    assert!(bodies(&disk).is_empty());
+    assert_eq!(first_kept(&store), 1);
+}
+
+#[test]
 fn segments_that_cannot_be_removed_keep_nobody_from_starting() {
     let (disk, clock) = ready();
     let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
@@ -275,6 +318,19 @@ fn segments_that_cannot_be_removed_keep_nobody_from_starting() {
     assert_eq!(disk.segments().len(), before - 1, "one is left");
     store.prune().unwrap();
     assert_eq!(disk.segments().len(), before - 2);
+}
+
+#[test]
+fn nothing_is_pruned_once_it_ends() {
+    let (disk, clock) = ready();
+    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+    store.close();
+    let last = store.verify().unwrap().last;
+    assert_eq!(store.prune().unwrap_err().says, "tollgate is ending");
+    assert_eq!(
+        (first_kept(&store), store.verify().unwrap().last),
+        (1, last)
+    );
 }
 
 #[test]

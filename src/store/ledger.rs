@@ -532,7 +532,7 @@ pub(super) fn tell(notices: &[Notice]) {
     }
 }
 
-fn closed() -> Fault {
+pub(super) fn closed() -> Fault {
     Fault::new("tollgate is ending")
 }
 
