@@ -1,5 +1,11 @@
 //! A store, a clock that is set, and calls under the terms of a configuration.
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test may use both this and what is below `support`"
+)]
+mod lifted;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,22 +25,7 @@ use tollgate::ports::{Admission, Context, Permit, Query, Settlement, Store};
 use tollgate::store::{LocalStore, Setup};
 use tollgate::wire::Raw;
 
-pub const NO_LIMITS: &str = "budget = \"none\"\nloops = \"none\"\nbreaker = \"none\"\n\
-     autonomy = \"none\"\nruns = \"none\"\nspend = \"none\"\n";
-
-/// Lifts everything but what `but` says: each row is tested with the others off.
-pub fn only(but: &str) -> String {
-    let keys: Vec<&str> = but
-        .lines()
-        .map(|line| line.trim_start_matches('['))
-        .filter_map(|line| line.split(['.', ' ', '=', ']']).next())
-        .collect();
-    let lifted = NO_LIMITS
-        .lines()
-        .filter(|line| !keys.iter().any(|key| line.split(' ').next() == Some(*key)));
-    let lifted: Vec<&str> = lifted.collect();
-    format!("{}\n{but}\n", lifted.join("\n"))
-}
+pub use lifted::*;
 
 /// See the module.
 pub struct World {
