@@ -13,6 +13,8 @@
 mod simdisk;
 #[path = "stores/mod.rs"]
 mod stores;
+#[path = "limits/mod.rs"]
+mod world;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -26,10 +28,11 @@ use stores::{
     call, context, done, futures, lines, permit, print, raw, refused, server, stop, tool,
 };
 use tollgate::clock::SetClock;
-use tollgate::domain::{AgentName, Fault, StopScope};
+use tollgate::domain::{AgentName, Fault, HaltKind, StopScope};
 use tollgate::ports::{Admission, Context, Query, Store};
 use tollgate::store::journal::{Loss, Pace};
 use tollgate::store::{LocalStore, Setup};
+use world::{World, only};
 
 const STATE: &str = "/state";
 
@@ -316,6 +319,49 @@ fn a_full_disk_takes_no_call_but_ends_those_that_run_and_stops() {
         ..Query::default()
     };
     assert_eq!(store.query(&done).unwrap().len(), 2 * count);
+}
+
+#[test]
+fn a_halt_finds_room_on_a_disk_that_is_full_for_calls() {
+    let disk = SimDisk::new();
+    disk.set_room(2 * (64 << 10));
+    let tuned = disk.clone();
+    let mut world = World::tuned(
+        Path::new(STATE),
+        clock(),
+        &only(
+            "[budget]\nrun = { cost = { at = \"1.00 USD\", then = \"kill\" }, calls = \"none\", steps = \"none\", time = \"none\" }",
+        ),
+        "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n",
+        Box::new(move |_| simulated(&tuned, 64 << 10)),
+    );
+    disk.set_room(0);
+    let full = |world: &mut World| {
+        let call = world.call_with("ann", "2", "look", "{}");
+        let admitted = world.store().admit(&call, &Context::default());
+        admitted
+            .map(|admission| match admission {
+                Admission::Cleared(intent) => {
+                    done(world.store(), futures(intent.permit()).unwrap());
+                }
+                Admission::Refused(refusal) => panic!("{}", refusal.says),
+            })
+            .is_err()
+    };
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    while !full(&mut world) {}
+    // Stops take of the room that is kept for what ends something, and leave some.
+    for _ in 0..14 {
+        world.store().stop(stop(bot())).unwrap();
+        world.store().resume(&bot(), "ann").unwrap();
+    }
+    let halt = world.done(flying).unwrap();
+    assert_eq!((halt.kind, full(&mut world)), (HaltKind::Killed, true));
+    let found = disk.kill();
+    found.set_room(64 << 10);
+    let store = LocalStore::open(simulated(&found, 64 << 10)).unwrap();
+    assert_eq!(store.halts(), [halt]);
 }
 
 #[test]

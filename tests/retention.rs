@@ -14,6 +14,8 @@ mod pruning;
 mod simdisk;
 #[path = "stores/mod.rs"]
 mod stores;
+#[path = "limits/mod.rs"]
+mod world;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -30,6 +32,7 @@ use stores::{call, context, done, lines, permit};
 use tollgate::clock::Clock;
 use tollgate::ports::{Query, Store};
 use tollgate::store::{LocalStore, Setup};
+use world::{World, only};
 
 #[test]
 fn old_records_go_and_what_follows_from_them_stays() {
@@ -239,6 +242,51 @@ fn a_clock_that_stays_wrong_takes_a_share_a_day() {
         after < before && after >= before - before / 8,
         "{before} to {after}"
     );
+}
+
+#[test]
+fn what_was_used_and_who_is_halted_outlasts_the_records_of_it() {
+    let (disk, clock) = (SimDisk::new(), day(0));
+    let main = only(
+        "[budget]\nrun = \"none\"\nhour = \"none\"\nday = \"none\"\n\
+         month = { cost = \"3.50 USD\" }\n[agents.eve]\nowner = \"ops\"\n\
+         budget = { month = { calls = { at = 2, then = \"kill\" } } }",
+    );
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n[tools.look]\ntier = \"read\"\n";
+    let (tuned, set) = (disk.clone(), clock.clone());
+    let tune = Box::new(move |_| simulated(&tuned, &set));
+    let mut world = World::tuned(Path::new(STATE), clock.clone(), &main, shop, tune);
+    let makes = |world: &mut World, agent: &str| {
+        let call = world.call_with(agent, agent, "look", "{}");
+        world.makes(call)
+    };
+    makes(&mut world, "eve").unwrap();
+    makes(&mut world, "eve").unwrap();
+    world.again().unwrap();
+    world.again().unwrap();
+    let call = world.call();
+    let _open = world.ask(call).unwrap();
+    let halts = world.store().halts();
+    assert_eq!(halts.len(), 1);
+    for _ in 0..15 * 60 {
+        makes(&mut world, "ann").unwrap();
+        world.wait(24 * 60);
+    }
+    assert!(prune(world.store()) > 0);
+    let kept = &world.all_records()[0];
+    assert!(kept["at"].as_str().unwrap() > "2026-01-02", "{kept}");
+    let holds = |world: &mut World, level| {
+        assert_eq!(world.store().halts(), halts);
+        assert_eq!(makes(world, "eve"), Err("RUN_KILLED"));
+        assert_eq!(world.again(), Err("BUDGET_MONTH_COST"));
+        assert_eq!(world.level("month.cost"), level);
+        world.store().check().unwrap();
+    };
+    holds(&mut world, (2_000_000, 1_000_000));
+    // Built anew from what is kept; what was under way keeps its charge.
+    world.store.take();
+    world.reconfigure(&main, shop);
+    holds(&mut world, (3_000_000, 0));
 }
 
 fn recorded(store: &LocalStore, kind: &str) -> bool {
