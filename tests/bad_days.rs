@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use simdisk::{Dice, SimDisk, Step};
+use simdisk::{Dice, SimDisk, Step, cuts, every};
 use stores::{
     call, context, done, futures, lines, permit, print, raw, refused, server, stop, tool,
 };
@@ -139,7 +139,7 @@ fn a_flipped_bit_anywhere_in_sled_never_makes_a_wrong_stop_or_pin() {
     let home = tempfile::tempdir().unwrap();
     let good = home.path().join("good");
     lived_in(&good);
-    let flips = std::env::var("TOLLGATE_FLIPS").map_or(200, |n| n.parse().unwrap());
+    let flips = std::env::var("TOLLGATE_FLIPS").map_or(32, |n| n.parse().unwrap());
     let db = fs::read(good.join("state.sled/db")).unwrap();
     let used: Vec<usize> = (0..db.len()).filter(|at| db[*at] != 0).collect();
     assert!(used.len() > 10_000, "{}", used.len());
@@ -149,7 +149,9 @@ fn a_flipped_bit_anywhere_in_sled_never_makes_a_wrong_stop_or_pin() {
             let (good, home, db, used, rebuilt) = (&good, home.path(), &db, &used, &rebuilt);
             scope.spawn(move || {
                 let mut dice = Dice(half);
-                for flip in 0..flips / 2 {
+                // One in nine makes sled be built anew: on until one did.
+                let enough = |flip| flip >= flips / 2 && rebuilt.load(Ordering::Relaxed) > 0;
+                for flip in (0..flips.max(400)).take_while(|flip| !enough(*flip)) {
                     let state = home.join(format!("{half}-{flip}"));
                     copy(good, &state);
                     let mut bad = db.clone();
@@ -165,7 +167,10 @@ fn a_flipped_bit_anywhere_in_sled_never_makes_a_wrong_stop_or_pin() {
             });
         }
     });
-    println!("{flips} flips, {} rebuilt", rebuilt.load(Ordering::Relaxed));
+    println!(
+        "{flips} flips or more, {} rebuilt",
+        rebuilt.load(Ordering::Relaxed)
+    );
     assert!(rebuilt.load(Ordering::Relaxed) > 0);
 }
 
@@ -467,9 +472,9 @@ fn a_journal_cut_at_any_of_its_last_bytes_works_or_is_refused() {
     }
     drop(store);
     let path = disk.segments().pop().unwrap();
-    let length = disk.content(&path).len();
     let (mut worked, mut refusals) = (0, 0);
-    for cut in length.saturating_sub(4096)..length {
+    let content = disk.content(&path);
+    for cut in cuts(&content, 4096) {
         let disk = disk.kill();
         disk.tamper(&path, |content| content.truncate(cut));
         match LocalStore::open(simulated(&disk, 1 << 20)) {
@@ -490,12 +495,15 @@ fn a_journal_cut_at_any_of_its_last_bytes_works_or_is_refused() {
             }
         }
     }
-    assert!(worked > 1000, "{worked} worked, {refusals} refused");
+    assert!(
+        worked > refusals && worked > 200,
+        "{worked} worked, {refusals} refused"
+    );
 }
 
 #[test]
 fn a_power_cut_in_the_middle_of_a_group_loses_no_stop_and_no_pin_before_it() {
-    for seed in 0..200 {
+    for seed in (0..200).step_by(every(5)) {
         let mut dice = Dice(seed);
         let disk = SimDisk::new();
         let store = LocalStore::open(simulated(&disk, 16 << 10)).unwrap();
@@ -521,7 +529,7 @@ fn a_power_cut_in_the_middle_of_a_group_loses_no_stop_and_no_pin_before_it() {
 
 #[test]
 fn after_a_power_cut_sled_is_never_ahead_of_the_journal() {
-    for seed in 0..60 {
+    for seed in (0..60).step_by(every(4)) {
         let mut dice = Dice(seed);
         let home = tempfile::tempdir().unwrap();
         let disk = SimDisk::new();
