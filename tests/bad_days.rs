@@ -13,6 +13,8 @@
 mod simdisk;
 #[path = "stores/mod.rs"]
 mod stores;
+#[path = "limits/mod.rs"]
+mod world;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -21,15 +23,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use simdisk::{Dice, SimDisk, Step};
+use simdisk::{Dice, SimDisk, Step, cuts, every};
 use stores::{
     call, context, done, futures, lines, permit, print, raw, refused, server, stop, tool,
 };
 use tollgate::clock::SetClock;
-use tollgate::domain::{AgentName, Fault, StopScope};
+use tollgate::domain::{AgentName, Fault, HaltKind, StopScope};
 use tollgate::ports::{Admission, Context, Query, Store};
 use tollgate::store::journal::{Loss, Pace};
 use tollgate::store::{LocalStore, Setup};
+use world::{World, only};
 
 const STATE: &str = "/state";
 
@@ -136,7 +139,7 @@ fn a_flipped_bit_anywhere_in_sled_never_makes_a_wrong_stop_or_pin() {
     let home = tempfile::tempdir().unwrap();
     let good = home.path().join("good");
     lived_in(&good);
-    let flips = std::env::var("TOLLGATE_FLIPS").map_or(200, |n| n.parse().unwrap());
+    let flips = std::env::var("TOLLGATE_FLIPS").map_or(32, |n| n.parse().unwrap());
     let db = fs::read(good.join("state.sled/db")).unwrap();
     let used: Vec<usize> = (0..db.len()).filter(|at| db[*at] != 0).collect();
     assert!(used.len() > 10_000, "{}", used.len());
@@ -146,7 +149,9 @@ fn a_flipped_bit_anywhere_in_sled_never_makes_a_wrong_stop_or_pin() {
             let (good, home, db, used, rebuilt) = (&good, home.path(), &db, &used, &rebuilt);
             scope.spawn(move || {
                 let mut dice = Dice(half);
-                for flip in 0..flips / 2 {
+                // One in nine makes sled be built anew: on until one did.
+                let enough = |flip| flip >= flips / 2 && rebuilt.load(Ordering::Relaxed) > 0;
+                for flip in (0..flips.max(400)).take_while(|flip| !enough(*flip)) {
                     let state = home.join(format!("{half}-{flip}"));
                     copy(good, &state);
                     let mut bad = db.clone();
@@ -162,7 +167,10 @@ fn a_flipped_bit_anywhere_in_sled_never_makes_a_wrong_stop_or_pin() {
             });
         }
     });
-    println!("{flips} flips, {} rebuilt", rebuilt.load(Ordering::Relaxed));
+    println!(
+        "{flips} flips or more, {} rebuilt",
+        rebuilt.load(Ordering::Relaxed)
+    );
     assert!(rebuilt.load(Ordering::Relaxed) > 0);
 }
 
@@ -319,6 +327,49 @@ fn a_full_disk_takes_no_call_but_ends_those_that_run_and_stops() {
 }
 
 #[test]
+fn a_halt_finds_room_on_a_disk_that_is_full_for_calls() {
+    let disk = SimDisk::new();
+    disk.set_room(2 * (64 << 10));
+    let tuned = disk.clone();
+    let mut world = World::tuned(
+        Path::new(STATE),
+        clock(),
+        &only(
+            "[budget]\nrun = { cost = { at = \"1.00 USD\", then = \"kill\" }, calls = \"none\", steps = \"none\", time = \"none\" }",
+        ),
+        "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n",
+        Box::new(move |_| simulated(&tuned, 64 << 10)),
+    );
+    disk.set_room(0);
+    let full = |world: &mut World| {
+        let call = world.call_with("ann", "2", "look", "{}");
+        let admitted = world.store().admit(&call, &Context::default());
+        admitted
+            .map(|admission| match admission {
+                Admission::Cleared(intent) => {
+                    done(world.store(), futures(intent.permit()).unwrap());
+                }
+                Admission::Refused(refusal) => panic!("{}", refusal.says),
+            })
+            .is_err()
+    };
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    while !full(&mut world) {}
+    // Stops take of the room that is kept for what ends something, and leave some.
+    for _ in 0..14 {
+        world.store().stop(stop(bot())).unwrap();
+        world.store().resume(&bot(), "ann").unwrap();
+    }
+    let halt = world.done(flying).unwrap();
+    assert_eq!((halt.kind, full(&mut world)), (HaltKind::Killed, true));
+    let found = disk.kill();
+    found.set_room(64 << 10);
+    let store = LocalStore::open(simulated(&found, 64 << 10)).unwrap();
+    assert_eq!(store.halts(), [halt]);
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_refused_with_its_path() {
     let disk = SimDisk::new();
     disk.fail(Step::Create, 1, ErrorKind::PermissionDenied);
@@ -421,9 +472,9 @@ fn a_journal_cut_at_any_of_its_last_bytes_works_or_is_refused() {
     }
     drop(store);
     let path = disk.segments().pop().unwrap();
-    let length = disk.content(&path).len();
     let (mut worked, mut refusals) = (0, 0);
-    for cut in length.saturating_sub(4096)..length {
+    let content = disk.content(&path);
+    for cut in cuts(&content, 4096) {
         let disk = disk.kill();
         disk.tamper(&path, |content| content.truncate(cut));
         match LocalStore::open(simulated(&disk, 1 << 20)) {
@@ -444,12 +495,15 @@ fn a_journal_cut_at_any_of_its_last_bytes_works_or_is_refused() {
             }
         }
     }
-    assert!(worked > 1000, "{worked} worked, {refusals} refused");
+    assert!(
+        worked > refusals && worked > 200,
+        "{worked} worked, {refusals} refused"
+    );
 }
 
 #[test]
 fn a_power_cut_in_the_middle_of_a_group_loses_no_stop_and_no_pin_before_it() {
-    for seed in 0..200 {
+    for seed in (0..200).step_by(every(5)) {
         let mut dice = Dice(seed);
         let disk = SimDisk::new();
         let store = LocalStore::open(simulated(&disk, 16 << 10)).unwrap();
@@ -475,7 +529,7 @@ fn a_power_cut_in_the_middle_of_a_group_loses_no_stop_and_no_pin_before_it() {
 
 #[test]
 fn after_a_power_cut_sled_is_never_ahead_of_the_journal() {
-    for seed in 0..60 {
+    for seed in (0..60).step_by(every(4)) {
         let mut dice = Dice(seed);
         let home = tempfile::tempdir().unwrap();
         let disk = SimDisk::new();

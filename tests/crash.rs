@@ -120,7 +120,7 @@ fn pin(store: &LocalStore, acknowledged: &mut File, round: &str, n: usize) {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_runs_twice_or_unrecorded() {
-    let rounds = std::env::var("TOLLGATE_CRASH_ROUNDS").map_or(10, |n| n.parse().unwrap());
+    let rounds = std::env::var("TOLLGATE_CRASH_ROUNDS").map_or(6, |n| n.parse().unwrap());
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut acknowledged = 0;
     let mut world = None;

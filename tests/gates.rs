@@ -617,7 +617,11 @@ fn restriction() -> impl Strategy<Value = Restriction> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config {
+        cases: std::env::var("GATES_CASES").map_or(500, |n| n.parse().unwrap()),
+        failure_persistence: None,
+        ..Config::default()
+    })]
 
     #[test]
     fn what_passes_is_exactly_what_may(case in case()) {

@@ -11,21 +11,20 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::home::{Home, NO_LIMITS};
+use support::home::{Home, only};
 use support::raw::member;
 
 const KILLS: &str = "[budget]\nrun = { steps = \"none\", time = \"none\", cost = \"none\", calls = { at = 2, then = \"kill\" } }\n";
 const SCRIPT: &str = "call slow: wait\ncall quick: text done";
 
-fn home() -> Home {
+fn limited(but: &str) -> Home {
     let home = Home::new();
-    let lifted: String = NO_LIMITS
-        .lines()
-        .filter(|line| !line.starts_with("budget"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    std::fs::write(home.at("config/tollgate.toml"), format!("{lifted}{KILLS}")).unwrap();
+    std::fs::write(home.at("config/tollgate.toml"), only(but)).unwrap();
     home
+}
+
+fn home() -> Home {
+    limited(KILLS)
 }
 
 #[test]
@@ -121,14 +120,9 @@ fn a_uri_is_shown_as_it_is_recorded() {
 
 #[test]
 fn tokens_that_an_agent_reports_count() {
-    let home = Home::new();
-    let lifted: String = NO_LIMITS
-        .lines()
-        .filter(|line| !line.starts_with("budget"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let budget = "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = \"none\", tokens = 100 }\n";
-    std::fs::write(home.at("config/tollgate.toml"), format!("{lifted}{budget}")).unwrap();
+    let home = limited(
+        "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = \"none\", tokens = 100 }",
+    );
     let _shop = home.server("shop", SCRIPT);
     let mut agent = home.legacy();
     agent.until_listed(&["shop__quick"]);

@@ -294,6 +294,41 @@ fn bodies_survive_a_power_cut_and_are_found_damaged() {
     );
 }
 
+#[test]
+fn the_same_body_is_kept_twice_at_once_while_somebody_reads() {
+    let disk = SimDisk::new();
+    let (journal, ..) = open(options(&disk, 4096)).unwrap();
+    let (one, two) = (journal.bodies().unwrap(), journal.bodies().unwrap());
+    let writes = disk.count(Step::Write);
+    disk.hold_syncs(true);
+    std::thread::scope(|threads| {
+        let first = threads.spawn(|| one.keep(b"secret"));
+        disk.wait_for(Step::Write, writes + 1);
+        let second = threads.spawn(|| two.keep(b"secret"));
+        journal.bodies().unwrap();
+        disk.hold_syncs(false);
+        let name = first.join().unwrap().unwrap();
+        assert_eq!(second.join().unwrap().unwrap(), name);
+        assert_eq!(one.read(&name).unwrap(), b"secret");
+    });
+}
+
+#[test]
+fn a_start_removes_half_written_bodies_and_nothing_else() {
+    let disk = SimDisk::new();
+    closed(&disk, 3, 4096);
+    let bodies = Path::new(STATE).join("bodies");
+    let draft = bodies.join(format!("{}.7.draft", "a".repeat(64)));
+    let others = ["letter.draft", "notes"].map(|name| bodies.join(name));
+    for path in others.iter().chain([&draft]) {
+        disk.put(path, b"half");
+    }
+    let (journal, ..) = open(options(&disk, 4096)).unwrap();
+    let left = disk.paths();
+    assert!(others.iter().all(|path| left.contains(path)) && !left.contains(&draft));
+    assert!(journal.bodies().unwrap().list().unwrap().is_empty());
+}
+
 /// A journal with threads whose segments exist already: every sync from here on is one of
 /// records.
 fn threaded(disk: &SimDisk, interval: Duration) -> Journal {

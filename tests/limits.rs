@@ -319,7 +319,7 @@ fn a_price_that_is_missing_from_the_answer_is_the_estimate_and_told() {
 }
 
 #[test]
-fn a_call_that_cannot_have_run_costs_nothing_and_is_a_call_all_the_same() {
+fn a_call_that_is_charged_nothing_gives_back_what_was_kept_and_is_a_call_all_the_same() {
     let main = only("[budget]\nrun = { calls = 2, steps = \"none\" }");
     let mut world = World::new(&main, DOLLAR);
     let call = world.call();

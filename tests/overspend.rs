@@ -131,7 +131,7 @@ fn child() {
 
 #[test]
 fn a_kill_in_the_middle_neither_overspends_nor_charges_twice_nor_forgets() {
-    let rounds = std::env::var("TOLLGATE_CRASH_ROUNDS").map_or(10, |n| n.parse().unwrap());
+    let rounds = std::env::var("TOLLGATE_CRASH_ROUNDS").map_or(6, |n| n.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     File::create(dir.path().join("shop.log")).unwrap();
     let mut bought = 0;

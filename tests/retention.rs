@@ -9,26 +9,30 @@
     reason = "a test fails by panicking; its helpers serve several programs"
 )]
 
+mod prompt;
 mod pruning;
 mod simdisk;
 #[path = "stores/mod.rs"]
 mod stores;
+#[path = "limits/mod.rs"]
+mod world;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use prompt::Home;
 use pruning::{
     CALLS_A_DAY, DAY, KEEP, STATE, a_day, a_month, bodies, copy, day, days, decided, first_kept,
-    prune, pruned, ready, real, simulated, start,
+    grown, prune, pruned, ready, real, simulated, start,
 };
 use simdisk::SimDisk;
 use stores::{call, context, done, lines, permit};
 use tollgate::clock::Clock;
 use tollgate::ports::{Query, Store};
 use tollgate::store::{LocalStore, Setup};
+use world::{World, only};
 
 #[test]
 fn old_records_go_and_what_follows_from_them_stays() {
@@ -42,15 +46,15 @@ fn old_records_go_and_what_follows_from_them_stays() {
     let mut before = first_kept(&store);
     assert!(before > 1);
     assert_eq!(prune(&store), 0, "a share a day");
-    for day in 30..60 {
+    for day in 30..48 {
         a_day(&store, &clock, day);
         prune(&store);
-        if day % 5 == 0 {
+        if day % 3 == 2 {
             store.check().unwrap();
+            let first = first_kept(&store);
+            assert!(first >= before);
+            before = first;
         }
-        let first = first_kept(&store);
-        assert!(first >= before);
-        before = first;
         assert_eq!(bodies(&disk).len(), 1, "older ones are gone");
         decided(&store);
         assert_eq!(store.in_flight()[0].call.as_str(), "c-OPEN");
@@ -97,13 +101,12 @@ fn old_records_go_and_what_follows_from_them_stays() {
 
 #[test]
 fn without_a_time_to_keep_everything_is_kept() {
-    let (disk, clock) = (SimDisk::new(), day(0));
+    let (disk, clock) = ready();
     let setup = Setup {
         keep: None,
         ..simulated(&disk, &clock)
     };
     let store = LocalStore::open(setup).unwrap();
-    a_month(&store, &clock);
     assert_eq!((prune(&store), first_kept(&store)), (0, 1));
     assert_eq!(store.kept_since(), None);
     assert!(bodies(&disk).is_empty());
@@ -214,9 +217,9 @@ fn a_clock_that_jumps_ahead_drives_nothing_out() {
     assert!(first_kept(&store) >= first && store.kept_since().unwrap() < right - KEEP);
     // It is set right again, and nothing waits for the year 2037.
     clock.jump_to(right);
-    days(&store, &clock, 14..40);
+    days(&store, &clock, 14..24);
     let mut turns = 0;
-    for day in 40..70 {
+    for day in 24..46 {
         a_day(&store, &clock, day);
         turns += prune(&store);
     }
@@ -241,75 +244,101 @@ fn a_clock_that_stays_wrong_takes_a_share_a_day() {
 }
 
 #[test]
+fn what_was_used_and_who_is_halted_outlasts_the_records_of_it() {
+    let (disk, clock) = (SimDisk::new(), day(0));
+    let main = only(
+        "[budget]\nrun = \"none\"\nhour = \"none\"\nday = \"none\"\n\
+         month = { cost = \"3.50 USD\" }\n[agents.eve]\nowner = \"ops\"\n\
+         budget = { month = { calls = { at = 2, then = \"kill\" } } }",
+    );
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n[tools.look]\ntier = \"read\"\n";
+    let (tuned, set) = (disk.clone(), clock.clone());
+    let tune = Box::new(move |_| simulated(&tuned, &set));
+    let mut world = World::tuned(Path::new(STATE), clock.clone(), &main, shop, tune);
+    let makes = |world: &mut World, agent: &str| {
+        let call = world.call_with(agent, agent, "look", "{}");
+        world.makes(call)
+    };
+    makes(&mut world, "eve").unwrap();
+    makes(&mut world, "eve").unwrap();
+    world.again().unwrap();
+    world.again().unwrap();
+    let call = world.call();
+    let _open = world.ask(call).unwrap();
+    let halts = world.store().halts();
+    assert_eq!(halts.len(), 1);
+    for _ in 0..15 * 60 {
+        makes(&mut world, "ann").unwrap();
+        world.wait(24 * 60);
+    }
+    assert!(prune(world.store()) > 0);
+    let kept = &world.all_records()[0];
+    assert!(kept["at"].as_str().unwrap() > "2026-01-02", "{kept}");
+    let holds = |world: &mut World, level| {
+        assert_eq!(world.store().halts(), halts);
+        assert_eq!(makes(world, "eve"), Err("RUN_KILLED"));
+        assert_eq!(world.again(), Err("BUDGET_MONTH_COST"));
+        assert_eq!(world.level("month.cost"), level);
+        world.store().check().unwrap();
+    };
+    holds(&mut world, (2_000_000, 1_000_000));
+    // Built anew from what is kept; what was under way keeps its charge.
+    world.store.take();
+    world.reconfigure(&main, shop);
+    holds(&mut world, (3_000_000, 0));
+}
+
+fn recorded(store: &LocalStore, kind: &str) -> bool {
+    let lines = lines(&store.query(&Query::default()).unwrap());
+    lines.iter().any(|record| record["kind"] == kind)
+}
+
+/// Long enough for a loaded machine; nothing waits for it to pass.
+fn until(future: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(60), future)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
 fn the_daemon_prunes_by_itself() {
     let home = tempfile::tempdir().unwrap();
-    let clock = day(0);
-    let store = LocalStore::open(real(home.path(), &clock)).unwrap();
-    a_month(&store, &clock);
-    store.close();
-    drop(store);
+    let clock = grown(home.path());
     let setup = Setup {
         keep_every: Some(Duration::from_millis(10)),
         ..real(home.path(), &clock)
     };
     let store = LocalStore::open(setup).unwrap();
-    for _ in 0..1000 {
-        if store.kept_since().is_some() {
-            break;
+    let mut news = store.follow();
+    until(async {
+        while !recorded(&store, "prune") {
+            news.changed().await.unwrap();
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    });
+    // What it does then is done when somebody else may prune.
+    store.prune().unwrap();
     assert!(first_kept(&store) > 1);
     store.check().unwrap();
     store.close();
 }
 
-/// A daemon on a state directory, which ends with the test.
-struct Daemon {
-    home: tempfile::TempDir,
-    child: Option<Child>,
-}
-
-impl Daemon {
-    fn command(&self, args: &[&str]) -> Command {
-        let at = |path: &str| self.home.path().join(path);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("USER", "ana")
-            .env("TOLLGATE_STATE", at("state"))
-            .env("TOLLGATE_RUN", at("run"))
-            .arg("--config")
-            .arg(at("config"))
-            .args(args)
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// What a command prints, and whether it succeeded.
-    fn run(&self, args: &[&str]) -> (String, bool) {
-        let output = self.command(args).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (String::from_utf8(said).unwrap(), output.status.success())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.run(&["stop-daemon"]);
-        if let Some(mut child) = self.child.take() {
-            let _ = child.wait();
-        }
-    }
-}
+const TOOLS: &str = "command = \"tollgate\"\nargs = [\"demo-server\"]\nowner = \"ops\"\n";
 
 #[test]
 fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
-    let home = tempfile::Builder::new().prefix("tg").tempdir().unwrap();
-    let state = home.path().join("state");
-    fs::create_dir_all(home.path().join("config/tools.d")).unwrap();
-    fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+    let home = Home::new(TOOLS);
+    let state = home.state();
+    let dirs = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state);
+    dirs.unwrap();
     let clock = pruned(&state);
     let store = LocalStore::open(real(&state, &clock)).unwrap();
     let since = format!("{:.0}", store.kept_since().unwrap());
@@ -318,18 +347,18 @@ fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
     store.close();
     drop(store);
 
-    let mut daemon = Daemon { home, child: None };
-    let (said, sound) = daemon.run(&["audit", "verify"]);
+    let run = |args: &[&str]| {
+        let output = home.run(args);
+        let said = [output.stdout, output.stderr].concat();
+        (String::from_utf8(said).unwrap(), output.status.success())
+    };
+    let (said, sound) = run(&["audit", "verify"]);
     assert!(
         sound && said.contains("were pruned on 2026-01-31"),
         "{said}"
     );
     assert!(said.contains(&format!(" records, {first} to ")), "{said}");
-    let log = daemon.command(&["daemon"]).stderr(Stdio::null()).spawn();
-    daemon.child = Some(log.unwrap());
-    while !daemon.run(&["tools"]).1 {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let _agent = home.agent();
     let told = format!("records before {since} are not kept");
     for (args, found) in [
         (&["audit", "show", "c-1-1"][..], false),
@@ -338,14 +367,14 @@ fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
         (&["audit", "--run", "r-D1"], true),
         (&["audit", "--since", "2026-01-01"], true),
     ] {
-        let (said, sound) = daemon.run(args);
+        let (said, sound) = run(args);
         assert!(said.contains(&told) && sound == found, "{args:?}: {said}");
     }
-    let (said, _) = daemon.run(&["audit", "show", "c-29-1"]);
+    let (said, _) = run(&["audit", "show", "c-29-1"]);
     assert!(
         said.contains("call.intent") && !said.contains("not kept"),
         "{said}"
     );
-    let (said, sound) = daemon.run(&["state", "check"]);
+    let (said, sound) = run(&["state", "check"]);
     assert!(sound, "{said}");
 }

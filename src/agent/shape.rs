@@ -186,7 +186,7 @@ fn refused(
         "limit": bound.map(|bound| &bound.limit),
         "used": bound.map(|bound| &bound.used),
         "requested": bound.map(|bound| &bound.requested),
-        "retry_at": refusal.retry_at.map(|at| format!("{at:.0}")),
+        "retry_at": refusal.again_at(),
         "remedy": refusal.remedy,
         "run": run,
         "call": call,

@@ -1,6 +1,6 @@
 //! The answer no, in a form that a model can act on.
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::{Dimension, Ends, Notice, Period, Place};
 
@@ -239,6 +239,17 @@ impl Refusal {
             ends: None,
             notice: None,
         }
+    }
+
+    /// When the same call may be made again, to the second that is not before it: who
+    /// comes back then is not early.
+    #[must_use]
+    pub fn again_at(&self) -> Option<String> {
+        let up = TimestampRound::new()
+            .smallest(Unit::Second)
+            .mode(RoundMode::Ceil);
+        let at = self.retry_at?;
+        Some(format!("{:.0}", at.round(up).unwrap_or(at)))
     }
 
     /// With what would change the answer.

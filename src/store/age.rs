@@ -134,6 +134,8 @@ mod tests {
         assert_eq!(old_of(&[1, 2, 5000, 5001, 3, 4, 5, 6]), 0);
         assert_eq!(old_of(&[1, 2, 5000, 5001, 3, 4, 95, 96]), 3);
         assert_eq!(old_of(&[1, 2, 3, 5000, 60, 61, 100, 101]), 1);
+        // Nor do two jumps, for a day between them.
+        assert_eq!(old_of(&[1, 2, 3, 4, 5000, 5, 6, 7, 5002]), 0);
     }
 
     #[test]

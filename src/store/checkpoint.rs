@@ -22,6 +22,7 @@ use super::{
     journal::{Digest, Place, Placed, Seq},
     ledger::lock,
     local::Pen,
+    news::News,
     record,
     retention::{self, Hands, Retention},
     section::Section,
@@ -247,6 +248,7 @@ impl Keeper {
             section,
             pen,
             clock,
+            news,
         } = hands;
         let mut work = Work {
             kept,
@@ -255,6 +257,7 @@ impl Keeper {
             section,
             pen,
             clock,
+            news,
             retention,
             trouble: trouble.clone(),
         };
@@ -333,6 +336,7 @@ struct Work {
     section: Arc<Mutex<Section>>,
     pen: Arc<Pen>,
     clock: Arc<dyn Clock>,
+    news: News,
     retention: Arc<Mutex<Retention>>,
     trouble: Arc<Mutex<Option<String>>>,
 }
@@ -405,6 +409,7 @@ impl Work {
         match placed {
             Ok(placed) => {
                 self.pen.durable(placed.seq)?;
+                self.news.tell(placed.seq);
                 self.done = placed.seq;
             }
             // The disk is full, the journal whole: kept without a record of it.

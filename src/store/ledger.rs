@@ -16,6 +16,7 @@ use super::{
     entry::Entries,
     footing::Footing,
     journal::{Base, Entry, Place, Placed, Seq},
+    news::News,
     record::{self, Draft, Noted},
     record_limits, search,
     section::{Section, Seen},
@@ -89,7 +90,7 @@ pub struct Ledger<L> {
     pub(super) section: Arc<Mutex<Section>>,
     pub(super) log: L,
     pub(super) clock: Arc<dyn Clock>,
-    news: tokio::sync::watch::Sender<u64>,
+    news: News,
 }
 
 #[allow(
@@ -97,13 +98,17 @@ pub struct Ledger<L> {
     reason = "what a log is stays inside: there are two of them, and both are here"
 )]
 impl<L: Log> Ledger<L> {
-    pub(super) fn over(log: L, clock: Arc<dyn Clock>, section: Arc<Mutex<Section>>) -> Self {
-        let last = lock(&section).state.last().map_or(0, |last| last.seq.get());
+    pub(super) fn over(
+        log: L,
+        clock: Arc<dyn Clock>,
+        section: Arc<Mutex<Section>>,
+        news: News,
+    ) -> Self {
         Self {
             section,
             log,
             clock,
-            news: tokio::sync::watch::Sender::new(last),
+            news,
         }
     }
 
@@ -174,14 +179,7 @@ impl<L: Log> Ledger<L> {
     /// Has a record written that was committed, and tells those who follow.
     pub(super) fn write(&self, placed: Placed) -> Result<(), Fault> {
         self.log.write(placed.seq)?;
-        let seq = placed.seq.get();
-        self.news.send_if_modified(|last| {
-            let newer = *last < seq;
-            if newer {
-                *last = seq;
-            }
-            newer
-        });
+        self.news.tell(placed.seq);
         Ok(())
     }
 
@@ -485,7 +483,7 @@ impl<L: Log> Store for Ledger<L> {
     }
 
     fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.news.subscribe()
+        self.news.follow()
     }
 
     fn kept_since(&self) -> Option<Timestamp> {
@@ -552,7 +550,7 @@ pub(super) fn tell(notices: &[Notice]) {
     }
 }
 
-fn closed() -> Fault {
+pub(super) fn closed() -> Fault {
     Fault::new("tollgate is ending")
 }
 

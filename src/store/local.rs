@@ -20,6 +20,7 @@ use super::{
         RealDisk, Seq,
     },
     ledger::{Ledger, Log},
+    news::News,
     record,
     retention::{self, Hands, Retention},
     section::{Section, Seen},
@@ -126,17 +127,19 @@ impl LocalStore {
             state,
             Calendar::of(setup.zone.clone()),
         )));
+        let news = News::since(pen.journal.last());
         let hands = Hands {
             section: section.clone(),
             pen: pen.clone(),
             clock: setup.clock.clone(),
+            news: news.clone(),
         };
         let log = Local {
             pen,
             keeper: Keeper::none(None),
             retention: Arc::new(Mutex::new(Retention::new(hands.clone(), setup.keep))),
         };
-        let mut store = Self::over(log, setup.clock, section);
+        let mut store = Self::over(log, setup.clock, section, news);
         let started = record::start(&setup.version, &setup.config, note.as_deref());
         store.note(started, true)?;
         store.close_open_calls()?;

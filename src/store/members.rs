@@ -39,10 +39,6 @@ impl Members {
         }
     }
 
-    pub(super) fn display(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.text(key, &value.to_string());
-    }
-
     /// As its own `Display` writes it, only faster.
     pub(super) fn print(&mut self, key: &str, print: &Fingerprint) {
         self.text(key, &blake3::Hash::from_bytes(print.0).to_hex());

@@ -10,6 +10,7 @@ use super::{
     entry::Entries,
     journal::{Digest, Entry, Place, Placed, Seq},
     ledger::{Ledger, Log},
+    news::News,
     section::{Section, Seen},
 };
 use crate::{
@@ -29,6 +30,7 @@ impl MemoryStore {
             MemoryLog::default(),
             clock,
             Arc::new(Mutex::new(Section::default())),
+            News::since(Seq::ZERO),
         )
     }
 }

@@ -19,6 +19,7 @@ mod limits;
 mod local;
 mod members;
 mod memory;
+mod news;
 mod of_call;
 mod of_limits;
 mod rates;

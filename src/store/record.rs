@@ -184,8 +184,8 @@ impl Noted {
             members.text("used", &bound.used);
             members.text("requested", &bound.requested);
         }
-        if let Some(at) = &refusal.retry_at {
-            members.display("retry_at", format_args!("{at:.0}"));
+        if let Some(at) = refusal.again_at() {
+            members.text("retry_at", &at);
         }
         if let Some(remedy) = &refusal.remedy {
             members.text("remedy", &redact::words(remedy, REASON));

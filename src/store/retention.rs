@@ -24,8 +24,9 @@ use super::{
     age::{self, DAY, Mark},
     footing::{Footing, MAGIC},
     journal::{Base, BodyError, Journal, Loss, Options, Pruned, Seq, start_of},
-    ledger::{Log as _, lock as lock_section},
+    ledger::{Log as _, closed, lock as lock_section},
     local::Pen,
+    news::News,
     record,
     section::Section,
     start::{refusal, seen},
@@ -40,6 +41,8 @@ const BATCH: usize = 4;
 /// What part of the segments may go in a day. A clock that is wrong for a weekend
 /// then takes a quarter of the record and not all of it.
 const SHARE: usize = 8;
+/// After how many records it is looked whether tollgate ends.
+const LOOK_UP: u64 = 1024;
 
 /// What pruning works with.
 #[derive(Clone)]
@@ -47,6 +50,7 @@ pub(super) struct Hands {
     pub(super) section: Arc<Mutex<Section>>,
     pub(super) pen: Arc<Pen>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) news: News,
 }
 
 /// See the module.
@@ -58,7 +62,7 @@ pub(super) struct Retention {
     next: Duration,
     /// The first record to be kept when the work of this day is done.
     goal: Option<Seq>,
-    /// What was recorded and could not be done because somebody read.
+    /// What was recorded and could not be done: somebody read, or the disk refused.
     pending: Option<(Pruned, Seq)>,
 }
 
@@ -84,6 +88,7 @@ impl Retention {
             Ok(true) => {}
             Ok(false) if self.pending.is_some() => {}
             Ok(false) => self.next = now.saturating_add(AGAIN),
+            Err(_) if self.ending() => {}
             Err(fault) => {
                 tracing::warn!("old records can't be pruned: {fault}");
                 self.next = now.saturating_add(AGAIN);
@@ -93,6 +98,9 @@ impl Retention {
 
     /// One batch. Whether something went.
     pub(super) fn turn(&mut self) -> Result<bool, Fault> {
+        if self.ending() {
+            return Err(closed());
+        }
         if let Some((pruned, record)) = self.pending.take() {
             return self.carry_out(pruned, record);
         }
@@ -114,10 +122,7 @@ impl Retention {
         };
         let before = match footing {
             None => self.before(State::default(), Seq::ZERO, &target)?,
-            Some(Ok(footing)) if footing.applied.seq < target.seq => {
-                let state = footing.state().map_err(Fault::new)?;
-                self.before(state, footing.applied.seq, &target)?
-            }
+            Some(Ok((state, known))) if known < target.seq => self.before(state, known, &target)?,
             Some(_) => Err(None),
         };
         let (footing, broken) = match before {
@@ -128,8 +133,18 @@ impl Retention {
         self.carry_out(pruned, record)
     }
 
-    /// What the journal stands on, if it was pruned, or why that is lost.
-    fn footing(&self, base: &Base) -> Result<Option<Result<Footing, String>>, Fault> {
+    /// Nobody waits for a prune when tollgate ends: the next start goes on with it.
+    fn ending(&self) -> bool {
+        lock_section(&self.hands.section).closed
+    }
+
+    /// The state that the journal stands on and the last record that it has seen, if the
+    /// journal was pruned, or why that is lost.
+    #[allow(
+        clippy::type_complexity,
+        reason = "the outer error is a failure, the inner one a finding"
+    )]
+    fn footing(&self, base: &Base) -> Result<Option<Result<(State, Seq), String>>, Fault> {
         if !base.is_pruned() {
             return Ok(None);
         }
@@ -138,7 +153,10 @@ impl Retention {
             return Ok(Some(Err("the record that names it is gone".to_owned())));
         }
         let bodies = journal.bodies().map_err(|refused| refusal(&refused))?;
-        Ok(Some(Footing::read(&bodies, base)))
+        let footing = Footing::read(&bodies, base);
+        Ok(Some(footing.and_then(|footing| {
+            Ok((footing.state()?, footing.applied.seq))
+        })))
     }
 
     /// Where the journal is to begin after this batch.
@@ -199,6 +217,9 @@ impl Retention {
             .pen
             .journal
             .walk_to(target.seq.previous(), &mut |record, place| {
+                if record.seq.get().is_multiple_of(LOOK_UP) && self.ending() {
+                    return Err("it was not read to its end".to_owned());
+                }
                 let seen = seen(record, place);
                 last = Some(seen.placed);
                 match record.seq > known {
@@ -243,6 +264,7 @@ impl Retention {
             section,
             pen,
             clock,
+            news,
         } = &self.hands;
         let journal = &pen.journal;
         let made = journal
@@ -265,9 +287,16 @@ impl Retention {
         };
         let placed = {
             let mut section = lock_section(section);
-            section.commit(&**pen, &**clock, record::prune(&pruned), true, 0)?
+            section.commit(&**pen, &**clock, record::prune(&pruned), true, 0)
         };
+        let placed = placed.inspect_err(|_| {
+            // No record names it, and on a full disk each attempt would leave another.
+            if base.stand.is_none_or(|stand| stand.body != pruned.body) {
+                let _ = bodies.forget(&pruned.body);
+            }
+        })?;
         pen.durable(placed.seq)?;
+        news.tell(placed.seq);
         Ok((pruned, placed.seq))
     }
 
@@ -275,10 +304,12 @@ impl Retention {
         let journal = &self.hands.pen.journal;
         let old = journal.base().stand.map(|stand| stand.body);
         let done = journal.prune(&pruned, record);
-        if !done.map_err(|refused| refusal(&refused))? {
+        if !matches!(done, Ok(true)) && journal.base().stand != Some(pruned.stand(record)) {
+            // The base on disk may be the new one already: its body is needed.
             self.pending = Some((pruned, record));
-            return Ok(false);
+            return done.map_err(|refused| refusal(&refused));
         }
+        done.map_err(|refused| refusal(&refused))?;
         tracing::info!(
             records = pruned.removed,
             first = pruned.first.get(),
@@ -389,8 +420,11 @@ pub(super) fn lost(why: &str) -> Fault {
 /// is put out of the way.
 pub(super) fn can_build(state: &Path, options: &Options) -> Result<(), Fault> {
     match footing(state, options)? {
-        Some((_, Err(why))) => Err(lost(&why)),
-        Some((_, Ok(_))) | None => Ok(()),
+        Some((_, footing)) => match footing.and_then(|footing| footing.state()) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(lost(&why)),
+        },
+        None => Ok(()),
     }
 }
 

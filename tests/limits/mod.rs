@@ -1,5 +1,11 @@
 //! A store, a clock that is set, and calls under the terms of a configuration.
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test may use both this and what is below `support`"
+)]
+mod lifted;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,22 +25,8 @@ use tollgate::ports::{Admission, Context, Permit, Query, Settlement, Store};
 use tollgate::store::{LocalStore, Setup};
 use tollgate::wire::Raw;
 
-pub const NO_LIMITS: &str = "budget = \"none\"\nloops = \"none\"\nbreaker = \"none\"\n\
-     autonomy = \"none\"\nruns = \"none\"\nspend = \"none\"\n";
-
-/// Lifts everything but what `but` says: each row is tested with the others off.
-pub fn only(but: &str) -> String {
-    let keys: Vec<&str> = but
-        .lines()
-        .map(|line| line.trim_start_matches('['))
-        .filter_map(|line| line.split(['.', ' ', '=', ']']).next())
-        .collect();
-    let lifted = NO_LIMITS
-        .lines()
-        .filter(|line| !keys.iter().any(|key| line.split(' ').next() == Some(*key)));
-    let lifted: Vec<&str> = lifted.collect();
-    format!("{}\n{but}\n", lifted.join("\n"))
-}
+#[allow(unused_imports, reason = "not every test lifts limits")]
+pub use lifted::{NO_LIMITS, only};
 
 /// See the module.
 pub struct World {
@@ -45,7 +37,11 @@ pub struct World {
     generation: Generation,
     policy: Policy,
     made: u32,
+    tune: Tune,
 }
+
+/// What a test wants otherwise of the store.
+pub type Tune = Box<dyn Fn(Setup) -> Setup + Send + Sync>;
 
 /// What came of an attempt.
 pub type Asked = Result<Flying, Box<Refusal>>;
@@ -72,6 +68,10 @@ impl World {
 
     /// On a state that outlives it.
     pub fn in_place(place: &Path, clock: Arc<SetClock>, main: &str, shop: &str) -> World {
+        World::tuned(place, clock, main, shop, Box::new(|setup| setup))
+    }
+
+    pub fn tuned(place: &Path, clock: Arc<SetClock>, main: &str, shop: &str, tune: Tune) -> World {
         let generation = generation(main, shop);
         let mut world = World {
             _home: None,
@@ -81,6 +81,7 @@ impl World {
             policy: Policy::new(&generation, Owner::parse("ops").unwrap()),
             generation,
             made: 0,
+            tune,
         };
         world.open();
         world
@@ -91,7 +92,7 @@ impl World {
             zone: self.generation.zone.clone(),
             ..Setup::new(&self.place, self.clock.clone())
         };
-        let store = LocalStore::open(setup).unwrap();
+        let store = LocalStore::open((self.tune)(setup)).unwrap();
         for tool in ["buy", "look", "send"] {
             let definition = Raw::parse(format!("\"{tool}\"").into()).unwrap();
             store

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -131,11 +131,46 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A state directory with a month of records, not pruned yet, with sled beside it. The
+/// first test that wants one makes it for all.
+pub fn grown(state: &Path) -> Arc<SetClock> {
+    static GROWN: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
+    let grown = GROWN.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = day(0);
+        let store = LocalStore::open(real(dir.path(), &clock)).unwrap();
+        a_month(&store, &clock);
+        store.close();
+        drop(store);
+        let content = |path: PathBuf| {
+            let bytes = fs::read(&path).unwrap();
+            (path.strip_prefix(dir.path()).unwrap().to_path_buf(), bytes)
+        };
+        files(dir.path()).into_iter().map(content).collect()
+    });
+    for (path, bytes) in grown {
+        let path = state.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    day(30)
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| match path.is_dir() {
+        true => files(&path),
+        false => vec![path],
+    };
+    entries.flat_map(below).collect()
+}
+
 /// A state directory whose journal was pruned, with sled beside it.
 pub fn pruned(state: &Path) -> Arc<SetClock> {
-    let clock = day(0);
+    let clock = grown(state);
     let store = LocalStore::open(real(state, &clock)).unwrap();
-    a_month(&store, &clock);
     store.keep().unwrap();
     assert!(prune(&store) > 0);
     assert!(store.check().unwrap().contains("what is kept is older"));
@@ -147,10 +182,14 @@ pub fn pruned(state: &Path) -> Arc<SetClock> {
 
 /// A disk with fourteen days of records of which some are old, not pruned yet.
 pub fn ready() -> (SimDisk, Arc<SetClock>) {
-    let (disk, clock) = (SimDisk::new(), day(0));
-    let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
-    decisions(&store);
-    days(&store, &clock, 0..14);
-    store.close();
-    (disk.kill(), clock)
+    static READY: OnceLock<SimDisk> = OnceLock::new();
+    let ready = READY.get_or_init(|| {
+        let (disk, clock) = (SimDisk::new(), day(0));
+        let store = LocalStore::open(simulated(&disk, &clock)).unwrap();
+        decisions(&store);
+        days(&store, &clock, 0..14);
+        store.close();
+        disk
+    });
+    (ready.kill(), day(14))
 }

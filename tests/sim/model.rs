@@ -1,11 +1,13 @@
 //! What the store must know, and what it must have written down.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tollgate::domain::{
-    AgentName, Call, CallId, Fingerprint, Offer, RunId, ServerName, Standing, StopScope, Subject,
-    Tier,
+    AgentName, Amounts, Call, CallId, Claim, Dimension, Fingerprint, Limit, Offer, Over, Period,
+    RunId, ServerName, Standing, StopScope, Subject, Terms, Then, Tier,
 };
 use tollgate::gate::Verdict;
 use tollgate::ports::Store;
@@ -121,10 +123,42 @@ impl Fate {
     }
 }
 
-/// Reads the journal: the stops at its end, and the records of each call.
-pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, BTreeMap<CallId, Vec<String>>) {
+/// So many calls a run, and whoever makes the last is halted.
+pub fn terms(allowed: u64) -> Terms {
+    let calls = Limit {
+        over: Over::Everything,
+        period: Period::Run,
+        dimension: Dimension::Calls,
+        at: allowed,
+        warn: None,
+        notify: None,
+        then: Then::Kill,
+        rolling: false,
+        place: None,
+    };
+    Terms {
+        limits: vec![calls],
+        ..Terms::default()
+    }
+}
+
+pub fn claim(terms: &Arc<Terms>) -> Claim {
+    Claim {
+        ask: Amounts::ZERO.with(Dimension::Calls, 1),
+        terms: vec![terms.clone()],
+        ..Claim::default()
+    }
+}
+
+type Told = BTreeMap<CallId, Vec<String>>;
+
+/// Reads the journal: the stops at its end, the records of each call, and how many
+/// calls each run made.
+pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, Told, BTreeMap<RunId, u64>) {
     let mut stops = BTreeSet::new();
-    let mut told: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
+    let mut used: BTreeMap<RunId, u64> = BTreeMap::new();
+    let mut halts = BTreeMap::new();
+    let mut told = Told::new();
     for record in records {
         let text = |key: &str| record[key].as_str().unwrap();
         match text("kind") {
@@ -135,7 +169,18 @@ pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, BTreeMap<CallId, Vec<Str
                 let (agent, run) = (agent.unwrap(), run.unwrap());
                 let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
                 assert!(!stops.iter().any(covers), "it ran after a stop: {record}");
+                let at: Timestamp = text("at").parse().unwrap();
+                let halted = halts
+                    .get(&agent)
+                    .is_some_and(|until| at.as_microsecond() < *until);
+                assert!(!halted, "it ran after a halt: {record}");
+                *used.entry(run).or_default() += 1;
             }
+            "halt" => {
+                let agent = AgentName::parse(text("agent")).unwrap();
+                halts.insert(agent, record["until_us"].as_i64().unwrap());
+            }
+            "clear" => drop(halts.remove(&AgentName::parse(text("agent")).unwrap())),
             _ => {}
         }
         // What people are told of a call is no record of what became of it.
@@ -146,7 +191,7 @@ pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, BTreeMap<CallId, Vec<Str
             of_call.push(word.to_owned());
         }
     }
-    (stops, told)
+    (stops, told, used)
 }
 
 /// Whether the store would let it pass.

@@ -34,6 +34,25 @@ impl Dice {
     }
 }
 
+/// Every case of one kind in the long rounds (tests/crashes/run), every `nth` otherwise.
+pub fn every(nth: usize) -> usize {
+    match std::env::var_os("TOLLGATE_EVERY_CASE") {
+        Some(_) => 1,
+        None => nth,
+    }
+}
+
+/// Where the last `most` bytes of some lines are cut: at all of them or at every seventh,
+/// and around every end of a line.
+pub fn cuts(lines: &[u8], most: usize) -> impl Iterator<Item = usize> {
+    let ends_near = |at: usize| {
+        let near = &lines[at.saturating_sub(2)..lines.len().min(at + 1)];
+        near.contains(&b'\n')
+    };
+    let first = lines.len().saturating_sub(most);
+    (first..lines.len()).filter(move |at| at % every(7) == 0 || ends_near(*at))
+}
+
 /// What a step does to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

@@ -10,8 +10,15 @@ use tempfile::TempDir;
 use super::agent::Agent;
 use super::server::Server;
 
-/// Nothing is limited.
-pub const NO_LIMITS: &str = "budget = \"none\"\nloops = \"none\"\nbreaker = \"none\"\nautonomy = \"none\"\nruns = \"none\"\nspend = \"none\"\n";
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test may use both this and what is below `limits`"
+)]
+#[path = "../limits/lifted.rs"]
+mod lifted;
+
+#[allow(unused_imports, reason = "not every test limits something")]
+pub use lifted::{NO_LIMITS, only};
 
 /// Home, configuration, state and sockets, all below one temporary directory.
 pub struct Home {

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::disk::{Disk, Open, read_all, write_all};
+use super::disk::{Disk, Handle, Open, read_all, write_all};
 use super::key::Key;
 use super::line::Digest;
+
+/// What the name of a body ends with until it is whole.
+const DRAFT: &str = ".draft";
 
 /// The most bytes that a body may have.
 pub const BODY_LIMIT: usize = 64 << 20;
@@ -62,27 +65,29 @@ pub struct Bodies {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     key: Key,
-    /// Two callers may keep the same content at once.
-    drafts: AtomicU64,
 }
+
+/// Two callers may keep the same content at once. One process has the directory.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 impl Bodies {
     pub(super) fn open(disk: Arc<dyn Disk>, state: &Path, key: Key) -> io::Result<Self> {
         let dir = state.join("bodies");
         disk.create_dir(&dir)?;
         disk.sync_dir(state)?;
-        for name in disk.list(&dir)? {
-            // Left behind by a crash; no record names it.
-            if name.ends_with(".draft") {
-                disk.remove(&dir.join(name))?;
+        Ok(Self { disk, dir, key })
+    }
+
+    /// Removes what a crash left half written, which no record names: before anybody
+    /// keeps a body, or one that is being written would go as well.
+    pub(super) fn sweep(disk: &dyn Disk, state: &Path) {
+        let dir = state.join("bodies");
+        for name in disk.list(&dir).unwrap_or_default() {
+            if is_draft(&name) {
+                // One that stays is in nobody's way.
+                let _ = disk.remove(&dir.join(name));
             }
         }
-        Ok(Self {
-            disk,
-            dir,
-            key,
-            drafts: AtomicU64::new(0),
-        })
     }
 
     /// Keeps a body; when this returns it survives a power cut.
@@ -94,11 +99,8 @@ impl Bodies {
             return Err(BodyError::TooLarge { length: body.len() });
         }
         let name = self.key.hash_body(body);
-        let draft = self.dir.join(format!(
-            "{name}.{}.draft",
-            self.drafts.fetch_add(1, Ordering::Relaxed)
-        ));
-        let kept = self.write(&draft, body, &name);
+        let (draft, file) = self.draft(&name).map_err(BodyError::Io)?;
+        let kept = self.write(&*file, &draft, body, &name);
         if kept.is_err() {
             // The disk may be full: give back what the attempt took. It may also be
             // broken, and then the first error is the one to tell.
@@ -107,9 +109,20 @@ impl Bodies {
         kept.map(|()| name).map_err(BodyError::Io)
     }
 
-    fn write(&self, draft: &Path, body: &[u8], name: &Digest) -> io::Result<()> {
-        let file = self.disk.open(draft, Open::New)?;
-        write_all(&*file, body, 0)?;
+    /// A file of our own to write into; one that a crash left is somebody else's.
+    fn draft(&self, name: &Digest) -> io::Result<(PathBuf, Arc<dyn Handle>)> {
+        loop {
+            let nth = DRAFTS.fetch_add(1, Ordering::Relaxed);
+            let path = self.dir.join(format!("{name}.{nth}{DRAFT}"));
+            match self.disk.open(&path, Open::New) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => return opened.map(|file| (path, file)),
+            }
+        }
+    }
+
+    fn write(&self, file: &dyn Handle, draft: &Path, body: &[u8], name: &Digest) -> io::Result<()> {
+        write_all(file, body, 0)?;
         file.sync()?;
         self.disk.rename(draft, &self.path(name))?;
         self.disk.sync_dir(&self.dir)
@@ -168,4 +181,14 @@ impl Bodies {
     fn path(&self, name: &Digest) -> PathBuf {
         self.dir.join(name.to_string())
     }
+}
+
+/// Whether a file has a name that [`Bodies::keep`] gives to one it has not finished.
+fn is_draft(name: &str) -> bool {
+    let nth = |rest: &str| {
+        rest.split_once('.').is_some_and(|(name, nth)| {
+            Digest::parse(name.as_bytes()).is_some() && nth.parse::<u64>().is_ok()
+        })
+    };
+    name.strip_suffix(DRAFT).is_some_and(nth)
 }

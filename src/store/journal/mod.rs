@@ -81,6 +81,7 @@ impl Journal {
     ) -> Result<(Self, Opened), Refused> {
         let dir = state.join("journal");
         let recovered = recover(state, &dir, &options, replay)?;
+        Bodies::sweep(&*options.disk, state);
         let Recovered {
             key,
             head,
@@ -248,7 +249,7 @@ impl Journal {
     ) -> Result<(), Refused> {
         let _reading = self.reading();
         let until = self.written();
-        let list = segments::list(&*self.options.disk, &self.dir)?;
+        let list = self.segments_from(self.base().segment)?;
         let mut begin = 0;
         for (i, segment) in list.iter().enumerate().rev() {
             let first = self.first_in(*segment, until)?;
@@ -277,8 +278,8 @@ impl Journal {
     ) -> Result<(), Refused> {
         let _reading = self.reading();
         let until = self.written();
-        let mut list = segments::list(&*self.options.disk, &self.dir)?;
-        list.retain(|segment| *segment >= from.segment);
+        // What could not be removed is not read either.
+        let list = self.segments_from(from.segment.max(self.base().segment))?;
         let offset = match list.first() {
             Some(first) if *first == from.segment => from.offset,
             Some(_) | None => 0,
@@ -339,6 +340,12 @@ impl Journal {
     fn first_in(&self, segment: u32, until: Seq) -> Result<Option<Base>, Refused> {
         let first = recover::first_record(self.files(), &[segment])?;
         Ok(first.filter(|first| first.seq <= until))
+    }
+
+    fn segments_from(&self, first: u32) -> Result<Vec<u32>, Refused> {
+        let mut list = segments::list(&*self.options.disk, &self.dir)?;
+        list.retain(|segment| *segment >= first);
+        Ok(list)
     }
 
     fn reading(&self) -> RwLockReadGuard<'_, ()> {

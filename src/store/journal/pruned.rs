@@ -76,7 +76,7 @@ impl Pruned {
     }
 
     /// What the base remembers of it.
-    pub(super) fn stand(&self, record: Seq) -> Stand {
+    pub(in crate::store) fn stand(&self, record: Seq) -> Stand {
         Stand {
             record,
             body: self.body,

@@ -54,12 +54,8 @@ impl Journal {
     pub fn starts(&self) -> Result<Vec<Base>, Refused> {
         let (base, mark) = (self.base(), self.synced_mark());
         let mut starts = Vec::new();
-        for segment in segments::list(&*self.options.disk, &self.dir)? {
-            if segment >= base.segment
-                && let Some(first) = self.first_in(segment, mark)?
-            {
-                starts.push(first);
-            }
+        for segment in self.segments_from(base.segment)? {
+            starts.extend(self.first_in(segment, mark)?);
         }
         Ok(starts)
     }
@@ -92,9 +88,8 @@ impl Journal {
         visit: &mut dyn FnMut(&Record<'_>, Place) -> Result<(), String>,
     ) -> Result<Option<Broken>, Refused> {
         let _reading = self.reading();
-        let mut list = segments::list(&*self.options.disk, &self.dir)?;
         let base = self.base();
-        list.retain(|segment| *segment >= base.segment);
+        let list = self.segments_from(base.segment)?;
         let mut replay = |record: &Record<'_>, place: Place| {
             visit(record, place).map_err(|why| Refused::Replay {
                 seq: record.seq,

@@ -1,0 +1,110 @@
+//! What a tool server says and does counts: the price in its answer, that it is called
+//! too often, that it gives way. With real processes and pipes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads the clock that the program reads"
+)]
+
+mod support;
+
+use jiff::Timestamp;
+use support::home::{Home, only};
+use support::raw::{dig, member, unquote};
+
+fn limited(but: &str) -> Home {
+    let home = Home::new();
+    std::fs::write(home.at("config/tollgate.toml"), only(but)).unwrap();
+    home
+}
+
+/// What a refusal says under this name.
+fn refusal(answer: &str, key: &str) -> String {
+    let meta = dig(answer, "result._meta").unwrap_or_else(|| panic!("not a result: {answer}"));
+    let refusal = member(&meta, "dev.tollgate/refusal");
+    let refusal = refusal.unwrap_or_else(|| panic!("not refused: {answer}"));
+    unquote(&member(&refusal, key).unwrap()).unwrap()
+}
+
+#[test]
+fn a_price_in_the_answer_is_charged_in_place_of_the_estimate() {
+    let run = "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = \"1.00 USD\" }";
+    let home = limited(run);
+    let script = "call buy: result {\"content\":[],\"_meta\":{\"price\":\"0.90\"}}";
+    let buy = "[tools.buy]\ntier = \"read\"\ncost = { estimate = \"$.price\", actual = \"$._meta.price\" }";
+    let mut shop = home.server_with("shop", script, buy);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__buy"]);
+    let mut buys = |price: &str| {
+        let call = agent.call("shop__buy", &format!("{{\"price\":{price}}}"));
+        agent.answer(call)
+    };
+    let first = buys("0.10");
+    let told = dig(&first, "result._meta").and_then(|meta| member(&meta, "dev.tollgate/call"));
+    assert!(told.unwrap().contains("0.90 USD"), "{first}");
+    // By the estimates both would fit.
+    let second = buys("0.20");
+    assert_eq!(refusal(&second, "code"), "BUDGET_RUN_COST");
+    assert_eq!(refusal(&second, "used"), "0.90 USD");
+    assert_eq!(shop.count("tools/call"), 1);
+    // What is left is enough for one that is expected to cost no more.
+    assert!(buys("0.10").contains("\"price\":\"0.90\""));
+    assert_eq!(refusal(&buys("0.01"), "used"), "1.80 USD");
+}
+
+#[test]
+fn a_server_that_is_called_too_often_is_left_alone_for_as_long_as_it_says() {
+    let ways = [
+        r#"error {"code":-32000,"message":"slow down","data":{"status":429,"Retry-After":"120"}}"#,
+        r#"result {"content":[],"isError":true,"_meta":{"status":429,"retryAfter":120}}"#,
+    ];
+    for says in ways {
+        let home = limited("breaker = {}");
+        let script = format!("call often: {says}\ncall quick: text done");
+        let mut shop = home.server("shop", &script);
+        let mut agent = home.legacy();
+        agent.until_listed(&["shop__often", "shop__quick"]);
+        let before = Timestamp::now();
+        let often = agent.call("shop__often", "{}");
+        agent.answer(often);
+        let after = Timestamp::now();
+        // The server asked for it, so no tool of it is called.
+        for tool in ["shop__often", "shop__quick"] {
+            let call = agent.call(tool, "{\"again\":1}");
+            let answer = agent.answer(call);
+            assert_eq!(refusal(&answer, "code"), "CIRCUIT_OPEN");
+            let until: Timestamp = refusal(&answer, "retry_at").parse().unwrap();
+            let wait = jiff::SignedDuration::from_secs(120);
+            assert!(
+                until >= before + wait && until.as_second() <= (after + wait).as_second() + 1,
+                "{until}, not two minutes after {before}"
+            );
+        }
+        assert_eq!(shop.count("tools/call"), 1);
+    }
+}
+
+#[test]
+fn a_server_that_exits_three_times_within_calls_is_not_started_for_a_fourth() {
+    let home = limited("breaker = {}");
+    let mut shop = home.server("shop", "call bad: exit 3");
+    let mut agent = home.legacy();
+    shop.starts();
+    agent.until_listed(&["shop__bad"]);
+    for nth in 0..3 {
+        let bad = agent.call("shop__bad", &format!("{{\"nth\":{nth}}}"));
+        let why = agent.failure(bad);
+        assert!(why.contains("exited"), "{why}");
+        shop.gets("tools/call");
+        shop.ends();
+        // It is started again all the same, to be listed.
+        shop.starts();
+    }
+    let starts = shop.count_starts();
+    let fourth = agent.call("shop__bad", "{\"nth\":3}");
+    let answer = agent.answer(fourth);
+    assert_eq!(refusal(&answer, "code"), "CIRCUIT_OPEN");
+    assert_eq!((shop.count("tools/call"), shop.count_starts()), (3, starts));
+}
