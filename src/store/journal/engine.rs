@@ -56,6 +56,8 @@ struct Tail {
     files: Vec<(u32, Arc<dyn Handle>)>,
     /// The last record that somebody waits for.
     wanted: Seq,
+    /// The syncing thread sleeps until something is written; else it looks by itself.
+    asleep: bool,
     stop: bool,
 }
 
@@ -85,6 +87,7 @@ impl Engine {
                 end,
                 files: vec![(end.segment, file)],
                 wanted: Seq::ZERO,
+                asleep: false,
                 stop: false,
             }),
             wake: Condvar::new(),
@@ -141,14 +144,13 @@ impl Engine {
         writer.spare = batch.bytes;
 
         let mut tail = lock(&self.tail);
-        let clean = tail.end.seq <= self.synced_mark();
         tail.files.extend(fresh);
         tail.end = batch.end;
         // Only now: who sees its record written may sync at once, and must find
         // it among what is to be synced.
         self.written.store(batch.end.seq.get(), Ordering::Release);
         tail.wanted = tail.wanted.max(batch.durable);
-        if clean || batch.durable > Seq::ZERO {
+        if tail.asleep || batch.durable > Seq::ZERO {
             self.wake.notify_one();
         }
         Ok(())
@@ -231,18 +233,28 @@ impl Engine {
     }
 
     /// The work of the syncing thread, until [`Engine::stop`] or the first failure.
+    ///
+    /// After a sync it looks again by itself, once: what is written meanwhile need not
+    /// wake it, which would cost every call that ends a switch of threads.
     pub(super) fn run(&self, interval: Duration) {
+        let idle = |tail: &mut Tail| tail.end.seq <= self.synced_mark() && !tail.stop;
+        let patient = |tail: &mut Tail| tail.wanted <= self.synced_mark() && !tail.stop;
         loop {
-            let idle = |tail: &mut Tail| tail.end.seq <= self.synced_mark() && !tail.stop;
-            let patient = |tail: &mut Tail| tail.wanted <= self.synced_mark() && !tail.stop;
-            let tail = self
+            let (mut tail, _) = self
                 .wake
-                .wait_while(lock(&self.tail), idle)
+                .wait_timeout_while(lock(&self.tail), interval, patient)
                 .unwrap_or_else(PoisonError::into_inner);
-            let (tail, _) = self
-                .wake
-                .wait_timeout_while(tail, interval, patient)
-                .unwrap_or_else(PoisonError::into_inner);
+            if idle(&mut tail) {
+                tail.asleep = true;
+                tail = self
+                    .wake
+                    .wait_while(tail, idle)
+                    .unwrap_or_else(PoisonError::into_inner);
+                tail.asleep = false;
+                if !tail.stop {
+                    continue;
+                }
+            }
             if tail.stop {
                 return;
             }
