@@ -24,6 +24,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A server that was left in peace for this long may change at once again.
 const CALM: Duration = Duration::from_secs(10);
 
+/// So many in a row are still listed at once: a person who changes a server, or a test
+/// of it, waits for the list.
+const FREE: u32 = 8;
+
 /// Runs until the pool closes.
 pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watch::Receiver<bool>) {
     tokio::select! {
@@ -97,11 +101,11 @@ async fn changed(changes: &mut watch::Receiver<u64>, patience: &mut Patience) ->
     true
 }
 
-/// How long a change waits for others: twice as long each time for a server that
-/// does not stop changing, since every list of it costs everybody a little.
+/// How long a change waits for others: after a few, twice as long each time for a
+/// server that does not stop changing, since every list of it costs everybody a little.
 #[derive(Debug, Default)]
 struct Patience {
-    wait: Duration,
+    in_a_row: u32,
     /// When it was listed last. Quiet is what comes after that: while a change
     /// waits, nobody is told of another.
     listed: Option<Instant>,
@@ -116,12 +120,14 @@ impl Patience {
         let calm = self
             .listed
             .is_none_or(|listed| now.saturating_duration_since(listed) >= CALM);
-        self.wait = if calm {
-            DEBOUNCE
+        self.in_a_row = if calm {
+            1
         } else {
-            self.wait.saturating_mul(2).clamp(DEBOUNCE, LONGEST)
+            self.in_a_row.saturating_add(1)
         };
-        self.wait
+        // Sixteen times twice as long is more than the longest.
+        let doubled = self.in_a_row.saturating_sub(FREE).min(16);
+        DEBOUNCE.saturating_mul(1 << doubled).min(LONGEST)
     }
 }
 
@@ -160,8 +166,8 @@ mod tests {
     async fn a_server_that_does_not_stop_changing_is_listed_once_a_minute() {
         let hour = Duration::from_secs(3600);
         let often = lists(Duration::from_millis(50), hour).await;
-        // Nine times until it waits for a minute, and then each minute.
-        assert!((60..=70).contains(&often), "{often}");
+        // Seventeen times until it waits for a minute, and then each minute.
+        assert!((70..=78).contains(&often), "{often}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -175,9 +181,9 @@ mod tests {
         let mut patience = Patience::default();
         let start = Instant::now();
         patience.listed(start);
-        let waits: Vec<Duration> = (0..12).map(|_| patience.next(start)).collect();
-        assert_eq!(waits.first(), Some(&DEBOUNCE));
-        assert_eq!(waits.get(1), Some(&(2 * DEBOUNCE)));
+        let waits: Vec<Duration> = (0..20).map(|_| patience.next(start)).collect();
+        assert_eq!(waits.get(..8), Some([DEBOUNCE; 8].as_slice()));
+        assert_eq!(waits.get(8), Some(&(2 * DEBOUNCE)));
         assert_eq!(waits.last(), Some(&LONGEST));
         assert_eq!(patience.next(start + CALM), DEBOUNCE);
     }
