@@ -4,10 +4,12 @@
 //! before it serves anybody, and they stay until a person resumes. A line that cannot be
 //! read, or a file without any, stops everything: `touch STOP` is a stop.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::domain::{Fault, Stop, StopScope};
 
@@ -110,15 +112,25 @@ fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
 fn held(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     loop {
         let file = options.mode(0o600).open(path)?;
-        // On a disk that knows no locks it is opened all the same: laid without a lock is
-        // better than not laid.
-        let _ = file.lock();
+        wait_for_turn(&file);
         // While we waited it may have got another name, and this name another file.
         match fs::metadata(path) {
             Ok(found) if is_same(&found, &file.metadata()?) => return Ok(file),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(cause),
+        }
+    }
+}
+
+/// Waits for whoever has the file, for half a second: a line is laid in less, and who
+/// holds it for longer does not want it laid. On a disk that knows no locks there is
+/// nobody to wait for: laid without a lock is better than not laid.
+fn wait_for_turn(file: &File) {
+    for _ in 0..50 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            Ok(()) | Err(TryLockError::Error(_)) => return,
         }
     }
 }
@@ -241,6 +253,25 @@ mod tests {
             assert_eq!(honouring.join().unwrap(), [stop(agent)]);
         });
         assert!(pulled(&file).is_empty());
+    }
+
+    #[test]
+    fn who_holds_the_file_for_ever_keeps_no_stop_from_being_laid_and_honoured() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        pull(&file, &stop(StopScope::Everything)).unwrap();
+        let forever = held(&file, OpenOptions::new().read(true)).unwrap();
+        let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
+        pull(&file, &stop(agent.clone())).unwrap();
+        let mut put = Vec::new();
+        honour(&file, |stop| {
+            put.push(stop);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(put, [stop(StopScope::Everything), stop(agent)]);
+        assert!(pulled(&file).is_empty());
+        drop(forever);
     }
 
     #[test]
