@@ -330,13 +330,17 @@ fn sets_of_capabilities_beyond_a_few_go_to_an_instance_that_was_told_less() {
         r#"{"elicitation":{"form":{}}}"#,
         r#"{"sampling":{}}"#,
         r#"{"roots":{}}"#,
+        r#"{"elicitation":{"url":{}},"sampling":{}}"#,
+        r#"{"elicitation":{"url":{}},"roots":{}}"#,
+        r#"{"sampling":{"context":{}}}"#,
+        r#"{"elicitation":{"url":{}},"sampling":{},"roots":{}}"#,
         r#"{"elicitation":{"url":{}}}"#,
     ] {
         pair.agent.speak_modern(capabilities);
         pair.is_well();
     }
-    // That of the catalogue, one for each of the first three, and one that was told nothing.
-    assert_eq!(pair.alpha.count("initialize"), 5);
+    // That of the catalogue, one for each of the first seven, and one that was told nothing.
+    assert_eq!(pair.alpha.count("initialize"), 9);
     for capabilities in [
         r#"{"elicitation":{"form":{},"url":{}}}"#,
         r#"{"elicitation":{"form":{}},"sampling":{}}"#,
@@ -348,7 +352,7 @@ fn sets_of_capabilities_beyond_a_few_go_to_an_instance_that_was_told_less() {
         let id = pair.answers(id, &question, ASK, r#"{"action":"decline"}"#);
         assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
     }
-    assert_eq!(pair.alpha.count("initialize"), 5);
+    assert_eq!(pair.alpha.count("initialize"), 9);
 }
 
 #[test]
