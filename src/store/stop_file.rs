@@ -232,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("STOP");
         let mut laying = held(&file, OpenOptions::new().append(true).create(true)).unwrap();
-        std::thread::scope(|threads| {
+        thread::scope(|threads| {
             let honouring = threads.spawn(|| {
                 let mut put = Vec::new();
                 honour(&file, |stop| {
@@ -243,7 +243,7 @@ mod tests {
                 put
             });
             while file.exists() {
-                std::thread::yield_now();
+                thread::yield_now();
             }
             let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
             let mut line = serde_json::to_vec(&stop(agent.clone())).unwrap();
