@@ -164,6 +164,22 @@ impl Naive {
         })
     }
 
+    /// A call that is refused uses nothing; but a run can begin with it, and then ends
+    /// a day later like any other.
+    fn refused(&mut self, mut call: Call, now: i64) {
+        let lives = self.entries.iter().any(|entry| {
+            entry.call.run == call.run && entry.charged.is_none_or(|(at, _)| now - at < DAY)
+        });
+        if !lives {
+            call.claim.ask = Amounts::ZERO;
+            self.entries.push(Entry {
+                call,
+                asked: now,
+                charged: Some((now, Amounts::ZERO)),
+            });
+        }
+    }
+
     /// What was under way at a crash keeps its charge.
     fn crash(&mut self, now: i64) {
         for entry in &mut self.entries {
@@ -229,7 +245,10 @@ impl Both {
                             charged: None,
                         });
                     }
-                    Err(refusal) => assert!(!passes, "it was refused: {}", refusal.says),
+                    Err(refusal) => {
+                        assert!(!passes, "it was refused: {}", refusal.says);
+                        self.naive.refused(call, now);
+                    }
                 }
             }
             Step::Settle(nth, cents) if !self.flying.is_empty() => {
@@ -292,6 +311,20 @@ impl Both {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_run_that_began_with_a_refusal_ends_a_day_later_with_what_was_added_to_it() {
+    let mut both = Both::new();
+    // More than a run may cost; then a person adds to it, and a day and more passes.
+    for step in [
+        Step::Ask(true, 0, true, 900),
+        Step::Extend(0, 28),
+        Step::Wait(88_812),
+    ] {
+        both.take(&step);
+        both.agree();
     }
 }
 
