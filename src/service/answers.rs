@@ -138,14 +138,22 @@ impl Tollgate {
         tracing::warn!(%scope, by, "resumed");
         let stood = self.broker.resume(scope.clone(), by).await;
         let stood = stood.map_err(unavailable)?;
-        let lay = stop_file::lift(&self.place.stop_file(), &scope).map_err(|cause| {
-            let path = self.place.stop_file();
-            Refused::new(
-                RefusedCode::Unavailable,
-                format!("can't change `{}`: {cause}", path.display()),
-            )
-            .hint("it goes on now, and is stopped again at the next start; remove the file")
-        })?;
+        // Beside the runtime: it may wait for whoever holds the file, and for the disk.
+        let file = self.place.stop_file();
+        let lifting = {
+            let file = file.clone();
+            tokio::task::spawn_blocking(move || stop_file::lift(&file, &scope))
+        };
+        let lay = lifting
+            .await
+            .unwrap_or_else(|panic| Err(panic.into()))
+            .map_err(|cause| {
+                Refused::new(
+                    RefusedCode::Unavailable,
+                    format!("can't change `{}`: {cause}", file.display()),
+                )
+                .hint("it goes on now, and is stopped again at the next start; remove the file")
+            })?;
         Ok(Reply::Resumed {
             lifted: stood || lay,
         })

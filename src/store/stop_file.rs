@@ -20,7 +20,7 @@ use crate::domain::{Fault, Stop, StopScope};
 pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(stop)?;
     line.push(b'\n');
-    let mut file = held(path, OpenOptions::new().append(true).create(true))?;
+    let (mut file, _) = held(path, OpenOptions::new().append(true).create(true))?;
     file.write_all(&line)?;
     file.sync_all()?;
     sync_directory(path)
@@ -80,8 +80,13 @@ fn empty(path: &Path, put: &mut impl FnMut(Stop) -> Result<(), Fault>) -> Result
 }
 
 fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
-    // Nobody adds to it while it is replaced. What cannot be opened can be removed.
-    let _held = held(path, OpenOptions::new().read(true));
+    // Nobody adds to it while it is replaced: who would not wait could lose a stop. What
+    // cannot be opened can be removed.
+    let held = held(path, OpenOptions::new().read(true));
+    if let Ok((_, Turn::Missed)) = &held {
+        let why = "somebody else holds the STOP file";
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
+    }
     let before = stops_in(path);
     let rest: Vec<&Stop> = before.iter().filter(|stop| stop.scope != *scope).collect();
     if rest.len() == before.len() {
@@ -107,15 +112,23 @@ fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
     sync_directory(path).map(|()| true)
 }
 
+/// Whether it is ours alone for as long as it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Had,
+    /// Somebody else held it for too long.
+    Missed,
+}
+
 /// Opens the file and holds it until it is dropped: nobody else who asks writes to it,
-/// replaces or empties it meanwhile.
-fn held(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+/// replaces or empties it meanwhile, unless our turn did not come.
+fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
     loop {
         let file = options.mode(0o600).open(path)?;
-        wait_for_turn(&file);
+        let turn = wait_for_turn(&file);
         // While we waited it may have got another name, and this name another file.
         match fs::metadata(path) {
-            Ok(found) if is_same(&found, &file.metadata()?) => return Ok(file),
+            Ok(found) if is_same(&found, &file.metadata()?) => return Ok((file, turn)),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(cause),
@@ -123,16 +136,18 @@ fn held(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     }
 }
 
-/// Waits for whoever has the file, for half a second: a line is laid in less, and who
-/// holds it for longer does not want it laid. On a disk that knows no locks there is
-/// nobody to wait for: laid without a lock is better than not laid.
-fn wait_for_turn(file: &File) {
+/// Waits for whoever has the file, for half a second: a line is laid in less, unless the
+/// disk is slow, and who holds it for ever does not want it laid. On a disk that knows no
+/// locks there is nobody to wait for. Laid or honoured out of turn is better than not;
+/// lifted is not.
+fn wait_for_turn(file: &File) -> Turn {
     for _ in 0..50 {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
-            Ok(()) | Err(TryLockError::Error(_)) => return,
+            Ok(()) | Err(TryLockError::Error(_)) => return Turn::Had,
         }
     }
+    Turn::Missed
 }
 
 fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
@@ -231,7 +246,7 @@ mod tests {
     fn a_stop_that_is_half_laid_when_the_file_is_honoured_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("STOP");
-        let mut laying = held(&file, OpenOptions::new().append(true).create(true)).unwrap();
+        let (mut laying, _) = held(&file, OpenOptions::new().append(true).create(true)).unwrap();
         thread::scope(|threads| {
             let honouring = threads.spawn(|| {
                 let mut put = Vec::new();
@@ -263,6 +278,9 @@ mod tests {
         let forever = held(&file, OpenOptions::new().read(true)).unwrap();
         let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
         pull(&file, &stop(agent.clone())).unwrap();
+        // Who lifts one would write the others anew, and lose what is being laid.
+        let lifted = lift(&file, &StopScope::Everything);
+        assert_eq!(lifted.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let mut put = Vec::new();
         honour(&file, |stop| {
             put.push(stop);
