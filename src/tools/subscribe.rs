@@ -5,7 +5,7 @@
 //! one open `subscriptions/listen` request per instance, opened anew when what is
 //! watched changes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::MutexGuard;
@@ -20,6 +20,10 @@ use crate::{
     ports::{Job, Reply},
     wire::{self, Raw},
 };
+
+/// How long a server may take to answer that a subscription has ended: one that never
+/// answers must not have us keep every agent that ever left.
+const FAREWELL: Deadline = Deadline::new(Duration::from_secs(10), Duration::from_secs(10));
 
 /// One more wants to hear of a resource.
 pub(super) async fn add(
@@ -73,7 +77,7 @@ pub(super) fn leave(instance: Arc<Instance>, connection: u64) {
             Era::Legacy => {
                 for uri in &alone {
                     let params = format!("{{\"uri\":{}}}", wire::quote(uri));
-                    let _ = say(&instance, "resources/unsubscribe", params);
+                    let _ = say(&instance, "resources/unsubscribe", params, FAREWELL);
                 }
             }
             Era::Modern => {
@@ -120,7 +124,7 @@ pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
         ",\"_meta\":{}}}",
         outgoing::own_meta(Capabilities::default())
     ));
-    let id = say(instance, "subscriptions/listen", params)?;
+    let id = say(instance, "subscriptions/listen", params, Deadline::FOREVER)?;
     if let Some(before) = lock(&instance.listening).replace(id) {
         // What is cancelled is not answered.
         instance.forget(before);
@@ -131,8 +135,13 @@ pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
 }
 
 /// Sends a request on whose answer nothing depends; its id.
-fn say(instance: &Arc<Instance>, method: &str, params: String) -> Result<u64, ToolFault> {
-    let ticket = instance.open(None, Deadline::FOREVER)?;
+fn say(
+    instance: &Arc<Instance>,
+    method: &str,
+    params: String,
+    deadline: Deadline,
+) -> Result<u64, ToolFault> {
+    let ticket = instance.open(None, deadline)?;
     let id = ticket.id;
     let line = wire::request_line(&id.to_string(), method, &[params.into()]);
     instance.out.send(line);
