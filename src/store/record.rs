@@ -257,7 +257,7 @@ impl Ended {
         let result = settlement.result.as_ref();
         Self {
             members,
-            result: result.map(|result| redact::raw(result, redact::RESULT).json.to_string()),
+            result: result.map(|result| redact::raw(result, redact::RESULT).json),
             closing: Closing {
                 charged: None,
                 failed,
