@@ -1,7 +1,8 @@
-//! A bound on the bytes of the requests that one agent has open.
+//! A bound on the bytes of the requests that one connection of an agent has open.
 //!
 //! How many it may have open is bounded, and how long each may be; both together
-//! would still be sixteen gibibytes. While too much is open the agent is not read.
+//! would still be sixteen gibibytes. While too much is open the agent is not read
+//! there. How many connections an agent has is bounded by nobody.
 //!
 //! Nor is then what it sends behind that: a cancel, its end. So the wait must have
 //! an end of its own, and has: deadlines end calls whether or not we read. What
@@ -14,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of requests that one agent may have open.
+/// Bytes of requests that one connection may have open.
 pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Requests below this are not counted: their number is bounded.
