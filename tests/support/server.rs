@@ -87,16 +87,24 @@ impl Server {
         }
     }
 
-    /// Tells the instance that started last to do something now.
+    /// Tells the instance that started or was sent something last to do something now.
     pub fn order(&mut self, order: &str) {
         if self.instances.lock().unwrap().is_empty() {
             self.starts();
         }
-        let instances = self.instances.lock().unwrap();
-        // One that has ended takes no orders, and our own visits never did.
-        let mut latest = instances.iter().rev();
-        let taken = latest.any(|mut one| one.write_all(format!("{order}\n").as_bytes()).is_ok());
-        assert!(taken, "nobody is there to {order}");
+        self.settle();
+        let ended = |instance| {
+            let mut end = self.heard.iter().filter(|told| told.line == "end");
+            end.any(|told| told.instance == instance)
+        };
+        // One that serves the catalogue may be about to end, and still take an order.
+        let is_served =
+            |told: &&Told| told.line.starts_with('{') || told.line.starts_with("start ");
+        let mut served = self.heard.iter().rev().filter(is_served);
+        let latest = served.find(|told| !ended(told.instance));
+        let latest = latest.unwrap_or_else(|| panic!("nobody is there to {order}"));
+        let mut instance = &self.instances.lock().unwrap()[latest.instance];
+        instance.write_all(format!("{order}\n").as_bytes()).unwrap();
     }
 
     fn until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
