@@ -22,6 +22,7 @@ mod reported;
 mod runs;
 mod seat;
 mod stop;
+mod under_way;
 mod uri;
 
 use std::{
@@ -66,7 +67,7 @@ pub struct Broker {
     changed: broadcast::Sender<Changed>,
     news: news::News,
     runs: runs::Runs,
-    under_way: stop::UnderWay,
+    under_way: under_way::UnderWay,
     latest: Latest,
     links: Links,
     /// Servers that were listed at least once, or could not be.
@@ -120,7 +121,7 @@ impl Broker {
             changed: broadcast::Sender::new(16),
             news: news::News::default(),
             runs: runs::Runs::default(),
-            under_way: stop::UnderWay::new(stops),
+            under_way: under_way::UnderWay::new(stops),
             latest: Latest::default(),
             links: Links::default(),
             met: watch::Sender::new(met),
@@ -230,7 +231,7 @@ impl Broker {
         &self,
         call: &Call,
         context: &Context,
-        open: &stop::Open<'_>,
+        open: &under_way::Open<'_>,
         seat: seat::Found,
     ) -> Result<(Permit, Arc<dyn Seat>), No> {
         let intent = match self.store.admit(call, context).map_err(No::Fault)? {

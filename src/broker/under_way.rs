@@ -1,0 +1,480 @@
+//! The calls under way: from the door to the answer.
+//!
+//! A call is entered before it is judged. Who ends calls finds it here, cancels it
+//! wherever it is, and is told what became of it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::stop::Struck;
+use crate::{
+    domain::{
+        AgentName, Became, Call, CallId, Capabilities, Era, Halt, Outcome, Refusal, RunId,
+        ServerName, Stop, Subject,
+    },
+    gate,
+    ports::{Answer, Boxed, Caller, Question},
+    wire::Raw,
+};
+
+/// Tells the stops in force.
+type Stops = Arc<dyn Fn() -> Vec<Stop> + Send + Sync>;
+
+/// Every call between the door and its answer.
+pub(super) struct UnderWay {
+    calls: Mutex<HashMap<CallId, Arc<One>>>,
+    stops: Stops,
+}
+
+impl UnderWay {
+    pub(super) fn new(stops: Stops) -> Self {
+        Self {
+            calls: Mutex::default(),
+            stops,
+        }
+    }
+
+    /// Enters a call until the guard is dropped.
+    pub(super) fn enter(&self, call: &Call, home: &RunId, caller: Arc<dyn Caller>) -> Open<'_> {
+        let one = Arc::new(One {
+            call: call.id.clone(),
+            run: call.run.clone(),
+            home: home.clone(),
+            agent: call.by.agent.clone(),
+            server: call.server.clone(),
+            subject: call.subject.clone(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        });
+        self.lock().insert(call.id.clone(), one.clone());
+        Open {
+            under_way: self,
+            caller: Arc::new(Stoppable {
+                inner: caller,
+                one: one.clone(),
+                stops: self.stops.clone(),
+            }),
+            one,
+        }
+    }
+
+    /// Cancels what a stop covers.
+    pub(super) fn tell(&self, stop: &Stop) -> Vec<Arc<One>> {
+        let refusal = gate::stopped(stop);
+        self.cancel(&refusal, |one| {
+            stop.scope.covers(&one.agent, &one.server, &one.run)
+        })
+    }
+
+    /// Cancels what a halted agent has under way, also what was let through and waits
+    /// for the disk. Returns the runs whose instances have some of it.
+    pub(super) fn halt(&self, halt: &Halt) -> BTreeSet<RunId> {
+        let refusal = gate::halted(halt);
+        let covered = self.cancel(&refusal, |one| one.agent == halt.agent);
+        let sent = covered.iter().filter(|one| one.lock().left);
+        sent.map(|one| one.home.clone()).collect()
+    }
+
+    fn cancel(&self, refusal: &Refusal, covers: impl Fn(&One) -> bool) -> Vec<Arc<One>> {
+        let covered: Vec<Arc<One>> = self
+            .lock()
+            .values()
+            .filter(|one| covers(one))
+            .cloned()
+            .collect();
+        for one in &covered {
+            one.lock().told.get_or_insert_with(|| refusal.clone());
+            one.changed.notify_waiters();
+        }
+        covered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Arc<One>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One call that is under way, until it is dropped.
+pub(super) struct Open<'a> {
+    under_way: &'a UnderWay,
+    one: Arc<One>,
+    caller: Arc<dyn Caller>,
+}
+
+impl Open<'_> {
+    /// Who waits for it, with the switch in hand.
+    pub(super) fn caller(&self) -> &Arc<dyn Caller> {
+        &self.caller
+    }
+
+    /// It leaves now: whatever happens to it, the server may have it.
+    pub(super) fn leaves(&self) {
+        self.one.lock().left = true;
+    }
+
+    /// What it hears if it was stopped.
+    pub(super) fn stopped(&self) -> Option<Refusal> {
+        self.one.lock().told.clone()
+    }
+
+    /// It left, and ended like this.
+    pub(super) fn became(&self, outcome: &Outcome) {
+        self.one.end(match outcome {
+            Outcome::Done { .. } | Outcome::Asked => Became::Answered,
+            Outcome::Failed(_) => Became::Cancelled,
+            Outcome::Unknown(_) => Became::Unknown,
+        });
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.under_way.lock().remove(&self.one.call);
+        let left = self.one.lock().left;
+        self.one.end(if left {
+            Became::Unknown
+        } else {
+            Became::NotSent
+        });
+    }
+}
+
+/// What is shared between a call and the stop that may find it.
+pub(super) struct One {
+    call: CallId,
+    run: RunId,
+    /// Whose instances run it.
+    home: RunId,
+    agent: AgentName,
+    server: ServerName,
+    subject: Subject,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Handed to its instance.
+    left: bool,
+    told: Option<Refusal>,
+    became: Option<Became>,
+}
+
+impl One {
+    fn end(&self, became: Became) {
+        self.lock().became.get_or_insert(became);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns once it is known what became of it.
+    pub(super) async fn ended(&self) {
+        self.until(|state| state.became).await;
+    }
+
+    async fn told(&self) -> String {
+        self.until(|state| state.told.as_ref().map(|refusal| refusal.says.clone()))
+            .await
+    }
+
+    async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
+        loop {
+            // Registered before the look: a change in between is not missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(seen) = look(&self.lock()) {
+                return seen;
+            }
+            changed.await;
+        }
+    }
+
+    /// It, as a stop tells of it.
+    pub(super) fn struck(&self) -> Struck {
+        Struck {
+            call: self.call.clone(),
+            agent: self.agent.clone(),
+            run: self.run.clone(),
+            server: self.server.clone(),
+            subject: self.subject.clone(),
+            became: self.lock().became,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The agent on the line, whose calls an operator can end as well.
+struct Stoppable {
+    inner: Arc<dyn Caller>,
+    one: Arc<One>,
+    stops: Stops,
+}
+
+impl Stoppable {
+    /// Whether a stop in force covers the call.
+    fn is_stopped(&self) -> bool {
+        let One {
+            agent, server, run, ..
+        } = &*self.one;
+        (self.stops)()
+            .iter()
+            .any(|stop| stop.scope.covers(agent, server, run))
+    }
+}
+
+impl Caller for Stoppable {
+    fn connection(&self) -> u64 {
+        self.inner.connection()
+    }
+
+    fn era(&self) -> Era {
+        self.inner.era()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn log_level(&self) -> Option<String> {
+        self.inner.log_level()
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.inner.wants_progress()
+    }
+
+    fn progress(&self, params: &Raw) {
+        self.inner.progress(params);
+    }
+
+    fn log(&self, params: &Raw) {
+        self.inner.log(params);
+    }
+
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+        Box::pin(async move {
+            // A server may ask between calls as well, through the caller of its
+            // last one: then no registry tells us of a stop, and the switch is
+            // looked at before the question and before its answer leaves.
+            if self.is_stopped() {
+                return Answer::Gone;
+            }
+            let answer = tokio::select! {
+                biased;
+                _ = self.one.told() => Answer::Gone,
+                answer = self.inner.ask(question) => answer,
+            };
+            if self.is_stopped() {
+                return Answer::Gone;
+            }
+            answer
+        })
+    }
+
+    fn is_cancelled(&self) -> Option<String> {
+        let told = self
+            .one
+            .lock()
+            .told
+            .as_ref()
+            .map(|refusal| refusal.says.clone());
+        told.or_else(|| self.inner.is_cancelled())
+    }
+
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                reason = self.one.told() => reason,
+                reason = self.inner.cancelled() => reason,
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Open<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.one.call)
+    }
+}
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} calls", self.lock().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+
+    use super::*;
+    use crate::domain::{
+        AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
+        StopScope, Tier, ToolFault,
+    };
+
+    /// One look at a future.
+    async fn poll_immediate<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            done = future.as_mut() => Some(done),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    /// An agent that waits for ever and can be asked nothing.
+    struct Patient;
+
+    impl Caller for Patient {
+        fn connection(&self) -> u64 {
+            1
+        }
+        fn era(&self) -> Era {
+            Era::Legacy
+        }
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::default()
+        }
+        fn log_level(&self) -> Option<String> {
+            None
+        }
+        fn wants_progress(&self) -> bool {
+            false
+        }
+        fn progress(&self, _: &Raw) {}
+        fn log(&self, _: &Raw) {}
+        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+            Box::pin(std::future::pending())
+        }
+        fn is_cancelled(&self) -> Option<String> {
+            None
+        }
+
+        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn call(id: &str, agent: &str) -> Call {
+        Call {
+            id: CallId::from_tail(id),
+            run: RunId::from_tail("1"),
+            by: Arc::new(Principal {
+                agent: AgentName::parse(agent).unwrap(),
+                owner: Owner::parse("ana").unwrap(),
+                reach: Reach::Everything,
+            }),
+            server: ServerName::parse("files").unwrap(),
+            admits: None,
+            subject: Subject::Tool("read".into()),
+            offer: Offer::At(Tier::Read),
+            offer_place: None,
+            tier: Tier::Read,
+            durable: false,
+            standing: Standing::Plain,
+            findings: Findings::default(),
+            digest: Fingerprint([0; 32]),
+            claim: Claim::default(),
+        }
+    }
+
+    fn home() -> RunId {
+        RunId::from_tail("1")
+    }
+
+    fn stop(agent: &str) -> Stop {
+        Stop {
+            scope: StopScope::Agent(AgentName::parse(agent).unwrap()),
+            by: "ana".into(),
+            text: None,
+            at: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
+        let under_way = UnderWay::new(Arc::new(Vec::new));
+        let covered = under_way.enter(&call("1", "dev"), &home(), Arc::new(Patient));
+        let other = under_way.enter(&call("2", "ops"), &home(), Arc::new(Patient));
+        let told = under_way.tell(&stop("dev"));
+        assert_eq!(told.len(), 1);
+        assert!(covered.stopped().is_some() && other.stopped().is_none());
+        let reason = covered.caller().cancelled().await;
+        assert_eq!(reason, "an operator stopped agent `dev`");
+        assert!(
+            poll_immediate(pin!(other.caller().cancelled()))
+                .await
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_halt_reaches_what_has_not_left_and_ends_instances_of_what_has() {
+        let under_way = UnderWay::new(Arc::new(Vec::new));
+        let enter = |id, agent, home: &str| {
+            let home = RunId::from_tail(home);
+            under_way.enter(&call(id, agent), &home, Arc::new(Patient))
+        };
+        let (sent, waits) = (enter("1", "dev", "1"), enter("2", "dev", "2"));
+        let other = enter("3", "ops", "3");
+        sent.leaves();
+        other.leaves();
+        let homes = under_way.halt(&Halt {
+            kind: crate::domain::HaltKind::Killed,
+            agent: AgentName::parse("dev").unwrap(),
+            run: home(),
+            at: 0,
+            until: None,
+            says: "too much".into(),
+        });
+        assert_eq!(homes, BTreeSet::from([RunId::from_tail("1")]));
+        assert!(sent.stopped().is_some() && waits.stopped().is_some());
+        assert!(other.stopped().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_already_is_woken() {
+        let under_way = UnderWay::new(Arc::new(Vec::new));
+        let open = under_way.enter(&call("1", "dev"), &home(), Arc::new(Patient));
+        let mut waiting = pin!(open.caller().cancelled());
+        assert!(poll_immediate(waiting.as_mut()).await.is_none());
+        under_way.tell(&stop("dev"));
+        waiting.await;
+    }
+
+    #[tokio::test]
+    async fn a_call_says_what_became_of_it() {
+        let under_way = UnderWay::new(Arc::new(Vec::new));
+        let enter = |id| under_way.enter(&call(id, "dev"), &home(), Arc::new(Patient));
+        let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
+        let mut told = under_way.tell(&stop("dev"));
+        told.sort_by(|a, b| a.call.cmp(&b.call));
+        sent.became(&Outcome::Unknown(ToolFault::Cancelled("stop".into())));
+        answered.became(&Outcome::Done {
+            error: false,
+            bytes: 2,
+        });
+        drop((sent, never, answered));
+        let became: Vec<_> = told.iter().map(|one| one.struck().became).collect();
+        assert_eq!(
+            became,
+            [
+                Some(Became::Unknown),
+                Some(Became::NotSent),
+                Some(Became::Answered),
+                None
+            ]
+        );
+        drop(still);
+        assert!(under_way.lock().is_empty());
+    }
+}
