@@ -22,6 +22,7 @@ mod memory;
 mod news;
 mod of_call;
 mod of_limits;
+mod pins;
 mod rates;
 mod record;
 mod record_limits;
