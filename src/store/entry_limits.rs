@@ -3,10 +3,11 @@
 //! `q` use of a scope in a slot, `r` a run and its parts, `c` a breaker, `a` an
 //! agent, `f` that it has used a tool, `n` that people were told of something, `w` how
 //! far old things are forgotten.
-//! What is kept back for open calls follows from those.
+//! What is kept back for open calls follows from those. How they are read is in `read`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+mod read;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ use super::{
     usage::RunUse,
 };
 use crate::domain::{AgentName, Amounts, Halt, HaltKind, RunId, Scope, ServerName};
+
+pub(super) use read::put;
 
 #[derive(Serialize, Deserialize)]
 struct KeptScope {
@@ -47,16 +50,6 @@ impl KeptScope {
             }
         }
         kept
-    }
-
-    fn scope(self) -> Option<Scope> {
-        match (self.agent, self.server, self.tool) {
-            (None, None, None) => Some(Scope::Everything),
-            (Some(agent), None, None) => Some(Scope::Agent(agent)),
-            (None, Some(server), None) => Some(Scope::Server(server)),
-            (None, Some(server), Some(tool)) => Some(Scope::Tool(server, Arc::from(tool))),
-            _ => None,
-        }
     }
 }
 
@@ -194,70 +187,6 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
     delta
 }
 
-/// Puts one entry back; its version has been looked at.
-pub(super) fn put(state: &mut State, key: &[u8], bytes: &[u8]) -> Option<()> {
-    let (kind, rest) = key.split_first()?;
-    let json = bytes.get(1..)?;
-    match kind {
-        b'q' => {
-            let kept: KeptUse = serde_json::from_slice(json).ok()?;
-            let (width, slot) = rest.get(16..)?.split_first()?;
-            let slot = u32::from_be_bytes(slot.try_into().ok()?);
-            let width = match width {
-                b'm' => Width::Minute,
-                b'q' => Width::Quarter,
-                _ => return None,
-            };
-            let scope = kept.of.scope()?;
-            state
-                .usage
-                .put_slot(scope, width, i64::from(slot), &kept.used);
-        }
-        b'r' => {
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            let (id, part) = rest.split_at_checked(end)?;
-            let id = RunId::parse(std::str::from_utf8(id).ok()?)?;
-            if part.len() == 1 {
-                let kept: KeptRun = serde_json::from_slice(json).ok()?;
-                state.usage.put_run(id, kept.run());
-            } else {
-                let kept: KeptUse = serde_json::from_slice(json).ok()?;
-                // A run comes before its parts.
-                state.usage.put_part(&id, kept.of.scope()?, kept.used)?;
-            }
-        }
-        b'c' => {
-            let kept: KeptBreaker = serde_json::from_slice(json).ok()?;
-            state.circuits.put(kept.of.scope()?, kept.breaker);
-        }
-        b'a' => {
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            let (name, part) = rest.split_at_checked(end)?;
-            let name = AgentName::parse(std::str::from_utf8(name).ok()?).ok()?;
-            if part.len() == 1 {
-                let kept: KeptAgent = serde_json::from_slice(json).ok()?;
-                state.conduct.put(name, kept.agent()?);
-            } else {
-                let kept: KeptHalt = serde_json::from_slice(json).ok()?;
-                // An agent comes before its halt.
-                state.conduct.put_halt(kept.halt(name))?;
-            }
-        }
-        b'f' => {
-            let name: AgentName = serde_json::from_slice(json).ok()?;
-            let tool = u64::from_be_bytes(*rest.last_chunk()?);
-            state.conduct.put_met(name, tool);
-        }
-        b'w' => state.put_sweeping(serde_json::from_slice(json).ok()?),
-        b'n' => {
-            let kept: KeptNotice = serde_json::from_slice(json).ok()?;
-            state.put_notice(kept.what, kept.at);
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
 /// A key of a kind that belongs to a scope. Names may be long: they are hashed.
 fn scoped(kind: u8, scope: &Scope) -> Key {
     let mut hasher = blake3::Hasher::new();
@@ -323,19 +252,6 @@ fn run_entries(id: &RunId, run: &RunUse) -> Entries {
     entries
 }
 
-impl KeptRun {
-    fn run(self) -> RunUse {
-        let mut run = RunUse::new(self.agent, self.began);
-        run.last = self.last;
-        run.step = self.step;
-        run.turn = self.turn;
-        run.added = self.added;
-        run.used = self.used;
-        run.by = BTreeMap::new();
-        run
-    }
-}
-
 fn breaker_value(scope: &Scope, breaker: &Breaker) -> Vec<u8> {
     value(&KeptBreaker {
         of: KeptScope::of(scope),
@@ -385,51 +301,6 @@ fn agent_value(agent: &Agent) -> Vec<u8> {
         cleared: agent.cleared,
         last: agent.last,
     })
-}
-
-impl KeptHalt {
-    fn halt(self, agent: AgentName) -> Halt {
-        Halt {
-            kind: match self.killed {
-                true => HaltKind::Killed,
-                false => HaltKind::Paused,
-            },
-            agent,
-            run: self.run,
-            at: self.at,
-            until: self.until,
-            says: self.says,
-        }
-    }
-}
-
-impl KeptAgent {
-    fn agent(self) -> Option<Agent> {
-        let last = self.last;
-        let ago = |text: &str| i64::from_str_radix(text, 16).ok().map(|ago| last - ago);
-        let mut attempts = VecDeque::new();
-        for attempt in self.attempts.split(',').filter(|text| !text.is_empty()) {
-            let (this, at) = attempt.split_once('.')?;
-            attempts.push_back((u64::from_str_radix(this, 16).ok()?, ago(at)?));
-        }
-        let mut runs = VecDeque::new();
-        for at in self.runs.split(',').filter(|text| !text.is_empty()) {
-            runs.push_back(ago(at)?);
-        }
-        Some(Agent {
-            attempts,
-            same: self.same,
-            turns: self.turns,
-            errors: self.errors,
-            last_error: self.last_error,
-            runs,
-            alone_since: self.alone.0,
-            alone_until: self.alone.1,
-            halt: None,
-            cleared: self.cleared,
-            last,
-        })
-    }
 }
 
 fn met_key(name: &AgentName, tool: u64) -> Key {
