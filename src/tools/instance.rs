@@ -1,30 +1,26 @@
-//! One running instance of a tool server: its pipes, and the calls that wait
-//! for it.
+//! One running instance of a tool server: its pipes, and what it says.
 //!
-//! Requests are ours: their ids, their deadlines, their cancellation, their
-//! progress. An answer is handed over as the slice of the buffer that it was
-//! read into.
+//! What waits for its answers is in `ticket`. An answer is handed over as the
+//! slice of the buffer that it was read into.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, broadcast, oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, watch};
 
 use super::{
     child::{Child, Started},
-    deadline::{Clock, Deadline},
+    deadline::Deadline,
     lane::Lane,
     overdue, questions,
+    ticket::Requests,
     unread::Unread,
     watched::Watched,
 };
@@ -67,8 +63,7 @@ pub(super) struct Instance {
     /// Held while a subscription begins or ends.
     pub(super) subscribing: AsyncMutex<()>,
     pub(super) listening: Mutex<Option<u64>>,
-    pending: Mutex<HashMap<u64, Pending>>,
-    next_id: AtomicU64,
+    pub(super) requests: Requests,
     events: broadcast::Sender<Event>,
     /// Counts list changes; the pool debounces them.
     changes: watch::Sender<u64>,
@@ -78,9 +73,6 @@ pub(super) struct Instance {
     /// Ended by us, not by itself.
     told_to_end: AtomicBool,
     unread: Unread,
-    /// Wakes who watches the deadlines; set while somebody does.
-    busy: Arc<Notify>,
-    watched_over: AtomicBool,
 }
 
 /// What a server said when we met.
@@ -97,13 +89,6 @@ impl Greeting {
     pub(super) fn has(&self, capability: &str) -> bool {
         self.capabilities.get(capability).is_some()
     }
-}
-
-struct Pending {
-    answer: oneshot::Sender<Result<Body, ToolFault>>,
-    caller: Option<Arc<dyn Caller>>,
-    clock: Arc<Clock>,
-    deadline: Deadline,
 }
 
 impl Instance {
@@ -125,8 +110,6 @@ impl Instance {
         let lines = LineIn::new(Source::from_fd(stdout).map_err(failed)?, MAX_LINE);
         let busy = Arc::new(Notify::new());
         let instance = Arc::new(Self {
-            busy: busy.clone(),
-            watched_over: AtomicBool::new(false),
             server,
             run: Mutex::default(),
             out,
@@ -141,8 +124,7 @@ impl Instance {
             watched: Mutex::default(),
             subscribing: AsyncMutex::default(),
             listening: Mutex::default(),
-            pending: Mutex::default(),
-            next_id: AtomicU64::new(1),
+            requests: Requests::new(busy.clone()),
             events,
             changes: watch::Sender::new(0),
             ended: watch::Sender::new(None),
@@ -209,76 +191,6 @@ impl Instance {
         ticket.wait(None).await
     }
 
-    /// Opens a request: from here on an answer with its id finds it.
-    pub(super) fn open(
-        self: &Arc<Self>,
-        caller: Option<Arc<dyn Caller>>,
-        deadline: Deadline,
-    ) -> Result<Ticket, ToolFault> {
-        if let Some(why) = self.ended() {
-            return Err(ToolFault::Exited(why));
-        }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (answer, waiting) = oneshot::channel();
-        let clock = Arc::new(Clock::new(Instant::now()));
-        let mut pending = self.pending();
-        if !deadline.is_forever() && !self.watched_over.swap(true, Ordering::Relaxed) {
-            self.busy.notify_one();
-        }
-        pending.insert(
-            id,
-            Pending {
-                answer,
-                caller,
-                clock: clock.clone(),
-                deadline,
-            },
-        );
-        drop(pending);
-        Ok(Ticket {
-            id,
-            instance: self.clone(),
-            waiting,
-            clock,
-            done: false,
-        })
-    }
-
-    /// Fails the requests that missed their deadline; says whether any is left
-    /// that could.
-    pub(super) fn fail_overdue(&self, now: Instant) -> bool {
-        let mut pending = self.pending();
-        let missed: Vec<(u64, ToolFault)> = pending
-            .iter()
-            .filter_map(|(id, open)| Some((*id, open.deadline.missed(&open.clock, now)?)))
-            .collect();
-        for (id, fault) in missed {
-            self.withdraw(id, &fault.to_string());
-            if let Some(open) = pending.remove(&id) {
-                let _ = open.answer.send(Err(fault));
-            }
-        }
-        let more = pending.values().any(|open| !open.deadline.is_forever());
-        self.watched_over.store(more, Ordering::Relaxed);
-        more
-    }
-
-    /// Whether a request is still waited for.
-    pub(super) fn is_pending(&self, id: u64) -> bool {
-        self.pending().contains_key(&id)
-    }
-
-    /// Forgets a request whose answer nobody needs.
-    pub(super) fn forget(&self, id: u64) {
-        self.pending().remove(&id);
-    }
-
-    /// Tells the server that nobody waits for a request any more.
-    fn withdraw(&self, id: u64, reason: &str) {
-        let params = format!("{{\"requestId\":{id},\"reason\":{}}}", wire::quote(reason));
-        self.notify("notifications/cancelled", &[params.into()]);
-    }
-
     /// Why it is not there any more, with its exit status if that comes soon.
     pub(super) async fn gone(&self) -> ToolFault {
         let mut ended = self.watch_end();
@@ -311,10 +223,6 @@ impl Instance {
         lock(&self.questions).len()
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
-        lock(&self.pending)
-    }
-
     fn close(&self, why: &str) {
         self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
@@ -324,98 +232,18 @@ impl Instance {
             first
         });
         self.out.close();
-        for (_, waiting) in self.pending().drain() {
-            let _ = waiting.answer.send(Err(ToolFault::Exited(why.to_owned())));
-        }
+        self.requests.fail_all(why);
         for (_, task) in lock(&self.questions).drain() {
             task.abort();
         }
         self.lane.changed();
-        self.busy.notify_one();
-    }
-
-    fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
-        let known = id
-            .text()
-            .parse()
-            .ok()
-            .and_then(|id: u64| self.pending().remove(&id));
-        match known {
-            Some(pending) => {
-                let _ = pending.answer.send(body);
-            }
-            None => self.remark(&format!("answered a request that is not open: id {id:?}")),
-        }
+        self.requests.wake();
     }
 
     /// Notes misbehaviour where the operator looks: beside the server's own
     /// last words.
     pub(super) fn remark(&self, text: &str) {
         self.child.stderr().remark(text);
-    }
-}
-
-/// One open request.
-pub(super) struct Ticket {
-    pub(super) id: u64,
-    instance: Arc<Instance>,
-    waiting: oneshot::Receiver<Result<Body, ToolFault>>,
-    clock: Arc<Clock>,
-    done: bool,
-}
-
-impl Ticket {
-    /// The request's own clock, which stands still while a person is asked.
-    pub(super) fn clock(&self) -> &Arc<Clock> {
-        &self.clock
-    }
-
-    /// Gives a request up that the server has not heard of.
-    pub(super) fn never_sent(mut self) {
-        self.done = true;
-        self.instance.pending().remove(&self.id);
-    }
-
-    /// Waits for the answer, the deadline, or the caller's cancel.
-    pub(super) async fn wait(
-        mut self,
-        caller: Option<&Arc<dyn Caller>>,
-    ) -> Result<Body, ToolFault> {
-        let cancelled = async {
-            match caller {
-                Some(caller) => caller.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            answer = &mut self.waiting => {
-                self.done = true;
-                match answer {
-                    Ok(answer) => answer,
-                    Err(_) => Err(Box::pin(self.instance.gone()).await),
-                }
-            }
-            reason = cancelled => {
-                self.cancel(&reason);
-                Err(ToolFault::Cancelled(reason))
-            }
-        }
-    }
-
-    fn cancel(&mut self, reason: &str) {
-        self.done = true;
-        if self.instance.pending().remove(&self.id).is_some() {
-            self.instance.withdraw(self.id, reason);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.done {
-            self.cancel("the caller has gone");
-        }
     }
 }
 
@@ -519,12 +347,7 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
             let waiting = params
                 .get("progressToken")
                 .and_then(|token| token.text().parse::<u64>().ok());
-            let caller = waiting.and_then(|id| {
-                let pending = instance.pending();
-                let waiting = pending.get(&id)?;
-                waiting.clock.touch(Instant::now());
-                waiting.caller.clone()
-            });
+            let caller = waiting.and_then(|id| instance.requests.touch(id));
             if let Some(caller) = caller {
                 caller.progress(&params);
             }

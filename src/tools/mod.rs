@@ -23,6 +23,7 @@ mod server;
 pub mod stderr;
 mod subscribe;
 pub mod sweep;
+mod ticket;
 mod unread;
 mod watched;
 

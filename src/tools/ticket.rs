@@ -1,0 +1,227 @@
+//! Requests of ours that an instance has not answered yet: their ids, their
+//! deadlines, their cancellation, their progress.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::{
+    deadline::{Clock, Deadline},
+    instance::{Instance, lock},
+};
+use crate::{
+    domain::ToolFault,
+    ports::Caller,
+    wire::{self, Body, Raw},
+};
+
+/// The open requests of an instance.
+pub(super) struct Requests {
+    pending: Mutex<HashMap<u64, Pending>>,
+    next_id: AtomicU64,
+    /// Wakes who watches the deadlines; set while somebody does.
+    busy: Arc<Notify>,
+    watched_over: AtomicBool,
+}
+
+struct Pending {
+    answer: oneshot::Sender<Result<Body, ToolFault>>,
+    caller: Option<Arc<dyn Caller>>,
+    clock: Arc<Clock>,
+    deadline: Deadline,
+}
+
+impl Requests {
+    pub(super) fn new(busy: Arc<Notify>) -> Self {
+        Self {
+            pending: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            busy,
+            watched_over: AtomicBool::new(false),
+        }
+    }
+
+    /// A sign of life: its deadline starts anew. Returns who waits for it.
+    pub(super) fn touch(&self, id: u64) -> Option<Arc<dyn Caller>> {
+        let pending = self.pending();
+        let waiting = pending.get(&id)?;
+        waiting.clock.touch(Instant::now());
+        waiting.caller.clone()
+    }
+
+    /// Fails them all: the instance has ended.
+    pub(super) fn fail_all(&self, why: &str) {
+        for (_, waiting) in self.pending().drain() {
+            let _ = waiting.answer.send(Err(ToolFault::Exited(why.to_owned())));
+        }
+    }
+
+    /// Wakes who watches the deadlines.
+    pub(super) fn wake(&self) {
+        self.busy.notify_one();
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+        lock(&self.pending)
+    }
+}
+
+impl Instance {
+    /// Opens a request: from here on an answer with its id finds it.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        caller: Option<Arc<dyn Caller>>,
+        deadline: Deadline,
+    ) -> Result<Ticket, ToolFault> {
+        if let Some(why) = self.ended() {
+            return Err(ToolFault::Exited(why));
+        }
+        let id = self.requests.next_id.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        let clock = Arc::new(Clock::new(Instant::now()));
+        let mut pending = self.requests.pending();
+        if !deadline.is_forever() && !self.requests.watched_over.swap(true, Ordering::Relaxed) {
+            self.requests.wake();
+        }
+        pending.insert(
+            id,
+            Pending {
+                answer,
+                caller,
+                clock: clock.clone(),
+                deadline,
+            },
+        );
+        drop(pending);
+        Ok(Ticket {
+            id,
+            instance: self.clone(),
+            waiting,
+            clock,
+            done: false,
+        })
+    }
+
+    /// Fails the requests that missed their deadline; says whether any is left
+    /// that could.
+    pub(super) fn fail_overdue(&self, now: Instant) -> bool {
+        let mut pending = self.requests.pending();
+        let missed: Vec<(u64, ToolFault)> = pending
+            .iter()
+            .filter_map(|(id, open)| Some((*id, open.deadline.missed(&open.clock, now)?)))
+            .collect();
+        for (id, fault) in missed {
+            self.withdraw(id, &fault.to_string());
+            if let Some(open) = pending.remove(&id) {
+                let _ = open.answer.send(Err(fault));
+            }
+        }
+        let more = pending.values().any(|open| !open.deadline.is_forever());
+        self.requests.watched_over.store(more, Ordering::Relaxed);
+        more
+    }
+
+    /// Whether a request is still waited for.
+    pub(super) fn is_pending(&self, id: u64) -> bool {
+        self.requests.pending().contains_key(&id)
+    }
+
+    /// Forgets a request whose answer nobody needs.
+    pub(super) fn forget(&self, id: u64) {
+        self.requests.pending().remove(&id);
+    }
+
+    /// Tells the server that nobody waits for a request any more.
+    fn withdraw(&self, id: u64, reason: &str) {
+        let params = format!("{{\"requestId\":{id},\"reason\":{}}}", wire::quote(reason));
+        self.notify("notifications/cancelled", &[params.into()]);
+    }
+
+    /// Hands an answer to who waits for it.
+    pub(super) fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
+        let known = id
+            .text()
+            .parse()
+            .ok()
+            .and_then(|id: u64| self.requests.pending().remove(&id));
+        match known {
+            Some(pending) => {
+                let _ = pending.answer.send(body);
+            }
+            None => self.remark(&format!("answered a request that is not open: id {id:?}")),
+        }
+    }
+}
+
+/// One open request.
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    instance: Arc<Instance>,
+    waiting: oneshot::Receiver<Result<Body, ToolFault>>,
+    clock: Arc<Clock>,
+    done: bool,
+}
+
+impl Ticket {
+    /// The request's own clock, which stands still while a person is asked.
+    pub(super) fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
+    /// Gives a request up that the server has not heard of.
+    pub(super) fn never_sent(mut self) {
+        self.done = true;
+        self.instance.requests.pending().remove(&self.id);
+    }
+
+    /// Waits for the answer, the deadline, or the caller's cancel.
+    pub(super) async fn wait(
+        mut self,
+        caller: Option<&Arc<dyn Caller>>,
+    ) -> Result<Body, ToolFault> {
+        let cancelled = async {
+            match caller {
+                Some(caller) => caller.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = &mut self.waiting => {
+                self.done = true;
+                match answer {
+                    Ok(answer) => answer,
+                    Err(_) => Err(Box::pin(self.instance.gone()).await),
+                }
+            }
+            reason = cancelled => {
+                self.cancel(&reason);
+                Err(ToolFault::Cancelled(reason))
+            }
+        }
+    }
+
+    fn cancel(&mut self, reason: &str) {
+        self.done = true;
+        if self.instance.requests.pending().remove(&self.id).is_some() {
+            self.instance.withdraw(self.id, reason);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.done {
+            self.cancel("the caller has gone");
+        }
+    }
+}
