@@ -4,7 +4,7 @@ use std::io;
 
 use super::out::Out;
 use super::{Trouble, ask, beside_the_point};
-use crate::control::proto::ServerRow;
+use crate::control::ServerRow;
 use crate::control::{Question, Reply};
 use crate::daemon::Place;
 use crate::domain::ServerName;

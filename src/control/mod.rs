@@ -1,14 +1,15 @@
 //! The control protocol: what the command line asks the daemon.
 //!
-//! One JSON line each way over the control socket. The words are in `proto`,
-//! those of limits in `limits`; `loosens` says what only a person may ask; `client` asks,
-//! `serve` answers. Who may connect, and where the socket is,
-//! is the business of `daemon`.
+//! One JSON line each way over the control socket. The words are in `proto`, what answers
+//! list in `rows`, what is about limits in `limits`; `loosens` says what only a person may
+//! ask; `client` asks, `serve` answers. Who may connect, and where the socket is, is the
+//! business of `daemon`.
 
 pub mod client;
 pub mod limits;
 mod loosens;
 pub mod proto;
+mod rows;
 pub(crate) mod serve;
 
 pub use client::ClientError;
@@ -17,7 +18,7 @@ pub use limits::{
     Quantity,
 };
 pub use proto::{
-    AgentRow, GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused,
-    RefusedCode, Reply, Request, ServerRow, Status, StopOrder, StopReport, StruckRow, ToolRow,
-    Trial,
+    Judged, PinTexts, Question, Records, Refused, RefusedCode, Reply, Request, Status, StopOrder,
+    StopReport, Trial,
 };
+pub use rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow};

@@ -8,10 +8,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow};
-use crate::domain::{
-    AgentName, Became, CallId, Owner, Place, RunId, ServerName, Stop, StopScope, Tier,
+use super::{
+    limits::{BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow},
+    rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow},
 };
+use crate::domain::{AgentName, CallId, Owner, ServerName, Stop, StopScope, Tier};
 use crate::ports::{Query, Verified};
 
 /// The version of the protocol on both sockets.
@@ -266,22 +267,6 @@ pub struct StopReport {
     pub calls: Vec<StruckRow>,
 }
 
-/// A call that a stop found under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StruckRow {
-    /// Which.
-    pub call: CallId,
-    /// Of whom.
-    pub agent: String,
-    /// In which run.
-    pub run: RunId,
-    /// `server.tool`
-    pub title: String,
-    /// What became of it; none when it has not ended yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub became: Option<Became>,
-}
-
 /// What the gates say of a call that nobody makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
@@ -301,25 +286,6 @@ pub struct Judged {
     pub gates: Vec<GateRow>,
 }
 
-/// What one gate says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GateRow {
-    /// Its name.
-    pub gate: String,
-    /// What it says; none when the call does not reach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub says: Option<String>,
-    /// Why it refuses; none when it lets pass.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// What would change the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-    /// The line of the configuration that decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Place>,
-}
-
 /// Records as they stand in the journal, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Records {
@@ -335,24 +301,6 @@ pub struct Records {
     pub since: Option<Timestamp>,
 }
 
-/// One tool whose definition was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinRow {
-    /// Whose it is.
-    pub server: ServerName,
-    /// The server's own name for it.
-    pub tool: String,
-    /// The fingerprint of what was accepted.
-    pub accepted: String,
-    /// Since when.
-    pub since: String,
-    /// Who accepted it; none when it was the first that was seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// Whether the server offers something else now.
-    pub changed: bool,
-}
-
 /// The definitions of one tool, as JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinTexts {
@@ -364,74 +312,6 @@ pub struct PinTexts {
     /// The fingerprint of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-}
-
-/// One connected agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AgentRow {
-    /// Its name.
-    pub name: AgentName,
-    /// Who answers for it.
-    pub owner: Owner,
-    /// Its run.
-    pub run: String,
-    /// The process of its shim.
-    pub pid: u32,
-    /// When it connected.
-    pub since: Timestamp,
-    /// Calls so far.
-    pub calls: u64,
-}
-
-/// One tool server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ServerRow {
-    /// Its name.
-    pub name: ServerName,
-    /// Who answers for it.
-    pub owner: Owner,
-    /// One word: how it is.
-    pub state: String,
-    /// The protocol version it speaks, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub era: Option<String>,
-    /// How many tools it offers.
-    pub tools: usize,
-    /// How many processes of it run.
-    pub instances: usize,
-    /// The last lines it wrote to its stderr, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stderr_tail: Vec<String>,
-    /// How it ended the last time it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_exit: Option<String>,
-}
-
-/// One tool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ToolRow {
-    /// The name that agents see.
-    pub name: String,
-    /// The server that has it.
-    pub server: ServerName,
-    /// The name that the server gave it.
-    pub tool: String,
-    /// Its tier.
-    pub tier: Tier,
-    /// Whether agents see it at all.
-    pub offered: bool,
-    /// What is worth knowing: unclassified, changed, shortened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Happening {
-    /// When.
-    pub at: Timestamp,
-    /// What, in one line.
-    pub what: String,
 }
 
 /// Why a connection or a request was turned away; on either socket.
