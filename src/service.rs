@@ -3,6 +3,7 @@
 
 mod answers;
 mod limits;
+mod rows;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,12 +26,12 @@ use crate::{
     broker::{Broker, JoinError, Parts, Policy, Session},
     clock::{Clock, SystemClock},
     config::{self, Agents, EnvValue, Generation, SecretRef},
-    control::{AgentRow, Question, Refused, RefusedCode, Reply, ServerRow, ToolRow},
+    control::{AgentRow, Question, Refused, RefusedCode, Reply},
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
-    domain::{AgentName, Era, Fault, Notice, NoticeKind, Offer, Owner, RunId, ServerName},
+    domain::{AgentName, Era, Fault, Notice, NoticeKind, Owner, RunId, ServerName},
     ids::Ids,
     store::{FileShelf, LocalStore, Setup, journal::Loss},
-    tools::{Health, Listed, Pool, Registered, child::Launch, sweep::sweep},
+    tools::{Listed, Pool, Registered, child::Launch, sweep::sweep},
 };
 
 /// How long tool servers may take to leave when the daemon stops.
@@ -175,74 +176,6 @@ impl Tollgate {
                     "the run belongs to another agent".to_owned(),
                 ),
             })
-    }
-
-    fn server_row(&self, server: &config::Server, health: Option<&Health>) -> ServerRow {
-        let catalog = self.broker.catalog();
-        ServerRow {
-            name: server.name.clone(),
-            owner: server.owner.clone(),
-            state: health.map_or("unknown", |health| health.state).to_owned(),
-            era: health
-                .and_then(|health| health.era)
-                .map(|era| era.to_string()),
-            tools: catalog
-                .tools()
-                .iter()
-                .filter(|tool| tool.server == server.name && tool.offer != Offer::Off)
-                .count(),
-            instances: health.map_or(0, |health| health.instances),
-            stderr_tail: health
-                .map(|health| health.stderr.iter().map(|line| visible(line)).collect())
-                .unwrap_or_default(),
-            last_exit: health.and_then(|health| {
-                let trouble = health.trouble.clone()?;
-                Some(match health.retry_in {
-                    Some(seconds) => format!("{trouble}; next try in {seconds} s"),
-                    None => trouble,
-                })
-            }),
-        }
-    }
-
-    fn server_rows(&self) -> Vec<ServerRow> {
-        let health = self.pool.health(0);
-        self.generation
-            .servers
-            .iter()
-            .map(|server| {
-                let health = health
-                    .iter()
-                    .find(|health| health.server == server.name.as_str());
-                self.server_row(server, health)
-            })
-            .collect()
-    }
-
-    fn tool_rows(&self) -> Vec<ToolRow> {
-        self.broker
-            .catalog()
-            .tools()
-            .iter()
-            .map(|tool| ToolRow {
-                name: tool.exposed.to_string(),
-                server: tool.server.clone(),
-                tool: tool.name.to_string(),
-                tier: tool.tier,
-                offered: tool.offer != Offer::Off,
-                note: if tool.changed {
-                    Some("changed since it was accepted".to_owned())
-                } else {
-                    match tool.offer {
-                        Offer::Unclassified => Some("nobody has classified it".to_owned()),
-                        Offer::At(said) if said != tool.tier => {
-                            Some(format!("its server's hints raise it from {said}"))
-                        }
-                        Offer::At(_) | Offer::Off => None,
-                    }
-                },
-            })
-            .collect()
     }
 }
 
@@ -485,17 +418,4 @@ fn user() -> Owner {
 fn owner_of_uid(uid: u32) -> Owner {
     // Digits and a dash are always a name.
     Owner::parse(&format!("uid-{uid}")).unwrap_or_else(|_| owner_of_uid(0))
-}
-
-/// A line of somebody else's, safe to show in a terminal.
-fn visible(line: &str) -> String {
-    line.chars()
-        .map(|c| {
-            if c.is_control() && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
