@@ -14,7 +14,7 @@ use super::{Answer, Broker, Session, Tool, View, reported};
 use crate::{
     domain::{
         Amounts, Call, Claim, Dimension, Findings, Fingerprint, Offer, Prices, RunId, ServerName,
-        Standing, Subject, Tier,
+        Standing, Subject, Tier, shown,
     },
     measure,
     ports::Context,
@@ -347,11 +347,6 @@ struct Route {
     server: ServerName,
     subject: Subject,
     tool: Option<Arc<Tool>>,
-}
-
-/// A name that came from outside, for a message: bounded.
-fn shown(name: &str) -> String {
-    name.chars().take(128).collect()
 }
 
 impl std::fmt::Debug for Route {

@@ -1,6 +1,7 @@
 //! What of the control protocol loosens something: only a person may ask for it.
 
 use super::proto::Question;
+use crate::domain::shown;
 
 impl Question {
     /// What would be loosened, as a fragment; none if it reads or tightens. Only a
@@ -41,11 +42,6 @@ impl Question {
             | Question::Halts => None,
         }
     }
-}
-
-/// A name that came from outside, for a message: bounded.
-fn shown(name: &str) -> String {
-    name.chars().take(128).collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub use halt::{Ends, Halt, HaltKind};
 pub use id::{AskId, CallId, RunId, STATE_ID};
 pub use loops::{Loops, Streaks, Threshold};
 pub use money::Currency;
-pub use name::{AgentName, NameError, Owner, ServerName};
+pub use name::{AgentName, NameError, Owner, ServerName, shown};
 pub use notice::{Notice, NoticeKind};
 pub use outcome::Outcome;
 pub use place::Place;

@@ -53,6 +53,12 @@ fn check(text: &str, limit: usize) -> Result<(), NameError> {
     }
 }
 
+/// A name that came from outside and may be none of these, for a message: bounded.
+#[must_use]
+pub fn shown(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $limit:expr) => {
         $(#[$doc])*
