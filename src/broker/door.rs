@@ -143,17 +143,12 @@ impl Broker {
             unfollowed.borrow_mut().push(path.to_owned());
             None
         };
-        let mut findings = match &route.tool {
-            Some(tool) => measure::findings(
-                arguments.as_ref(),
-                &tool.schema,
-                &tool.rules,
-                // From tier 2 on, what nobody named is not let through.
-                tier >= Tier::Consequential,
-                &note,
-            ),
-            None => Findings::default(),
+        let prices = match &route.tool {
+            Some(tool) => tool.prices.clone(),
+            None => self.policy.free(),
         };
+        let tool = route.tool.as_deref();
+        let (findings, ask) = measured(tool, arguments.as_ref(), tier, &prices, &note);
         // A completion has one `argument`, and each of its letters is another call.
         let arguments_said = match asked {
             Asked::Completion => member("argument"),
@@ -165,12 +160,8 @@ impl Broker {
         };
         let digest = self.digest(session, &route, arguments_said);
         let meta = params.get("_meta");
-        let prices = match &route.tool {
-            Some(tool) => tool.prices.clone(),
-            None => self.policy.free(),
-        };
         let mut claim = Claim {
-            ask: Amounts::ZERO.with(Dimension::Calls, 1),
+            ask,
             turn: meta.as_ref().and_then(reported::turn),
             terms: vec![
                 session.terms.clone(),
@@ -181,10 +172,6 @@ impl Broker {
             ],
             currency: prices.currency,
         };
-        match measure::price::asks(arguments.as_ref(), &prices) {
-            Ok(ask) => claim.ask = ask,
-            Err(finding) => findings.rules.push(finding),
-        }
         let tokens = meta.as_ref().and_then(reported::tokens).unwrap_or(0);
         claim.ask.set(Dimension::Tokens, tokens);
         let call = Call {
@@ -338,6 +325,27 @@ impl Broker {
         }
         Fingerprint(*hasher.finalize().as_bytes())
     }
+}
+
+/// What is wrong with the arguments, and what the call asks for by its prices. `follow`
+/// says where paths lead.
+pub(super) fn measured(
+    tool: Option<&Tool>,
+    arguments: Option<&Raw>,
+    tier: Tier,
+    prices: &Prices,
+    follow: measure::Follow<'_>,
+) -> (Findings, Amounts) {
+    // From tier 2 on, what nobody named is not let through.
+    let strict = tier >= Tier::Consequential;
+    let findings =
+        tool.map(|tool| measure::findings(arguments, &tool.schema, &tool.rules, strict, follow));
+    let mut findings = findings.unwrap_or_default();
+    let ask = measure::price::asks(arguments, prices).unwrap_or_else(|finding| {
+        findings.rules.push(finding);
+        Amounts::ZERO.with(Dimension::Calls, 1)
+    });
+    (findings, ask)
 }
 
 /// The code of both eras is settled where the answer leaves.

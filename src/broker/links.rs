@@ -14,8 +14,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Broker, Door};
-use crate::{domain::Tier, measure};
+use super::{Broker, Door, door};
 
 /// How long the paths of one call may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,21 +61,16 @@ impl Links {
 impl Broker {
     /// Measures arguments again whose rules depend on where paths lead.
     pub(super) async fn follow_links(&self, door: &mut Door) {
-        let Some(tool) = &door.tool else {
-            return;
-        };
         let real = self
             .links
             .behind(std::mem::take(&mut door.unfollowed))
             .await;
-        let arguments = door.context.arguments.as_ref();
-        let strict = door.call.tier >= Tier::Consequential;
         let behind = |path: &Path| real.get(path).cloned();
-        let found = measure::findings(arguments, &tool.schema, &tool.rules, strict, &behind);
-        door.call.findings = found;
-        if let Err(finding) = measure::price::asks(arguments, &door.prices) {
-            door.call.findings.rules.push(finding);
-        }
+        let tool = door.tool.as_deref();
+        let arguments = door.context.arguments.as_ref();
+        let measured = door::measured(tool, arguments, door.call.tier, &door.prices, &behind);
+        // What it asks for does not depend on where a path leads.
+        (door.call.findings, _) = measured;
     }
 }
 
