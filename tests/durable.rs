@@ -54,11 +54,28 @@ fn durable(id: &str) -> Call {
     }
 }
 
+/// A disk that does not sync for so long.
+struct Held(SimDisk);
+
+impl Held {
+    fn hold(disk: &SimDisk) -> Self {
+        disk.hold_syncs(true);
+        Self(disk.clone())
+    }
+}
+
+impl Drop for Held {
+    // Also when the test fails: the store that is dropped then syncs.
+    fn drop(&mut self) {
+        self.0.hold_syncs(false);
+    }
+}
+
 #[test]
 fn a_durable_call_waits_for_the_disk_and_an_ordinary_one_does_not() {
     let disk = SimDisk::new();
     let store = open(&disk);
-    disk.hold_syncs(true);
+    let held = Held::hold(&disk);
     let mut polled = Polled::from_waker(Waker::noop());
 
     let mut waits = pin!(cleared(&store, &durable("d")).permit());
@@ -70,7 +87,7 @@ fn a_durable_call_waits_for_the_disk_and_an_ordinary_one_does_not() {
     ));
     assert!(waits.as_mut().poll(&mut polled).is_pending());
 
-    disk.hold_syncs(false);
+    drop(held);
     futures(waits).unwrap();
 }
 

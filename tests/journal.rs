@@ -343,10 +343,13 @@ fn threaded(disk: &SimDisk, interval: Duration) -> Journal {
 #[test]
 fn a_record_nobody_waits_for_is_synced_all_the_same() {
     let disk = SimDisk::new();
-    let journal = threaded(&disk, Duration::from_millis(5));
-    let syncs = disk.count(Step::Sync);
-    journal.write(put(&journal, "").seq).unwrap();
-    disk.wait_for(Step::Sync, syncs + 1);
+    let journal = threaded(&disk, Duration::from_micros(1));
+    // Often enough that the syncing thread sleeps before some of them, and not before others.
+    for _ in 0..300 {
+        let syncs = disk.count(Step::Sync);
+        journal.write(put(&journal, "").seq).unwrap();
+        disk.wait_for(Step::Sync, syncs + 1);
+    }
 }
 
 #[test]

@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tollgate::store::journal::{Disk, Handle, Open};
 
 const SECTOR: usize = 512;
+
+/// How long a test waits for a step that must come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Draws numbers from a seed (splitmix64).
 #[derive(Debug, Clone)]
@@ -148,10 +152,19 @@ impl SimDisk {
 
     /// Waits until there were this many steps of a kind.
     pub fn wait_for(&self, step: Step, count: u64) {
-        let mut world = self.world();
-        while world.counts.get(name(step)).copied().unwrap_or(0) < count {
-            world = self.shared.1.wait(world).unwrap();
-        }
+        let fewer = |world: &mut World| world.counts.get(name(step)).copied().unwrap_or(0) < count;
+        let waited = self
+            .shared
+            .1
+            .wait_timeout_while(self.world(), PATIENCE, fewer);
+        let (world, timeout) = waited.unwrap();
+        // A test that fails drops a store, which needs the disk.
+        drop(world);
+        assert!(
+            !timeout.timed_out(),
+            "no {count} times `{}` by now",
+            name(step)
+        );
     }
 
     /// What the next process finds after this one was killed.
