@@ -96,6 +96,25 @@ fn a_stop_of_one_agent_leaves_the_others_alone() {
 }
 
 #[test]
+fn connecting_again_does_not_get_around_the_stop_of_a_run() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    let mail = json!({ "id": "m-4" });
+    let run = agent.call("demo__read_mail", &mail);
+    let run = &run["result"]["_meta"]["dev.tollgate/call"]["run"];
+    let run = run.as_str().unwrap();
+    let stopped = text(&home.run(&["stop", "--run", run]));
+    assert!(stopped.contains("begins no other run"), "{stopped}");
+    let mut again = home.agent();
+    for tool in ["demo__read_mail", "tollgate__status"] {
+        assert_eq!(again.call_code(tool, &mail), "STOPPED");
+    }
+    home.run(&["resume", "--run", run, "--yes"]);
+    let told = again.call("demo__read_mail", &mail);
+    assert_eq!(told["result"]["isError"], false, "{told}");
+}
+
+#[test]
 fn a_stop_of_all_that_an_agent_does_keeps_back_tollgates_own_tools() {
     let home = Home::new(RULES);
     let mut agent = home.agent();

@@ -32,6 +32,8 @@ const RUNS: [&str; 2] = ["1", "2"];
 struct Case {
     call: Call,
     stops: Vec<Stop>,
+    /// Of another run of the agent.
+    follows: Option<Stop>,
     pinned: Option<Fingerprint>,
     halt: Option<Halt>,
     alone_since: Option<i64>,
@@ -105,6 +107,7 @@ impl Case {
 
     fn facts<'a>(&'a self, stands: &'a Stands) -> Facts<'a> {
         Facts {
+            follows: self.follows.as_ref(),
             halt: self.halt.as_ref(),
             alone_since: self.alone_since,
             streaks: self.streaks,
@@ -170,6 +173,7 @@ impl Case {
         };
         let low = |tier| tier <= Tier::Reversible;
         !self.stops.iter().any(|stop| stop.covers(call))
+            && self.follows.is_none()
             && reached
             && admitted
             && known
@@ -183,6 +187,7 @@ impl Case {
         let call = &mut self.call;
         match restriction.clone() {
             Restriction::Stop(at, stop) => insert(&mut self.stops, at, stop),
+            Restriction::Follows(stop) => self.follows = Some(stop),
             Restriction::Schema(at, finding) => insert(&mut call.findings.schema, at, finding),
             Restriction::Rule(at, finding) => insert(&mut call.findings.rules, at, finding),
             Restriction::Reach(only) => {
@@ -248,6 +253,7 @@ impl Case {
 #[derive(Debug, Clone)]
 enum Restriction {
     Stop(Index, Stop),
+    Follows(Stop),
     Schema(Index, Finding),
     Rule(Index, Finding),
     Reach(BTreeSet<ServerName>),
@@ -577,6 +583,7 @@ fn base() -> impl Strategy<Value = Case> {
         Case {
             call,
             stops,
+            follows: None,
             pinned,
             halt: None,
             alone_since: None,
@@ -594,6 +601,7 @@ fn base() -> impl Strategy<Value = Case> {
 fn restriction() -> impl Strategy<Value = Restriction> {
     prop_oneof![
         (any::<Index>(), stop()).prop_map(|(at, stop)| Restriction::Stop(at, stop)),
+        stop().prop_map(Restriction::Follows),
         (any::<Index>(), finding()).prop_map(|(at, found)| Restriction::Schema(at, found)),
         (any::<Index>(), finding()).prop_map(|(at, found)| Restriction::Rule(at, found)),
         btree_set(server(), 0..3).prop_map(Restriction::Reach),

@@ -212,7 +212,13 @@ impl History {
     }
 
     fn passes(&self, call: &Call) -> bool {
-        self.now.passes(call) && self.has_room(call)
+        self.now.passes(call) && self.has_room(call) && !self.follows(call)
+    }
+
+    /// By what the store says of the runs that it knows: a stop of another of them.
+    fn follows(&self, call: &Call) -> bool {
+        let stop = self.store().stop_of(&call.by.agent, &call.run);
+        matches!(stop, Some(stop) if !stop.covers(call))
     }
 
     /// By what the store says of its limits, which the journal is held against.
@@ -484,7 +490,7 @@ impl History {
             assert!(in_force, "{scope} waits for the disk");
             let wanted = calls
                 .iter()
-                .map(|call| expected.passes(call) && self.has_room(call));
+                .map(|call| expected.passes(call) && self.has_room(call) && !self.follows(call));
             let wanted: Vec<bool> = wanted.collect();
             assert_eq!(judged, wanted, "{calls:?}");
             stopping.join().unwrap()

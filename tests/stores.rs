@@ -18,8 +18,8 @@ use stores::{
     call, context, done, lines, permit, print, raw, refused, server, settlement, stop, tool,
 };
 use tollgate::clock::{Clock, SetClock};
-use tollgate::domain::{AgentName, Amounts, Outcome, RunId, StopScope, Tier, ToolFault};
-use tollgate::ports::{Context, Query, Settlement, Store};
+use tollgate::domain::{AgentName, Amounts, Call, Outcome, RunId, StopScope, Tier, ToolFault};
+use tollgate::ports::{Admission, Context, Query, Settlement, Store};
 use tollgate::store::{LocalStore, MemoryStore, Setup};
 
 type Again = Box<dyn Fn(Box<dyn Store>) -> Box<dyn Store>>;
@@ -171,6 +171,54 @@ promise!(
             &*store,
             permit(&*store, &call("4", "bot", "7"), &Context::default()),
         );
+    }
+);
+
+promise!(
+    an_agent_whose_run_was_stopped_begins_no_other_until_that_is_lifted,
+    |world| {
+        let mut store = world.store;
+        let ends = |store: &dyn Store, call: &Call| {
+            done(store, permit(store, call, &Context::default()));
+        };
+        let names = |store: &dyn Store, run: &str| {
+            let bot = AgentName::parse("bot").unwrap();
+            let stop = store.stop_of(&bot, &RunId::from_tail(run));
+            stop.map(|stop| stop.scope)
+        };
+        ends(&*store, &call("1", "bot", "7"));
+        ends(&*store, &call("2", "bot", "8"));
+        let stopped = StopScope::Run(RunId::from_tail("7"));
+        store.stop(stop(stopped.clone())).unwrap();
+        for again in ["3", "4"] {
+            // Also at the second try: what is kept back begins no run.
+            assert_eq!(refused(&*store, &call(again, "bot", "9")), "STOPPED");
+            assert_eq!(names(&*store, "9"), Some(stopped.clone()));
+            store = (world.again)(store);
+        }
+        let Admission::Refused(refusal) = store
+            .admit(&call("5", "bot", "9"), &Context::default())
+            .unwrap()
+        else {
+            panic!("cleared");
+        };
+        assert_eq!(
+            refusal.says,
+            "an operator stopped run `r-7`: too \"many\" mails; its agent begins no other meanwhile"
+        );
+        // What it had begun before goes on, and others have nothing to do with it.
+        assert_eq!(names(&*store, "8"), None);
+        ends(&*store, &call("6", "bot", "8"));
+        ends(&*store, &call("7", "ann", "9"));
+        store.resume(&stopped, "bob").unwrap();
+        ends(&*store, &call("8", "bot", "10"));
+        // A stop of a run that nobody knows any more says nothing of other runs.
+        store.stop(stop(stopped)).unwrap();
+        assert_eq!(refused(&*store, &call("9", "bot", "11")), "STOPPED");
+        let day = Duration::from_secs(86_400);
+        world.clock.jump_to(world.clock.now() + day);
+        ends(&*store, &call("10", "bot", "11"));
+        assert_eq!(refused(&*store, &call("11", "bot", "7")), "STOPPED");
     }
 );
 

@@ -49,13 +49,10 @@ impl Broker {
     /// What is said while a stop covers whatever the agent does.
     fn kept_back(&self, session: &Session, name: &str) -> Option<Answer> {
         let (agent, run) = (&session.principal().agent, session.run());
-        let stops = self.store.stops();
-        let stop = stops
-            .iter()
-            .find(|stop| stop.scope.covers_all(agent, &run))?;
+        let stop = self.store.stop_of(agent, &run)?;
         Some(Answer::OwnRefused {
             name: name.to_owned(),
-            refusal: Box::new(gate::stopped(stop)),
+            refusal: Box::new(gate::stopped(&stop)),
             run,
         })
     }

@@ -24,7 +24,8 @@ use crate::store::stop_file;
 #[command(after_help = "\
 Calls in flight are cancelled; what had been sent already is said. Nothing is
 sent any more until `tollgate resume`. A daemon that does not answer within a
-second is killed, and the next one starts stopped.")]
+second is killed, and the next one starts stopped. The agent of a run that is
+stopped begins no other meanwhile; the runs that it had begun go on.")]
 pub(super) struct Args {
     #[command(flatten)]
     scope: Scope,
@@ -201,12 +202,19 @@ fn told(scope: &StopScope, report: &StopReport) -> Vec<String> {
         lines.push(format!("in force, but not in the journal: {why}"));
         lines.push("the STOP file holds it for the next start".to_owned());
     }
+    if let StopScope::Run(_) = scope {
+        lines.push(OTHER_RUNS.to_owned());
+    }
     lines.push(format!(
         "agents are told STOPPED; lift it with: tollgate resume{}",
         scope::flags(scope)
     ));
     lines
 }
+
+/// What a stop of one run means for the agent's others.
+const OTHER_RUNS: &str =
+    "its agent begins no other run meanwhile; those it had begun go on: `--agent` stops them too";
 
 fn counted(calls: usize) -> String {
     match calls {
@@ -273,6 +281,17 @@ mod tests {
             ],
         };
         insta::assert_snapshot!(told(&StopScope::Everything, &report).join("\n"));
+    }
+
+    #[test]
+    fn a_stop_of_a_run_says_what_it_means_for_others_of_the_agent() {
+        let report = StopReport {
+            at: "2026-11-20T16:05:10Z".parse().unwrap(),
+            unrecorded: None,
+            calls: vec![],
+        };
+        let scope = StopScope::Run(RunId::from_tail("7Q2K"));
+        insta::assert_snapshot!(told(&scope, &report).join("\n"));
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// The stops in force.
     pub stops: &'a [Stop],
+    /// The stop of another run of the agent, if the call would begin one: a stop is
+    /// not to be got around by connecting again.
+    pub follows: Option<&'a Stop>,
     /// The definition of the tool that was accepted, if one was.
     pub pinned: Option<Fingerprint>,
     /// The agent's halt.
@@ -99,6 +102,7 @@ impl<'a> Facts<'a> {
         Self {
             now,
             stops,
+            follows: None,
             pinned,
             halt: None,
             alone_since: None,

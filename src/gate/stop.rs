@@ -9,10 +9,20 @@ pub(super) const GATE: Gate = Gate {
 };
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
-    match facts.stops.iter().find(|stop| stop.covers(call)) {
-        None => tell.pass(|| "off".into()),
-        Some(stop) => Verdict::Refuse(refusal(stop)),
+    let stop = facts.stops.iter().find(|stop| stop.covers(call));
+    match (stop, facts.follows) {
+        (Some(stop), _) => Verdict::Refuse(refusal(stop)),
+        (None, Some(stop)) => Verdict::Refuse(follows(stop)),
+        (None, None) => tell.pass(|| "off".into()),
     }
+}
+
+/// What an agent hears that would begin another run in place of the one that was
+/// stopped.
+fn follows(stop: &Stop) -> Refusal {
+    let refusal = refusal(stop);
+    let says = format!("{}; its agent begins no other meanwhile", refusal.says);
+    Refusal { says, ..refusal }
 }
 
 /// What a call hears that a stop keeps back or cuts short.

@@ -269,6 +269,10 @@ pub trait Store: Send + Sync {
     /// The stops in force.
     fn stops(&self) -> Vec<Stop>;
 
+    /// The stop that keeps back all that an agent does in a run: because it covers that,
+    /// or because the run would begin in place of another of the agent that was stopped.
+    fn stop_of(&self, agent: &AgentName, run: &RunId) -> Option<Stop>;
+
     /// Pulls the switch: in force when this returns, whatever it returns.
     ///
     /// # Errors

@@ -330,6 +330,11 @@ impl<L: Log> Store for Ledger<L> {
         self.section().in_force.clone()
     }
 
+    fn stop_of(&self, agent: &AgentName, run: &RunId) -> Option<Stop> {
+        let now = self.clock.now();
+        self.section().stop_of(agent, run, now).cloned()
+    }
+
     fn stop(&self, stop: Stop) -> Result<(), Fault> {
         let draft = record::stop(&stop);
         let scope = stop.scope.clone();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Call, Fault, Stop},
+    domain::{AgentName, Call, Fault, RunId, Stop},
 };
 
 /// What the end of one open call may take on disk, and what a stop may.
@@ -101,7 +101,22 @@ impl Section {
 
     /// What matters to a call now.
     pub(super) fn sight(&mut self, call: &Call, now: Timestamp) -> Sight {
-        Sight::of(&mut self.state, &self.rates, &mut self.calendar, call, now)
+        let Self {
+            state,
+            rates,
+            calendar,
+            in_force,
+            ..
+        } = self;
+        Sight::of(state, rates, calendar, in_force, call, now)
+    }
+
+    /// The stop of all that an agent does in a run, or of the run that it follows.
+    pub(super) fn stop_of(&self, agent: &AgentName, run: &RunId, now: Timestamp) -> Option<&Stop> {
+        let covers = |stop: &&Stop| stop.scope.covers_all(agent, run);
+        let now = now.as_microsecond();
+        let follows = || self.state.usage.follows(&self.in_force, agent, run, now);
+        self.in_force.iter().find(covers).or_else(follows)
     }
 
     pub(super) fn around<'a>(&'a mut self, call: &'a Call, now: Timestamp) -> Around<'a> {

@@ -16,6 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Sight {
     pub(super) now: Timestamp,
+    follows: Option<Stop>,
     pinned: Option<Fingerprint>,
     halt: Option<Halt>,
     alone: (Option<i64>, Option<i64>),
@@ -35,6 +36,7 @@ impl Sight {
         state: &mut State,
         rates: &Rates,
         calendar: &mut Calendar,
+        in_force: &[Stop],
         call: &Call,
         now: Timestamp,
     ) -> Self {
@@ -65,6 +67,7 @@ impl Sight {
         let (alone, halt) = (conduct.alone(agent, at), conduct.halt(agent, at).cloned());
         Self {
             now,
+            follows: state.usage.follows(in_force, agent, &call.run, at).cloned(),
             pinned,
             halt,
             alone,
@@ -83,6 +86,7 @@ impl Sight {
         Facts {
             now: self.now,
             stops,
+            follows: self.follows.as_ref(),
             pinned: self.pinned,
             halt: self.halt.as_ref(),
             alone_since: self.alone.0,

@@ -14,7 +14,7 @@ use super::{
     series::{Series, Width},
 };
 use crate::domain::{
-    AgentName, Amounts, Call, Dimension, Level, Limit, Over, Period, RunId, Scope,
+    AgentName, Amounts, Call, Dimension, Level, Limit, Over, Period, RunId, Scope, Stop, StopScope,
 };
 
 /// See the module.
@@ -274,6 +274,25 @@ impl Usage {
                 Some(turn) => run.turn != Some(turn),
                 None => run.pending.open == 0,
             })
+    }
+
+    /// The stop of another run of the agent, if this one has not begun: whoever is
+    /// stopped does not go on in the next run. As long as the stopped one is known.
+    pub(super) fn follows<'a>(
+        &self,
+        stops: &'a [Stop],
+        agent: &AgentName,
+        run: &RunId,
+        now: i64,
+    ) -> Option<&'a Stop> {
+        let of_agent = |stop: &&Stop| match &stop.scope {
+            StopScope::Run(stopped) => self
+                .run(stopped, now)
+                .is_some_and(|stopped| stopped.agent == *agent),
+            StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_) => false,
+        };
+        let stop = stops.iter().find(of_agent)?;
+        self.run(run, now).is_none().then_some(stop)
     }
 
     /// The number of the step that a call belongs to.
