@@ -18,7 +18,9 @@ use crate::stores::{call, context, done, permit, print, raw, refused, server, st
 pub const STATE: &str = "/state";
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 pub const KEEP: Duration = Duration::from_secs(5 * 24 * 3600);
-pub const CALLS_A_DAY: usize = 60;
+pub const CALLS_A_DAY: usize = 40;
+/// So that a day is more than a segment, and two go at a time of those that [`ready`] has.
+const SEGMENT: u64 = 22 << 10;
 
 pub fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
@@ -32,7 +34,7 @@ pub fn day(n: u32) -> Arc<SetClock> {
 pub fn simulated(disk: &SimDisk, clock: &Arc<SetClock>) -> Setup {
     Setup {
         disk: Arc::new(disk.clone()),
-        segment_bytes: 32 << 10,
+        segment_bytes: SEGMENT,
         pace: Pace::Inline,
         keep_every: None,
         keep: Some(KEEP),
@@ -42,7 +44,7 @@ pub fn simulated(disk: &SimDisk, clock: &Arc<SetClock>) -> Setup {
 
 pub fn real(state: &Path, clock: &Arc<SetClock>) -> Setup {
     Setup {
-        segment_bytes: 32 << 10,
+        segment_bytes: SEGMENT,
         // So small that they would not be made ahead in time.
         pace: Pace::Inline,
         keep_every: Some(Duration::from_secs(3600)),
