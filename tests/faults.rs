@@ -256,14 +256,6 @@ fn a_server_that_exits_at_the_probe_is_started_again_and_met_in_the_old_way() {
 }
 
 #[test]
-fn a_server_that_is_silent_at_the_probe_is_met_in_the_old_way() {
-    let mut pair = Pair::new("probe silence\ncall bad: text fine");
-    let bad = pair.call();
-    assert_eq!(pair.agent.text(bad), "fine");
-    assert_eq!(pair.broken.count("server/discover"), 1);
-}
-
-#[test]
 fn a_modern_server_of_another_version_is_not_mistaken_for_an_old_one() {
     let home = Home::new();
     let mut broken = home.server(
@@ -301,14 +293,22 @@ fn a_server_that_starts_slowly_is_listed_from_memory_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_modern_server_that_starts_slowly_is_not_mistaken_for_an_old_one() {
+fn a_server_that_is_silent_at_the_probe_is_met_in_the_old_way_and_one_that_starts_slowly_is_not() {
     let home = Home::new();
-    // The patience of the probe has run out when a second line comes.
+    // The patience of the probe runs out for both, at the same time: it is long.
+    let mut silent = home.server("silent", "probe silence\ncall old: text fine");
+    // When it has, a second line comes.
     let mut slow = home.server("slow", "era modern\nstart lines 2\ncall late: text fine");
+    let _healthy = home.server("healthy", "call hi: text hello");
     let mut agent = home.legacy();
-    agent.until_listed(&["slow__late"]);
-    let id = agent.call("slow__late", "{}");
-    assert_eq!(agent.text(id), "fine");
+    agent.until_listed(&["silent__old", "slow__late", "healthy__hi"]);
+    for tool in ["silent__old", "slow__late"] {
+        let id = agent.call(tool, "{}");
+        let well = agent.call("healthy__hi", "{}");
+        assert_eq!(agent.text(well), "hello");
+        assert_eq!(agent.text(id), "fine");
+    }
+    assert_eq!(silent.count("server/discover"), 1);
     assert_eq!(slow.count_starts(), 1);
 }
 

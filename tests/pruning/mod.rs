@@ -18,7 +18,9 @@ use crate::stores::{call, context, done, permit, print, raw, refused, server, st
 pub const STATE: &str = "/state";
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 pub const KEEP: Duration = Duration::from_secs(5 * 24 * 3600);
-pub const CALLS_A_DAY: usize = 60;
+pub const CALLS_A_DAY: usize = 40;
+/// So that a day is more than a segment, and two go at a time of those that [`ready`] has.
+const SEGMENT: u64 = 22 << 10;
 
 pub fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
@@ -32,7 +34,7 @@ pub fn day(n: u32) -> Arc<SetClock> {
 pub fn simulated(disk: &SimDisk, clock: &Arc<SetClock>) -> Setup {
     Setup {
         disk: Arc::new(disk.clone()),
-        segment_bytes: 32 << 10,
+        segment_bytes: SEGMENT,
         pace: Pace::Inline,
         keep_every: None,
         keep: Some(KEEP),
@@ -42,7 +44,7 @@ pub fn simulated(disk: &SimDisk, clock: &Arc<SetClock>) -> Setup {
 
 pub fn real(state: &Path, clock: &Arc<SetClock>) -> Setup {
     Setup {
-        segment_bytes: 32 << 10,
+        segment_bytes: SEGMENT,
         // So small that they would not be made ahead in time.
         pace: Pace::Inline,
         keep_every: Some(Duration::from_secs(3600)),
@@ -131,10 +133,13 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The files of a state directory, by their paths below it.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// A state directory with a month of records, not pruned yet, with sled beside it. The
 /// first test that wants one makes it for all.
 pub fn grown(state: &Path) -> Arc<SetClock> {
-    static GROWN: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
+    static GROWN: OnceLock<Files> = OnceLock::new();
     let grown = GROWN.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let clock = day(0);
@@ -142,18 +147,47 @@ pub fn grown(state: &Path) -> Arc<SetClock> {
         a_month(&store, &clock);
         store.close();
         drop(store);
-        let content = |path: PathBuf| {
-            let bytes = fs::read(&path).unwrap();
-            (path.strip_prefix(dir.path()).unwrap().to_path_buf(), bytes)
-        };
-        files(dir.path()).into_iter().map(content).collect()
+        taken(dir.path())
     });
-    for (path, bytes) in grown {
-        let path = state.join(path);
+    laid(grown, state);
+    day(30)
+}
+
+/// A state directory whose journal was pruned, with sled beside it. The first test that
+/// wants one makes it for all.
+pub fn pruned(state: &Path) -> Arc<SetClock> {
+    static PRUNED: OnceLock<Files> = OnceLock::new();
+    let pruned = PRUNED.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = grown(dir.path());
+        let store = LocalStore::open(real(dir.path(), &clock)).unwrap();
+        store.keep().unwrap();
+        assert!(prune(&store) > 0);
+        assert!(store.check().unwrap().contains("what is kept is older"));
+        store.keep().unwrap();
+        assert!(store.check().unwrap().contains("so is what is kept"));
+        store.close();
+        drop(store);
+        taken(dir.path())
+    });
+    laid(pruned, state);
+    day(30)
+}
+
+fn taken(dir: &Path) -> Files {
+    let content = |path: PathBuf| {
+        let bytes = fs::read(&path).unwrap();
+        (path.strip_prefix(dir).unwrap().to_path_buf(), bytes)
+    };
+    files(dir).into_iter().map(content).collect()
+}
+
+fn laid(files: &Files, dir: &Path) {
+    for (path, bytes) in files {
+        let path = dir.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    day(30)
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -165,19 +199,6 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         false => vec![path],
     };
     entries.flat_map(below).collect()
-}
-
-/// A state directory whose journal was pruned, with sled beside it.
-pub fn pruned(state: &Path) -> Arc<SetClock> {
-    let clock = grown(state);
-    let store = LocalStore::open(real(state, &clock)).unwrap();
-    store.keep().unwrap();
-    assert!(prune(&store) > 0);
-    assert!(store.check().unwrap().contains("what is kept is older"));
-    store.keep().unwrap();
-    assert!(store.check().unwrap().contains("so is what is kept"));
-    store.close();
-    clock
 }
 
 /// A disk with fourteen days of records of which some are old, not pruned yet.

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 pub(crate) fn root() -> &'static Path {
@@ -27,7 +28,13 @@ pub(crate) struct Source {
     pub(crate) crates: BTreeSet<String>,
 }
 
-pub(crate) fn sources() -> Vec<Source> {
+/// All of them; read once for all tests of a program.
+pub(crate) fn sources() -> &'static [Source] {
+    static SOURCES: OnceLock<Vec<Source>> = OnceLock::new();
+    SOURCES.get_or_init(read)
+}
+
+fn read() -> Vec<Source> {
     let src = root().join("src");
     let mut files = Vec::new();
     collect(&src, &mut files);

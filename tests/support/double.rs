@@ -62,6 +62,7 @@ fn main() {
     let mut held = Vec::new();
     let mut enough = stage.lines();
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        stage.overhear(&line);
         tell(&mut told, &line);
         held.push(line);
         if held.len() >= enough {

@@ -98,6 +98,16 @@ impl Stage {
         }
     }
 
+    /// A line from the client that the test has not been told of: once it knows of a
+    /// stream, it may order something to be said on it.
+    pub(crate) fn overhear(&self, line: &str) {
+        let listens = line.contains("subscriptions/listen")
+            && member(line, "method").is_some_and(|method| method == r#""subscriptions/listen""#);
+        if listens && let Some(id) = member(line, "id") {
+            *self.listening.lock().unwrap() = id;
+        }
+    }
+
     /// A line from the client.
     pub(crate) fn receive(self: &Arc<Self>, line: &str) {
         let method = member(line, "method").and_then(|method| unquote(&method));
@@ -222,13 +232,10 @@ impl Stage {
             "resources/list" => page("resources", &script.resources),
             "resources/templates/list" => page("resourceTemplates", &script.templates),
             "subscriptions/listen" if script.modern => {
-                request.id.clone_into(&mut self.listening.lock().unwrap());
+                let id = &request.id;
                 let filter = member(&request.params, "notifications").unwrap();
-                return say(&self.filled(
-                    &format!(
-                        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":$sub}},"notifications":{filter}}}}}"#
-                    ),
-                    None,
+                return say(&format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{filter}}}}}"#
                 ));
             }
             "tools/call" | "prompts/get" => {
