@@ -101,7 +101,7 @@ impl<'a> Node<'a> {
                     if nth > 0 {
                         out.push(',');
                     }
-                    out.push_str(&super::quote(key));
+                    super::edit::quote_into(key, out);
                     out.push(':');
                     value.write_canonical(out);
                 }
@@ -117,7 +117,7 @@ impl<'a> Node<'a> {
                 }
                 out.push(']');
             }
-            Node::String(text) => out.push_str(&super::quote(text)),
+            Node::String(text) => super::edit::quote_into(text, out),
             Node::Literal(text) => out.push_str(text),
         }
     }
