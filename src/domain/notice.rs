@@ -65,6 +65,26 @@ impl NoticeKind {
         }
     }
 
+    /// Whether it is told once a period. What somebody tries is told each time, and is
+    /// not kept in mind: it is their text, and as much of it as they like.
+    #[must_use]
+    pub const fn is_remembered(self) -> bool {
+        match self {
+            NoticeKind::BudgetWarn
+            | NoticeKind::BudgetNotify
+            | NoticeKind::BudgetStop
+            | NoticeKind::BudgetOverrun
+            | NoticeKind::PriceUnknown
+            | NoticeKind::BreakerOpen
+            | NoticeKind::BreakerClosed
+            | NoticeKind::Loop
+            | NoticeKind::Killed
+            | NoticeKind::Paused
+            | NoticeKind::FirstUse => true,
+            NoticeKind::Tripwire => false,
+        }
+    }
+
     /// How much it matters: `info`, `warning` or `critical`.
     #[must_use]
     pub const fn severity(self) -> &'static str {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::change::{Change, Extension, agent, fields, need, run, server};
 use super::circuits::Opened;
-use crate::domain::{Amounts, Halt, HaltKind, Scope};
+use crate::domain::{Amounts, Halt, HaltKind, NoticeKind, Scope};
 
 #[derive(Deserialize)]
 struct OfBreaker {
@@ -101,5 +101,36 @@ struct OfNotice<'a> {
 
 pub(super) fn noticed(line: &str) -> Result<Change, String> {
     let said: OfNotice<'_> = fields(line)?;
+    let mut kinds = NoticeKind::ALL.into_iter();
+    let forgotten = kinds.any(|kind| !kind.is_remembered() && kind.word() == said.notice);
+    if forgotten {
+        return Ok(Change::Nothing);
+    }
     Ok(Change::Noticed(format!("{} {}", said.notice, said.about)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Notice;
+    use crate::store::record_limits;
+
+    #[test]
+    fn notices_are_remembered_by_what_they_are_about_and_tries_of_others_are_not() {
+        for kind in NoticeKind::ALL {
+            let notice = Notice {
+                kind,
+                about: "run.cost".into(),
+                says: "it is used up".into(),
+            };
+            let draft = record_limits::notice(&notice, None);
+            let read = noticed(&format!("{{{}}}", draft.members)).unwrap();
+            assert_eq!(read, draft.change);
+            let expected = match kind {
+                NoticeKind::Tripwire => Change::Nothing,
+                other => Change::Noticed(format!("{} run.cost", other.word())),
+            };
+            assert_eq!(read, expected);
+        }
+    }
 }

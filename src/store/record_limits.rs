@@ -121,7 +121,11 @@ pub(super) fn notice(notice: &Notice, call: Option<&Call>) -> Draft {
     Draft {
         kind: "notice",
         members: members.0,
-        change: Change::Noticed(notice_key(notice)),
+        change: if notice.kind.is_remembered() {
+            Change::Noticed(notice_key(notice))
+        } else {
+            Change::Nothing
+        },
     }
 }
 
