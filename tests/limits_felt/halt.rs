@@ -1,27 +1,14 @@
 //! A limit that ends the run, with real processes: what is under way is cancelled and
 //! its processes go; nothing the agent tries shakes it off.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures how soon an agent hears of a kill"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::home::{Home, only};
-use support::raw::member;
+use crate::limited;
+use crate::support::home::Home;
+use crate::support::raw::member;
 
 const KILLS: &str = "[budget]\nrun = { steps = \"none\", time = \"none\", cost = \"none\", calls = { at = 2, then = \"kill\" } }\n";
 const SCRIPT: &str = "call slow: wait\ncall quick: text done";
-
-fn limited(but: &str) -> Home {
-    let home = Home::new();
-    std::fs::write(home.at("config/tollgate.toml"), only(but)).unwrap();
-    home
-}
 
 fn home() -> Home {
     limited(KILLS)

@@ -1,24 +1,9 @@
 //! What a tool server says and does counts: the price in its answer, that it is called
 //! too often, that it gives way. With real processes and pipes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and reads the clock that the program reads"
-)]
-
-mod support;
-
+use crate::limited;
+use crate::support::raw::{dig, member, unquote};
 use jiff::Timestamp;
-use support::home::{Home, only};
-use support::raw::{dig, member, unquote};
-
-fn limited(but: &str) -> Home {
-    let home = Home::new();
-    std::fs::write(home.at("config/tollgate.toml"), only(but)).unwrap();
-    home
-}
 
 /// What a refusal says under this name.
 fn refusal(answer: &str, key: &str) -> String {

@@ -1,0 +1,22 @@
+//! Limits as agents and tool servers feel them, with real processes and pipes. One
+//! program, so that what waits in one does not hold up the others.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, reads the clock that the program reads, and measures how soon an agent hears of a kill"
+)]
+
+mod charged;
+mod halt;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::home::{Home, only};
+
+fn limited(but: &str) -> Home {
+    let home = Home::new();
+    std::fs::write(home.at("config/tollgate.toml"), only(but)).unwrap();
+    home
+}
