@@ -116,9 +116,10 @@ pub(super) fn sweeping(state: &State) -> (Key, Vec<u8>) {
 pub(super) fn all(state: &State) -> Entries {
     let mut entries = Entries::new();
     for (scope, series) in state.usage.scopes() {
+        let uses = Uses::of(scope);
         for width in Width::ALL {
             for (slot, used) in series.slots(width).iter() {
-                entries.extend(use_entry(scope, width, *slot, *used));
+                entries.extend(uses.entry(width, *slot, *used));
             }
         }
     }
@@ -150,8 +151,9 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
     for (scope, width, slot) in used.slots {
         let series = state.usage.series(&scope);
         let used = series.and_then(|series| series.slots(width).get(slot));
-        let now = used.and_then(|used| use_entry(&scope, width, slot, *used));
-        delta.push((use_key(&scope, width, slot), now.into_iter().collect()));
+        let uses = Uses::of(&scope);
+        let now = used.and_then(|used| uses.entry(width, slot, *used));
+        delta.push((uses.key(width, slot), now.into_iter().collect()));
     }
     for id in used.runs {
         let run = state.usage.remembered(&id);
@@ -205,24 +207,38 @@ fn scoped(kind: u8, scope: &Scope) -> Key {
     std::iter::once(&kind).chain(short).copied().collect()
 }
 
-fn use_key(scope: &Scope, width: Width, slot: i64) -> Key {
-    let mut key = scoped(b'q', scope);
-    key.push(match width {
-        Width::Minute => b'm',
-        Width::Quarter => b'q',
-    });
-    // Minutes since 1970 fit for eight thousand years.
-    key.extend(u32::try_from(slot).unwrap_or(0).to_be_bytes());
-    key
+/// Where it is kept what a scope has used, slot by slot: the scope is hashed once.
+struct Uses<'a> {
+    scope: &'a Scope,
+    prefix: Key,
 }
 
-fn use_entry(scope: &Scope, width: Width, slot: i64, used: Amounts) -> Option<(Key, Vec<u8>)> {
-    u32::try_from(slot).ok()?;
-    let kept = KeptUse {
-        of: KeptScope::of(scope),
-        used,
-    };
-    Some((use_key(scope, width, slot), value(&kept)))
+impl<'a> Uses<'a> {
+    fn of(scope: &'a Scope) -> Self {
+        Self {
+            scope,
+            prefix: scoped(b'q', scope),
+        }
+    }
+
+    fn key(&self, width: Width, slot: i64) -> Key {
+        let width = match width {
+            Width::Minute => b'm',
+            Width::Quarter => b'q',
+        };
+        // Minutes since 1970 fit for eight thousand years.
+        let slot = u32::try_from(slot).unwrap_or(0).to_be_bytes();
+        [self.prefix.as_slice(), &[width], &slot].concat()
+    }
+
+    fn entry(&self, width: Width, slot: i64, used: Amounts) -> Option<(Key, Vec<u8>)> {
+        u32::try_from(slot).ok()?;
+        let kept = KeptUse {
+            of: KeptScope::of(self.scope),
+            used,
+        };
+        Some((self.key(width, slot), value(&kept)))
+    }
 }
 
 fn run_key(id: &RunId) -> Key {
