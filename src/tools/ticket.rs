@@ -82,13 +82,15 @@ impl Instance {
         caller: Option<Arc<dyn Caller>>,
         deadline: Deadline,
     ) -> Result<Ticket, ToolFault> {
+        // Held across the look: who ends the instance fails what is here after it has
+        // said so.
+        let mut pending = self.requests.pending();
         if let Some(why) = self.ended() {
             return Err(ToolFault::Exited(why));
         }
         let id = self.requests.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         let clock = Arc::new(Clock::new(Instant::now()));
-        let mut pending = self.requests.pending();
         if !deadline.is_forever() && !self.requests.watched_over.swap(true, Ordering::Relaxed) {
             self.requests.wake();
         }
