@@ -285,14 +285,16 @@ impl Usage {
         run: &RunId,
         now: i64,
     ) -> Option<&'a Stop> {
+        if stops.is_empty() || self.run(run, now).is_some() {
+            return None;
+        }
         let of_agent = |stop: &&Stop| match &stop.scope {
             StopScope::Run(stopped) => self
                 .run(stopped, now)
                 .is_some_and(|stopped| stopped.agent == *agent),
             StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_) => false,
         };
-        let stop = stops.iter().find(of_agent)?;
-        self.run(run, now).is_none().then_some(stop)
+        stops.iter().find(of_agent)
     }
 
     /// The number of the step that a call belongs to.
