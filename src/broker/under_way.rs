@@ -321,6 +321,7 @@ mod tests {
         AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
         StopScope, Tier, ToolFault,
     };
+    use crate::ports::stand_in::StandIn;
 
     /// One look at a future.
     async fn poll_immediate<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
@@ -328,39 +329,6 @@ mod tests {
             biased;
             done = future.as_mut() => Some(done),
             () = std::future::ready(()) => None,
-        }
-    }
-
-    /// An agent that waits for ever and can be asked nothing.
-    struct Patient;
-
-    impl Caller for Patient {
-        fn connection(&self) -> u64 {
-            1
-        }
-        fn era(&self) -> Era {
-            Era::Legacy
-        }
-        fn capabilities(&self) -> Capabilities {
-            Capabilities::default()
-        }
-        fn log_level(&self) -> Option<String> {
-            None
-        }
-        fn wants_progress(&self) -> bool {
-            false
-        }
-        fn progress(&self, _: &Raw) {}
-        fn log(&self, _: &Raw) {}
-        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
-            Box::pin(std::future::pending())
-        }
-        fn is_cancelled(&self) -> Option<String> {
-            None
-        }
-
-        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
-            Box::pin(std::future::pending())
         }
     }
 
@@ -387,6 +355,10 @@ mod tests {
         }
     }
 
+    fn patient() -> Arc<dyn Caller> {
+        Arc::new(StandIn::default())
+    }
+
     fn home() -> RunId {
         RunId::from_tail("1")
     }
@@ -403,8 +375,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
         let under_way = UnderWay::new(Arc::new(Vec::new));
-        let covered = under_way.enter(&call("1", "dev"), &home(), Arc::new(Patient));
-        let other = under_way.enter(&call("2", "ops"), &home(), Arc::new(Patient));
+        let covered = under_way.enter(&call("1", "dev"), &home(), patient());
+        let other = under_way.enter(&call("2", "ops"), &home(), patient());
         let told = under_way.tell(&stop("dev"));
         assert_eq!(told.len(), 1);
         assert!(covered.stopped().is_some() && other.stopped().is_none());
@@ -422,7 +394,7 @@ mod tests {
         let under_way = UnderWay::new(Arc::new(Vec::new));
         let enter = |id, agent, home: &str| {
             let home = RunId::from_tail(home);
-            under_way.enter(&call(id, agent), &home, Arc::new(Patient))
+            under_way.enter(&call(id, agent), &home, patient())
         };
         let (sent, waits) = (enter("1", "dev", "1"), enter("2", "dev", "2"));
         let other = enter("3", "ops", "3");
@@ -444,7 +416,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_waits_already_is_woken() {
         let under_way = UnderWay::new(Arc::new(Vec::new));
-        let open = under_way.enter(&call("1", "dev"), &home(), Arc::new(Patient));
+        let open = under_way.enter(&call("1", "dev"), &home(), patient());
         let mut waiting = pin!(open.caller().cancelled());
         assert!(poll_immediate(waiting.as_mut()).await.is_none());
         under_way.tell(&stop("dev"));
@@ -454,7 +426,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_says_what_became_of_it() {
         let under_way = UnderWay::new(Arc::new(Vec::new));
-        let enter = |id| under_way.enter(&call(id, "dev"), &home(), Arc::new(Patient));
+        let enter = |id| under_way.enter(&call(id, "dev"), &home(), patient());
         let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
         let mut told = under_way.tell(&stop("dev"));
         told.sort_by(|a, b| a.call.cmp(&b.call));

@@ -3,6 +3,8 @@
 //! The broker knows tool servers, the store and the agent on the line only
 //! through these traits; the edges implement them.
 
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod store;
 
 use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};

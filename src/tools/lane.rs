@@ -283,47 +283,14 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::{
-        domain::{Capabilities, Era},
-        ports::{Answer, Boxed, Question},
-        wire::Raw,
-    };
-
-    struct Agent(u64);
-
-    impl Caller for Agent {
-        fn connection(&self) -> u64 {
-            self.0
-        }
-        fn era(&self) -> Era {
-            Era::Legacy
-        }
-        fn capabilities(&self) -> Capabilities {
-            Capabilities::default()
-        }
-        fn log_level(&self) -> Option<String> {
-            None
-        }
-        fn wants_progress(&self) -> bool {
-            false
-        }
-        fn progress(&self, _: &Raw) {}
-        fn log(&self, _: &Raw) {}
-        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
-            Box::pin(async { Answer::Gone })
-        }
-        fn is_cancelled(&self) -> Option<String> {
-            None
-        }
-
-        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::ports::stand_in::StandIn;
 
     fn call(connection: u64) -> Open {
         Open {
-            caller: Arc::new(Agent(connection)),
+            caller: Arc::new(StandIn {
+                connection,
+                ..StandIn::default()
+            }),
             clock: Arc::new(Clock::new(Instant::now())),
         }
     }

@@ -165,47 +165,19 @@ pub(super) fn declared(capabilities: Capabilities) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::{Answer, Boxed, Question};
-
-    struct Agent;
-
-    impl Caller for Agent {
-        fn connection(&self) -> u64 {
-            1
-        }
-        fn era(&self) -> Era {
-            Era::Legacy
-        }
-        fn capabilities(&self) -> Capabilities {
-            Capabilities {
-                form: true,
-                ..Capabilities::default()
-            }
-        }
-        fn log_level(&self) -> Option<String> {
-            None
-        }
-        fn wants_progress(&self) -> bool {
-            true
-        }
-        fn progress(&self, _: &Raw) {}
-        fn log(&self, _: &Raw) {}
-        fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
-            Box::pin(async { Answer::Gone })
-        }
-        fn is_cancelled(&self) -> Option<String> {
-            None
-        }
-
-        fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::ports::stand_in::StandIn;
 
     fn sent(era: Era, given: &str) -> String {
         let given = Raw::parse(Bytes::copy_from_slice(given.as_bytes())).unwrap();
         let subject = Subject::Tool("list".into());
-        let parts = params(&subject, Some(&given), era, &Agent, Some(7), &[]);
+        let agent = StandIn {
+            capabilities: Capabilities {
+                form: true,
+                ..Capabilities::default()
+            },
+            ..StandIn::default()
+        };
+        let parts = params(&subject, Some(&given), era, &agent, Some(7), &[]);
         String::from_utf8(parts.concat()).unwrap()
     }
 
