@@ -16,6 +16,7 @@ mod names;
 mod news;
 mod offer;
 mod own;
+mod patience;
 mod policy;
 mod refresh;
 mod reported;
@@ -51,6 +52,7 @@ use crate::{
 use answer::No;
 use latest::Latest;
 use links::Links;
+use patience::Patience;
 
 /// See the module.
 pub struct Broker {
@@ -70,6 +72,7 @@ pub struct Broker {
     under_way: under_way::UnderWay,
     latest: Latest,
     links: Links,
+    patience: Patience,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
 }
@@ -124,6 +127,7 @@ impl Broker {
             under_way: under_way::UnderWay::new(stops),
             latest: Latest::default(),
             links: Links::default(),
+            patience: Patience::default(),
             met: watch::Sender::new(met),
         })
     }
@@ -171,7 +175,7 @@ impl Broker {
         let _busy = request.session.busy(&*self.clock);
 
         // From here on a stop finds it and cancels whatever it waits for.
-        let open = self.under_way.enter(&call, &home, request.caller);
+        let open = self.under_way.enter(&call, &home, request.caller.clone());
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
@@ -185,7 +189,13 @@ impl Broker {
         // refused hears why.
         let (permit, seat) = match self.permit(&call, &context, &open, seat).await {
             Ok(cleared) => cleared,
-            Err(no) => return no.answer(call, has_output_schema),
+            Err(no) => {
+                drop(open);
+                let now = self.clock.elapsed();
+                let hears = self.patience.wait(&no, &call, &*request.caller, now);
+                Box::pin(hears).await;
+                return no.answer(call, has_output_schema);
+            }
         };
 
         // 5. Execute; the permit is used up.

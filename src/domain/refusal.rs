@@ -102,6 +102,29 @@ impl Code {
         }
     }
 
+    /// Whether it says nothing about the call: the agent is kept back for a while,
+    /// whatever it calls.
+    #[must_use]
+    pub const fn keeps_back(self) -> bool {
+        match self {
+            Code::Stopped | Code::RunKilled | Code::RunPaused | Code::RateLimited => true,
+            Code::AgentDenied
+            | Code::ToolChanged
+            | Code::ToolOff
+            | Code::ArgsInvalid
+            | Code::ArgsOutOfBounds
+            | Code::ApprovalUnavailable
+            | Code::ServerUnavailable
+            | Code::OutsideWindow
+            | Code::ReauthRequired
+            | Code::Loop
+            | Code::CircuitOpen
+            | Code::Budget(..)
+            | Code::Busy
+            | Code::StateUnavailable => false,
+        }
+    }
+
     /// What it means and what to do, for `tollgate explain`.
     #[must_use]
     pub const fn meaning(self) -> &'static str {

@@ -196,7 +196,7 @@ impl Noted {
         let left = sight.left(call, &Amounts::ZERO);
         members.left("budget_left", &left, call.claim.currency);
         members.append(&self.tail);
-        let kept_back = is_kept_back(refusal.code.as_str());
+        let kept_back = refusal.code.keeps_back();
         let refused = Attempt {
             run: self.open.run,
             agent: self.open.agent,
@@ -210,16 +210,10 @@ impl Noted {
     }
 }
 
-/// Refusals that say nothing about what the agent does.
+/// Whether a refusal with this code says nothing about what the agent does.
 pub(super) fn is_kept_back(code: &str) -> bool {
-    [
-        Code::Stopped,
-        Code::RunKilled,
-        Code::RunPaused,
-        Code::RateLimited,
-    ]
-    .iter()
-    .any(|known| known.as_str() == code)
+    let mut codes = Code::ALL.into_iter();
+    codes.any(|known| known.keeps_back() && known.as_str() == code)
 }
 
 /// What is written down of the end of a call whatever is left of its budgets:

@@ -80,6 +80,30 @@ fn another_run_and_another_connection_do_not_shake_off_a_kill() {
 }
 
 #[test]
+fn an_agent_that_is_kept_back_and_does_not_stop_calling_hears_so_more_and_more_slowly() {
+    let home = home();
+    let _shop = home.server("shop", SCRIPT);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__quick"]);
+    let mut hears = |n: usize| {
+        let call = agent.call("shop__quick", &format!("{{\"n\":{n}}}"));
+        agent.answer(call)
+    };
+    (0..2).for_each(|n| assert!(hears(n).contains("done")));
+    let begun = Instant::now();
+    // A hundred and three: most are answered at once, the last after three seconds.
+    for n in 2..105 {
+        assert!(hears(n).contains("RUN_KILLED"));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(2));
+    // And each of them stands in the record.
+    let mut audit = home.tollgate();
+    audit.args(["audit", "--outcome", "refused", "--limit", "1000", "--json"]);
+    let audit = String::from_utf8(audit.output().unwrap().stdout).unwrap();
+    assert_eq!(audit.matches("\"code\":\"RUN_KILLED\"").count(), 103);
+}
+
+#[test]
 fn a_uri_is_shown_as_it_is_recorded() {
     let home = Home::new();
     let script = "resource {\"uri\":\"note://one\",\"name\":\"one\"}\ncall quick: text done\n\
