@@ -20,10 +20,18 @@ use crate::domain::{Fault, Stop, StopScope};
 pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(stop)?;
     line.push(b'\n');
-    let (mut file, _) = held(path, OpenOptions::new().append(true).create(true))?;
-    file.write_all(&line)?;
-    file.sync_all()?;
-    sync_directory(path)
+    loop {
+        let (mut file, turn) = held(path, OpenOptions::new().append(true).create(true))?;
+        file.write_all(&line)?;
+        file.sync_all()?;
+        // Out of turn it may have been replaced meanwhile, and the line with it. A start
+        // that has set it aside waits for us.
+        let waited_for =
+            || Ok::<_, io::Error>(turn == Turn::Had && stands_at(&aside(path), &file)?);
+        if stands_at(path, &file)? || waited_for()? {
+            return sync_directory(path);
+        }
+    }
 }
 
 /// The stops that stand in it, those included that a start has set aside and died with.
@@ -82,21 +90,37 @@ fn empty(path: &Path, put: &mut impl FnMut(Stop) -> Result<(), Fault>) -> Result
 fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
     // Nobody adds to it while it is replaced: who would not wait could lose a stop. What
     // cannot be opened can be removed.
-    let held = held(path, OpenOptions::new().read(true));
-    if let Ok((_, Turn::Missed)) = &held {
-        let why = "somebody else holds the STOP file";
-        return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
-    }
+    let held = match held(path, OpenOptions::new().read(true)) {
+        Ok((file, Turn::Had)) => Some(file),
+        Ok((_, Turn::Missed)) => return Err(taken("somebody else holds the STOP file")),
+        Err(_) => None,
+    };
     let before = stops_in(path);
-    let rest: Vec<&Stop> = before.iter().filter(|stop| stop.scope != *scope).collect();
+    let mut rest = before.clone();
+    rest.retain(|stop| stop.scope != *scope);
     if rest.len() == before.len() {
         return Ok(false);
     }
+    replace(path, held.as_ref(), &before, &rest).map(|()| true)
+}
+
+/// Puts the `rest` in the place of what was there `before`.
+fn replace(path: &Path, held: Option<&File>, before: &[Stop], rest: &[Stop]) -> io::Result<()> {
+    // Who could not wait for us, or found no file while it was set aside, has laid a stop.
+    let untouched = || match held {
+        Some(file) if !stands_at(path, file)? || stops_in(path) != before => {
+            Err(taken("a stop was laid at this moment"))
+        }
+        Some(_) | None => Ok(()),
+    };
     if rest.is_empty() {
+        untouched()?;
         fs::remove_file(path)?;
-        return sync_directory(path).map(|()| true);
+        return sync_directory(path);
     }
-    let draft = path.with_extension("new");
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -108,8 +132,13 @@ fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
         file.write_all(b"\n")?;
     }
     file.sync_all()?;
+    untouched()?;
     fs::rename(&draft, path)?;
-    sync_directory(path).map(|()| true)
+    sync_directory(path)
+}
+
+fn taken(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::WouldBlock, why)
 }
 
 /// Whether it is ours alone for as long as it is held.
@@ -127,27 +156,33 @@ fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
         let file = options.mode(0o600).open(path)?;
         let turn = wait_for_turn(&file);
         // While we waited it may have got another name, and this name another file.
-        match fs::metadata(path) {
-            Ok(found) if is_same(&found, &file.metadata()?) => return Ok((file, turn)),
-            Ok(_) => {}
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(cause),
+        if stands_at(path, &file)? {
+            return Ok((file, turn));
         }
     }
 }
 
-/// Waits for whoever has the file, for half a second: a line is laid in less, unless the
+/// Waits for whoever has the file, for a fifth of a second: a line is laid in less, unless the
 /// disk is slow, and who holds it for ever does not want it laid. On a disk that knows no
 /// locks there is nobody to wait for. Laid or honoured out of turn is better than not;
 /// lifted is not.
 fn wait_for_turn(file: &File) -> Turn {
-    for _ in 0..50 {
+    for _ in 0..20 {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
             Ok(()) | Err(TryLockError::Error(_)) => return Turn::Had,
         }
     }
     Turn::Missed
+}
+
+/// Whether a file that was opened at a path still is what stands there.
+fn stands_at(path: &Path, file: &File) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(is_same(&found, &file.metadata()?)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(cause),
+    }
 }
 
 fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
@@ -268,6 +303,29 @@ mod tests {
             assert_eq!(honouring.join().unwrap(), [stop(agent)]);
         });
         assert!(pulled(&file).is_empty());
+    }
+
+    #[test]
+    fn a_stop_that_is_laid_out_of_turn_while_another_is_lifted_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        let all = stop(StopScope::Everything);
+        pull(&file, &all).unwrap();
+        let (lifting, _) = held(&file, OpenOptions::new().read(true)).unwrap();
+        let late = stop(StopScope::Agent(AgentName::parse("dev").unwrap()));
+        pull(&file, &late).unwrap();
+        let before = std::slice::from_ref(&all);
+        for rest in [&[][..], before] {
+            let lifted = replace(&file, Some(&lifting), before, rest);
+            assert_eq!(lifted.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+        assert_eq!(pulled(&file), [all, late.clone()]);
+        // Set aside meanwhile, and laid anew.
+        fs::rename(&file, aside(&file)).unwrap();
+        pull(&file, &late).unwrap();
+        let lifted = replace(&file, Some(&lifting), std::slice::from_ref(&late), &[]);
+        assert_eq!(lifted.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(stops_in(&file), [late]);
     }
 
     #[test]
