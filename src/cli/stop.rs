@@ -46,11 +46,12 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     };
     match ask(place, &order) {
         Ok(Some(report)) => {
-            out.lines(told(&order.scope, &report))?;
-            if report.unrecorded.is_some() {
-                lay_soon(place, &order)?;
-            }
-            Ok(())
+            let laid = match report.unrecorded {
+                Some(_) => lay_soon(place, &order),
+                None => Ok(()),
+            };
+            out.lines(told(&order.scope, &report, laid.is_ok()))?;
+            Ok(laid?)
         }
         Ok(None) => beforehand(place, &order, out),
         Err(silence) => by_force(place, &order, &silence, out),
@@ -85,7 +86,8 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
             return Ok(resume_hint(&order.scope, out)?);
         }
         match ask(place, order) {
-            Ok(Some(report)) => return Ok(out.lines(told(&order.scope, &report))?),
+            // The file is laid already.
+            Ok(Some(report)) => return Ok(out.lines(told(&order.scope, &report, true))?),
             Ok(None) => thread::sleep(PAUSE),
             Err(silence) => return kill(place, order, &silence, out),
         }
@@ -182,7 +184,8 @@ fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
     })
 }
 
-fn told(scope: &StopScope, report: &StopReport) -> Vec<String> {
+/// `laid` says whether the STOP file holds what could not be recorded.
+fn told(scope: &StopScope, report: &StopReport, laid: bool) -> Vec<String> {
     let mut lines = vec![format!("STOPPED {:.0}  {scope}", report.at)];
     lines.push(match report.calls.as_slice() {
         [] => "nothing was in flight".to_owned(),
@@ -200,10 +203,18 @@ fn told(scope: &StopScope, report: &StopReport) -> Vec<String> {
     }
     if let Some(why) = &report.unrecorded {
         lines.push(format!("in force, but not in the journal: {why}"));
-        lines.push("the STOP file holds it for the next start".to_owned());
+        if laid {
+            lines.push("the STOP file holds it for the next start".to_owned());
+        }
     }
-    if let StopScope::Run(_) = scope {
-        lines.push(OTHER_RUNS.to_owned());
+    match (scope, &report.begins_none) {
+        (StopScope::Run(_), Some(agent)) => lines.push(format!(
+            "agent `{agent}` begins no other run meanwhile; those it had begun go on: `tollgate stop --agent {agent}`"
+        )),
+        (StopScope::Run(_), None) => {
+            lines.push("no call of it is known: the stop covers this run alone".to_owned());
+        }
+        (StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_), _) => {}
     }
     lines.push(format!(
         "agents are told STOPPED; lift it with: tollgate resume{}",
@@ -211,10 +222,6 @@ fn told(scope: &StopScope, report: &StopReport) -> Vec<String> {
     ));
     lines
 }
-
-/// What a stop of one run means for the agent's others.
-const OTHER_RUNS: &str =
-    "its agent begins no other run meanwhile; those it had begun go on: `--agent` stops them too";
 
 fn counted(calls: usize) -> String {
     match calls {
@@ -273,6 +280,7 @@ mod tests {
         let report = StopReport {
             at: "2026-11-20T16:05:10.25Z".parse().unwrap(),
             unrecorded: None,
+            begins_none: None,
             calls: vec![
                 struck("5KQ8", "files.read_file", Some(Became::Cancelled)),
                 struck("5KQ9", "tickets.add_comment", Some(Became::Unknown)),
@@ -280,7 +288,7 @@ mod tests {
                 struck("5KQB", "tickets.search", None),
             ],
         };
-        insta::assert_snapshot!(told(&StopScope::Everything, &report).join("\n"));
+        insta::assert_snapshot!(told(&StopScope::Everything, &report, true).join("\n"));
     }
 
     #[test]
@@ -288,10 +296,16 @@ mod tests {
         let report = StopReport {
             at: "2026-11-20T16:05:10Z".parse().unwrap(),
             unrecorded: None,
+            begins_none: None,
             calls: vec![],
         };
+        let known = StopReport {
+            begins_none: Some(crate::domain::AgentName::parse("dev").unwrap()),
+            ..report.clone()
+        };
         let scope = StopScope::Run(RunId::from_tail("7Q2K"));
-        insta::assert_snapshot!(told(&scope, &report).join("\n"));
+        let said = [known, report].map(|report| told(&scope, &report, true).join("\n"));
+        insta::assert_snapshot!(said.join("\n\n"));
     }
 
     #[test]
@@ -299,9 +313,10 @@ mod tests {
         let report = StopReport {
             at: "2026-11-20T16:05:10Z".parse().unwrap(),
             unrecorded: Some("the disk does not answer".into()),
+            begins_none: None,
             calls: vec![],
         };
         let scope = StopScope::Server(crate::domain::ServerName::parse("files").unwrap());
-        insta::assert_snapshot!(told(&scope, &report).join("\n"));
+        insta::assert_snapshot!(told(&scope, &report, true).join("\n"));
     }
 }

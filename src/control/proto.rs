@@ -263,6 +263,9 @@ pub struct StopReport {
     /// Why it is not in the journal, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unrecorded: Option<String>,
+    /// Of a run: the agent that begins no other meanwhile, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_none: Option<AgentName>,
     /// The calls that it found under way.
     pub calls: Vec<StruckRow>,
 }

@@ -110,15 +110,24 @@ impl Tollgate {
         let StopOrder { scope, by, text } = order;
         tracing::warn!(%scope, by, "stopped");
         let stop = Stop {
-            scope,
+            scope: scope.clone(),
             by,
             text,
             at: at.to_string(),
         };
         let broker::Stopped { recorded, calls } =
             self.broker.stop(stop).await.map_err(unavailable)?;
+        let begins_none = match &scope {
+            StopScope::Run(run) => {
+                let mut runs = self.broker.store().runs().into_iter();
+                runs.find(|known| known.run == *run)
+                    .map(|known| known.agent)
+            }
+            StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_) => None,
+        };
         Ok(Reply::Stopped(StopReport {
             at,
+            begins_none,
             unrecorded: recorded.err().map(|fault| fault.says),
             calls: calls
                 .into_iter()
