@@ -215,7 +215,8 @@ impl History {
         self.now.passes(call) && self.has_room(call) && !self.follows(call)
     }
 
-    /// By what the store says of the runs that it knows: a stop of another of them.
+    /// By what the store says of the runs that it knows: a stop of another of them. So
+    /// only agreement is held here; what follows is held in `tests/stores.rs`.
     fn follows(&self, call: &Call) -> bool {
         let stop = self.store().stop_of(&call.by.agent, &call.run);
         matches!(stop, Some(stop) if !stop.covers(call))

@@ -9,7 +9,7 @@ use std::{
 use super::Broker;
 use crate::{
     clock::Clock,
-    domain::{AgentName, Principal, RunId, ServerName, Terms},
+    domain::{AgentName, Principal, RunId, ServerName, Stop, Terms},
     ids::IdKind,
 };
 
@@ -208,12 +208,13 @@ impl Broker {
     /// Nothing leaves while a stop holds, this notice neither: it makes servers
     /// ask.
     pub fn roots_changed(&self, session: &Session) {
-        let stopped = self.store.stops().iter().any(|stop| {
-            session.visible().iter().any(|server| {
-                stop.scope
-                    .covers(&session.principal.agent, server, &session.run())
-            })
-        });
+        let (agent, run) = (&session.principal.agent, session.run());
+        let of_a_server = |stop: &Stop| {
+            let mut visible = session.visible().iter();
+            visible.any(|server| stop.scope.covers(agent, server, &run))
+        };
+        let stopped =
+            self.store.stop_of(agent, &run).is_some() || self.store.stops().iter().any(of_a_server);
         if stopped {
             return;
         }
