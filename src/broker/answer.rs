@@ -146,6 +146,14 @@ pub(super) enum No {
 }
 
 impl No {
+    /// Whether the refusal stands in the record.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            No::Refused(_) => true,
+            No::Failed(_) | No::Fault(_) => false,
+        }
+    }
+
     pub(super) fn answer(self, call: Call, has_output_schema: bool) -> Answer {
         let call = Box::new(call);
         match self {

@@ -52,7 +52,7 @@ use crate::{
 use answer::No;
 use latest::Latest;
 use links::Links;
-use patience::Patience;
+use patience::{Patience, Waited};
 
 /// See the module.
 pub struct Broker {
@@ -174,8 +174,17 @@ impl Broker {
         } = door;
         let _busy = request.session.busy(&*self.clock);
 
+        // Each refusal is a record: who is refused without end waits before the next.
+        let mut waited = Waited::No;
+        if self.is_patience_used_up(&call) {
+            match Box::pin(self.be_patient(&call, &*request.caller)).await {
+                Ok(turn) => waited = turn,
+                Err(no) => return no.answer(call),
+            }
+        }
+
         // From here on a stop finds it and cancels whatever it waits for.
-        let open = self.under_way.enter(&call, &home, request.caller.clone());
+        let open = self.under_way.enter(&call, &home, request.caller);
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
@@ -190,10 +199,9 @@ impl Broker {
         let (permit, seat) = match self.permit(&call, &context, &open, seat).await {
             Ok(cleared) => cleared,
             Err(no) => {
-                drop(open);
-                let now = self.clock.elapsed();
-                let hears = self.patience.wait(&no, &call, &*request.caller, now);
-                Box::pin(hears).await;
+                if no.is_refusal() {
+                    self.refused(&call, waited);
+                }
                 return no.answer(call, has_output_schema);
             }
         };

@@ -1,9 +1,9 @@
-//! How soon an agent hears that it is kept back.
+//! How often an agent is refused before it has to wait.
 //!
-//! Each refusal is a record. An agent that is stopped, halted or too fast, and goes on
-//! calling as fast as it can, would fill the disk with them: so after the first hundred
-//! it hears one a second. What it hears is the same, and nothing of it is left out of
-//! the record.
+//! Each refusal is a record. An agent that is refused and goes on calling as fast as it
+//! can would fill the disk with them: so after the first thousand one a second is judged
+//! and recorded, however many connections it has. The others wait for their turn, and
+//! what is cancelled meanwhile was never judged.
 
 use std::{
     collections::HashMap,
@@ -11,52 +11,130 @@ use std::{
     time::Duration,
 };
 
-use super::answer::No;
+use super::{Answer, Broker};
 use crate::{
-    domain::{AgentName, Call},
+    domain::{AgentName, Call, ToolFault},
     ports::Caller,
 };
 
 /// So many at once.
-const AT_ONCE: u32 = 100;
+const AT_ONCE: u32 = 1_000;
 /// And then one in this time.
 const EACH: Duration = Duration::from_secs(1);
-/// However many it sends at the same time, none waits for longer.
-const LONGEST: Duration = Duration::from_secs(20);
+/// So many may wait for their turn.
+const WAITING: u32 = 20;
 /// With so many agents, those that have been quiet are forgotten.
 const MANY: usize = 1_000;
 
-/// For each agent the moment up to which it has used what it may hear.
+/// For each agent the moment up to which it has used what it may be refused.
 #[derive(Debug, Default)]
 pub(super) struct Patience(Mutex<HashMap<AgentName, Duration>>);
 
+/// When a refusal may be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Now,
+    In(Duration),
+    /// Too many wait already.
+    Never,
+}
+
 impl Patience {
-    /// Keeps an agent waiting that is refused whatever it does. Not one that has gone.
-    pub(super) async fn wait(&self, no: &No, call: &Call, caller: &dyn Caller, now: Duration) {
-        let No::Refused(refusal) = no else { return };
-        if !refusal.code.keeps_back() {
-            return;
-        }
-        let wait = self.told(&call.by.agent, now);
-        if !wait.is_zero() {
-            tokio::select! {
-                _ = caller.cancelled() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
+    /// Whether the next refusal has to wait.
+    fn is_used_up(&self, agent: &AgentName, now: Duration) -> bool {
+        let agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.get(agent).is_some_and(|used| *used > free(now))
     }
 
-    /// It will be told once more; how long that takes.
-    fn told(&self, agent: &AgentName, now: Duration) -> Duration {
+    /// One more will be recorded.
+    fn turn(&self, agent: &AgentName, now: Duration) -> Turn {
         let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if agents.len() >= MANY {
             agents.retain(|_, used| *used > now);
         }
         let used = agents.entry(agent.clone()).or_default();
-        let free = now + EACH * (AT_ONCE - 1);
-        let wait = used.saturating_sub(free).min(LONGEST);
-        *used = ((*used).max(now) + EACH).min(free + LONGEST);
-        wait
+        let wait = used.saturating_sub(free(now));
+        if wait > EACH * WAITING {
+            return Turn::Never;
+        }
+        *used = (*used).max(now) + EACH;
+        match wait {
+            Duration::ZERO => Turn::Now,
+            wait => Turn::In(wait),
+        }
+    }
+}
+
+/// Up to where it may be used without waiting.
+fn free(now: Duration) -> Duration {
+    now + EACH * (AT_ONCE - 1)
+}
+
+/// Whether the turn of a refusal was taken before the call was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waited {
+    Yes,
+    No,
+}
+
+impl Broker {
+    /// Has an agent wait that was refused very often, if this call would be refused too.
+    ///
+    /// # Errors
+    /// When it is not judged at all: it was cancelled meanwhile, or too many wait.
+    pub(super) async fn be_patient(&self, call: &Call, caller: &dyn Caller) -> Result<Waited, No> {
+        if !self.is_refused(call) {
+            return Ok(Waited::No);
+        }
+        match self.patience.turn(&call.by.agent, self.clock.elapsed()) {
+            Turn::Now => Ok(Waited::Yes),
+            Turn::In(wait) => tokio::select! {
+                biased;
+                reason = caller.cancelled() => Err(No::Cancelled(reason)),
+                () = tokio::time::sleep(wait) => Ok(Waited::Yes),
+            },
+            Turn::Never => Err(No::TooOften),
+        }
+    }
+
+    /// Whether an agent has to wait for the next refusal.
+    pub(super) fn is_patience_used_up(&self, call: &Call) -> bool {
+        self.patience
+            .is_used_up(&call.by.agent, self.clock.elapsed())
+    }
+
+    /// A refusal was recorded.
+    pub(super) fn refused(&self, call: &Call, waited: Waited) {
+        match waited {
+            Waited::Yes => {}
+            Waited::No => {
+                self.patience.turn(&call.by.agent, self.clock.elapsed());
+            }
+        }
+    }
+}
+
+/// Why a call of an agent that is refused all the time is not judged.
+#[derive(Debug)]
+pub(super) enum No {
+    Cancelled(String),
+    TooOften,
+}
+
+impl No {
+    pub(super) fn answer(self, call: Call) -> Answer {
+        match self {
+            No::Cancelled(reason) => Answer::Failed {
+                call: Box::new(call),
+                fault: ToolFault::Cancelled(reason),
+            },
+            No::TooOften => Answer::Wrong {
+                code: -32603,
+                says: format!(
+                    "refused more than {AT_ONCE} times, and {WAITING} more calls wait for theirs: wait for an answer"
+                ),
+            },
+        }
     }
 }
 
@@ -68,47 +146,56 @@ mod tests {
         AgentName::parse(name).unwrap()
     }
 
-    #[test]
-    fn a_hundred_are_told_at_once_and_then_one_a_second() {
+    fn used_up(at: Duration) -> Patience {
         let patience = Patience::default();
-        let start = Duration::from_secs(1_000);
         for _ in 0..AT_ONCE {
-            assert_eq!(patience.told(&agent("bot"), start), Duration::ZERO);
+            assert!(!patience.is_used_up(&agent("bot"), at));
+            assert_eq!(patience.turn(&agent("bot"), at), Turn::Now);
         }
-        // One that waits for each answer.
-        let mut now = start;
-        for _ in 0..5 {
-            let wait = patience.told(&agent("bot"), now);
-            assert_eq!(wait, EACH);
-            now += wait;
-        }
-        assert_eq!(patience.told(&agent("other"), now), Duration::ZERO);
-        // Who was quiet may be told as many again.
-        now += EACH * AT_ONCE;
-        for _ in 0..AT_ONCE {
-            assert_eq!(patience.told(&agent("bot"), now), Duration::ZERO);
-        }
-        assert_eq!(patience.told(&agent("bot"), now), EACH);
+        assert!(patience.is_used_up(&agent("bot"), at));
+        patience
     }
 
     #[test]
-    fn many_at_the_same_time_do_not_wait_for_ever() {
-        let patience = Patience::default();
-        let now = Duration::from_secs(1_000);
-        let waits: Vec<_> = (0..5_000)
-            .map(|_| patience.told(&agent("bot"), now))
-            .collect();
-        assert_eq!(waits.iter().max(), Some(&LONGEST));
-        // And it is not held against it for longer either.
-        let later = now + LONGEST + EACH * AT_ONCE;
-        assert_eq!(patience.told(&agent("bot"), later), Duration::ZERO);
+    fn a_thousand_are_refused_at_once_and_then_one_a_second() {
+        let mut now = Duration::from_secs(10_000);
+        let patience = used_up(now);
+        // One that waits for each answer.
+        for _ in 0..5 {
+            assert_eq!(patience.turn(&agent("bot"), now), Turn::In(EACH));
+            now += EACH;
+        }
+        assert_eq!(patience.turn(&agent("other"), now), Turn::Now);
+        // Who was quiet may be refused as many again.
+        now += EACH * AT_ONCE;
+        for _ in 0..AT_ONCE {
+            assert_eq!(patience.turn(&agent("bot"), now), Turn::Now);
+        }
+        assert_eq!(patience.turn(&agent("bot"), now), Turn::In(EACH));
+    }
+
+    #[test]
+    fn many_at_the_same_time_wait_one_behind_the_other_and_the_rest_is_turned_away() {
+        let now = Duration::from_secs(10_000);
+        let patience = used_up(now);
+        for nth in 1..=WAITING {
+            assert_eq!(patience.turn(&agent("bot"), now), Turn::In(EACH * nth));
+        }
+        for _ in 0..5_000 {
+            assert_eq!(patience.turn(&agent("bot"), now), Turn::Never);
+        }
+        // Which is not held against it.
+        assert_eq!(
+            patience.turn(&agent("bot"), now + EACH),
+            Turn::In(EACH * WAITING)
+        );
     }
 
     #[test]
     fn agents_that_have_been_quiet_are_forgotten() {
         let patience = Patience::default();
         for n in 0..3 * MANY as u64 {
-            patience.told(&agent(&format!("a{n}")), Duration::from_secs(n));
+            patience.turn(&agent(&format!("a{n}")), Duration::from_secs(n));
         }
         assert!(patience.0.lock().unwrap().len() <= MANY);
     }

@@ -43,18 +43,20 @@ impl Broker {
         self.tools.get()?.seated(&call.server, home, caller)
     }
 
+    /// Whether the gates would refuse a call, as far as is known without an instance.
+    pub(super) fn is_refused(&self, call: &Call) -> bool {
+        let gates = self.store.judge(call);
+        let mut verdicts = gates.iter().map(|(_, verdict)| verdict);
+        verdicts.any(|verdict| matches!(verdict, Verdict::Refuse(_)))
+    }
+
     /// A new instance for a call, if the gates would let it pass as far as is
     /// known without one.
     pub(super) async fn seat(&self, call: &Call, home: &RunId, caller: &Arc<dyn Caller>) -> Found {
         let Some(tools) = self.tools.get() else {
             return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
         };
-        let refused = self
-            .store
-            .judge(call)
-            .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Refuse(_)));
-        if refused {
+        if self.is_refused(call) {
             return Ok(None);
         }
         // A run that is over starts nothing any more, also not one that ended

@@ -102,8 +102,7 @@ impl Code {
         }
     }
 
-    /// Whether it says nothing about the call: the agent is kept back for a while,
-    /// whatever it calls.
+    /// Whether it says nothing about what the agent does: it is kept back for a while.
     #[must_use]
     pub const fn keeps_back(self) -> bool {
         match self {
