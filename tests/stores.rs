@@ -213,10 +213,13 @@ promise!(
         store.resume(&stopped, "bob").unwrap();
         ends(&*store, &call("8", "bot", "10"));
         // A stop of a run that nobody knows any more says nothing of other runs.
+        let whose = store.run_of(&RunId::from_tail("7"));
+        assert_eq!(whose, AgentName::parse("bot").ok());
         store.stop(stop(stopped)).unwrap();
         assert_eq!(refused(&*store, &call("9", "bot", "11")), "STOPPED");
         let day = Duration::from_secs(86_400);
         world.clock.jump_to(world.clock.now() + day);
+        assert_eq!(store.run_of(&RunId::from_tail("7")), None);
         ends(&*store, &call("10", "bot", "11"));
         assert_eq!(refused(&*store, &call("11", "bot", "7")), "STOPPED");
     }

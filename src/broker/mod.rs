@@ -174,15 +174,6 @@ impl Broker {
         } = door;
         let _busy = request.session.busy(&*self.clock);
 
-        // Each refusal is a record: who is refused without end waits before the next.
-        let mut waited = Waited::No;
-        if self.is_patience_used_up(&call) {
-            match Box::pin(self.be_patient(&call, &*request.caller)).await {
-                Ok(turn) => waited = turn,
-                Err(no) => return no.answer(call),
-            }
-        }
-
         // From here on a stop finds it and cancels whatever it waits for.
         let open = self.under_way.enter(&call, &home, request.caller);
 
@@ -193,6 +184,15 @@ impl Broker {
             None => Box::pin(self.seat(&call, &home, open.caller())).await,
         };
         call.standing = seat::standing(&call, &seat);
+
+        // Each refusal is a record: who is refused without end waits before the next.
+        let mut waited = Waited::No;
+        if self.is_patience_used_up(&call) {
+            match Box::pin(self.be_patient(&call, &open)).await {
+                Ok(turn) => waited = turn,
+                Err(no) => return no.answer(call),
+            }
+        }
 
         // 3. Decide on fresh facts and record the judgement, as one; 4. what is
         // refused hears why.

@@ -11,11 +11,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Broker};
-use crate::{
-    domain::{AgentName, Call, ToolFault},
-    ports::Caller,
-};
+use super::{Answer, Broker, under_way::Open};
+use crate::domain::{AgentName, Call, ToolFault};
 
 /// So many at once.
 const AT_ONCE: u32 = 1_000;
@@ -82,7 +79,7 @@ impl Broker {
     ///
     /// # Errors
     /// When it is not judged at all: it was cancelled meanwhile, or too many wait.
-    pub(super) async fn be_patient(&self, call: &Call, caller: &dyn Caller) -> Result<Waited, No> {
+    pub(super) async fn be_patient(&self, call: &Call, open: &Open<'_>) -> Result<Waited, No> {
         if !self.is_refused(call) {
             return Ok(Waited::No);
         }
@@ -90,7 +87,11 @@ impl Broker {
             Turn::Now => Ok(Waited::Yes),
             Turn::In(wait) => tokio::select! {
                 biased;
-                reason = caller.cancelled() => Err(No::Cancelled(reason)),
+                reason = open.caller().cancelled() => match open.stopped() {
+                    // It hears of that stop.
+                    Some(_) => Ok(Waited::Yes),
+                    None => Err(No::Cancelled(reason)),
+                },
                 () = tokio::time::sleep(wait) => Ok(Waited::Yes),
             },
             Turn::Never => Err(No::TooOften),

@@ -203,6 +203,9 @@ pub trait Store: Send + Sync {
     /// The runs that are remembered.
     fn runs(&self) -> Vec<RunKnown>;
 
+    /// Whose run it is, if it has begun and still goes on.
+    fn run_of(&self, run: &RunId) -> Option<AgentName>;
+
     /// What is left alone at the moment, until when, and why.
     fn circuits(&self) -> Vec<(Scope, i64, String)>;
 

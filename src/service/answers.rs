@@ -118,11 +118,7 @@ impl Tollgate {
         let broker::Stopped { recorded, calls } =
             self.broker.stop(stop).await.map_err(unavailable)?;
         let begins_none = match &scope {
-            StopScope::Run(run) => {
-                let mut runs = self.broker.store().runs().into_iter();
-                runs.find(|known| known.run == *run)
-                    .map(|known| known.agent)
-            }
+            StopScope::Run(run) => self.broker.store().run_of(run),
             StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_) => None,
         };
         Ok(Reply::Stopped(StopReport {

@@ -270,6 +270,13 @@ impl<L: Log> Store for Ledger<L> {
         self.runs_known()
     }
 
+    fn run_of(&self, run: &RunId) -> Option<AgentName> {
+        let now = self.clock.now().as_microsecond();
+        let section = self.section();
+        let run = section.state.usage.run(run, now)?;
+        Some(run.agent.clone())
+    }
+
     fn circuits(&self) -> Vec<(Scope, i64, String)> {
         let section = self.section();
         let open = section.state.circuits.open();

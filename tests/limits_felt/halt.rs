@@ -127,6 +127,33 @@ fn an_agent_that_is_refused_and_does_not_stop_calling_is_judged_once_a_second() 
 }
 
 #[test]
+fn refusals_that_only_the_server_can_cause_are_slowed_as_well() {
+    let home = limited("");
+    let mut shop = home.server("shop", SCRIPT);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__quick"]);
+    let id = agent.call("shop__quick", "{}");
+    assert!(agent.answer(id).contains("done"));
+    // It stays listed, and cannot be started any more.
+    std::fs::write(&shop.script, "start exit 9").unwrap();
+    shop.order("exit 0");
+    shop.ends();
+    let mut hears = |n: usize| {
+        let ids: Vec<u64> = (0..n).map(|_| agent.call("shop__quick", "{}")).collect();
+        let mut all = ids.into_iter().map(|id| agent.answer(id));
+        all.all(|answer| answer.contains("SERVER_UNAVAILABLE"))
+    };
+    // The first may find it while it ends.
+    hears(2);
+    for _ in 0..10 {
+        assert!(hears(100));
+    }
+    let begun = Instant::now();
+    assert!(hears(1) && hears(1));
+    assert!(begun.elapsed() > Duration::from_secs(1));
+}
+
+#[test]
 fn a_uri_is_shown_as_it_is_recorded() {
     let home = Home::new();
     let script = "resource {\"uri\":\"note://one\",\"name\":\"one\"}\ncall quick: text done\n\
