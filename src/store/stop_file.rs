@@ -21,14 +21,12 @@ pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(stop)?;
     line.push(b'\n');
     loop {
-        let (mut file, turn) = held(path, OpenOptions::new().append(true).create(true))?;
+        let (mut file, _) = held(path, OpenOptions::new().append(true).create(true))?;
         file.write_all(&line)?;
         file.sync_all()?;
-        // Out of turn it may have been replaced meanwhile, and the line with it. A start
-        // that has set it aside waits for us.
-        let waited_for =
-            || Ok::<_, io::Error>(turn == Turn::Had && stands_at(&aside(path), &file)?);
-        if stands_at(path, &file)? || waited_for()? {
+        // It may have been replaced or set aside meanwhile by somebody who did not wait
+        // for us, and who may have read it before. Rather laid twice than not at all.
+        if stands_at(path, &file)? {
             return sync_directory(path);
         }
     }
@@ -162,9 +160,9 @@ fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
     }
 }
 
-/// Waits for whoever has the file, for a fifth of a second: a line is laid in less, unless the
-/// disk is slow, and who holds it for ever does not want it laid. On a disk that knows no
-/// locks there is nobody to wait for. Laid or honoured out of turn is better than not;
+/// Waits for whoever has the file, for a fifth of a second: a line is laid in less, unless
+/// the disk is slow, and who holds it for ever does not want it laid. On a disk that knows
+/// no locks there is nobody to wait for. Laid or honoured out of turn is better than not;
 /// lifted is not.
 fn wait_for_turn(file: &File) -> Turn {
     for _ in 0..20 {
