@@ -68,7 +68,10 @@ impl Process {
                 Ok(None) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Ok(None) => return Err(format!("did not end within {patience:?}")),
+                Ok(None) => {
+                    let threads = threads(self.id());
+                    return Err(format!("did not end within {patience:?} ({threads})"));
+                }
                 Err(error) => return Err(format!("cannot wait: {error}")),
             }
         }
@@ -82,6 +85,28 @@ impl Drop for Process {
             let _ = self.0.wait();
         }
     }
+}
+
+/// What each thread of a process is doing: its state, and where in the kernel it waits.
+fn threads(pid: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let of_each = tasks.into_iter().flatten().flatten().map(|task| {
+        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let (name, stat) = (read("comm"), read("stat"));
+        let state = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().next());
+        let call = read("syscall");
+        let call = call.split_whitespace().next().unwrap_or("?");
+        format!(
+            "{}: {} in {} (call {call})",
+            name.trim(),
+            state.unwrap_or("?"),
+            read("wchan").trim(),
+        )
+    });
+    of_each.collect::<Vec<_>>().join(", ")
 }
 
 /// What a process tree uses now.
