@@ -483,14 +483,16 @@ fn a_storm_of_list_changes_is_one_change() {
 
 #[test]
 fn a_storm_of_progress_and_log_messages_fills_no_memory() {
-    let mut pair = Pair::new(
+    // Of each kind alone more than the broker may use in all.
+    let long = "still busy ".repeat(1_000);
+    let mut pair = Pair::new(&format!(
         r#"
-        call bad: storm 100000 {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":$token,"progress":1,"message":"still busy, and this is long enough to count"}}
-        storm 100000 {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"still busy, and this is long enough to count"}}
-        line {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}
+        call bad: storm 15000 {{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":$token,"progress":1,"message":"{long}"}}}}
+        storm 15000 {{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"error","data":"{long}"}}}}
+        line {{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}}
         text fine
-        "#,
-    );
+        "#
+    ));
     let lists = pair.broken.count("tools/list");
     let id = pair.agent.request(
         "tools/call",
