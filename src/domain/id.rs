@@ -15,7 +15,10 @@ macro_rules! id {
             /// The id whose characters after the prefix are these.
             #[must_use]
             pub fn from_tail(tail: &str) -> Self {
-                Self(format!(concat!($prefix, "{}"), tail.to_ascii_uppercase()).into())
+                let mut id = String::with_capacity($prefix.len() + tail.len());
+                id.push_str($prefix);
+                id.extend(tail.chars().map(|letter| letter.to_ascii_uppercase()));
+                Self(id.into())
             }
 
             /// Reads what a person typed, in either case.

@@ -240,22 +240,26 @@ pub fn error_line(id: &Raw, error: &Raw) -> Parts {
     )
 }
 
+/// Behind the last member.
+const END: &[u8] = b"}\n";
+
 fn line(head: String, body: &[Bytes]) -> Parts {
     let small: usize = body.iter().map(Bytes::len).sum();
     // Small messages leave in one piece: copying them is cheaper than a longer
     // vector for the kernel.
     if small <= 4096 {
         let mut whole = head.into_bytes();
+        whole.reserve_exact(small + END.len());
         for part in body {
             whole.extend_from_slice(part);
         }
-        whole.extend_from_slice(b"}\n");
+        whole.extend_from_slice(END);
         return vec![whole.into()];
     }
     let mut parts = Parts::with_capacity(body.len() + 2);
     parts.push(head.into());
     parts.extend(body.iter().cloned());
-    parts.push(Bytes::from_static(b"}\n"));
+    parts.push(Bytes::from_static(END));
     parts
 }
 

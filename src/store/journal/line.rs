@@ -177,13 +177,7 @@ pub(super) fn encode(
         out.push(b',');
         let from = out.len();
         out.extend_from_slice(entry.members.as_bytes());
-        // In valid JSON a raw line break is white space between tokens, as in arguments
-        // that a client sent pretty-printed. In the file it would end the record.
-        for byte in out.iter_mut().skip(from) {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
+        join_lines(out.get_mut(from..).unwrap_or_default());
     }
     out.extend_from_slice(br#","mark":"#);
     out.extend_from_slice(digits.format(mark.get()).as_bytes());
@@ -195,6 +189,18 @@ pub(super) fn encode(
     out.extend_from_slice(hash.as_bytes());
     out.extend_from_slice(b"\"}\n");
     hash
+}
+
+/// In valid JSON a raw line break is white space between tokens, as in arguments that
+/// a client sent pretty-printed. In the file it would end the record.
+fn join_lines(mut rest: &mut [u8]) {
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        let Some((broken, behind)) = rest.get_mut(at..).and_then(<[u8]>::split_first_mut) else {
+            return;
+        };
+        *broken = b' ';
+        rest = behind;
+    }
 }
 
 /// A record as it stands in the file.
