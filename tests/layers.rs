@@ -194,6 +194,11 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency("clap", &["cli"], "arguments are read in one place"),
     dependency("clap_complete", &["cli"], "arguments are read in one place"),
     dependency(
+        "foldhash",
+        &["store/map.rs"],
+        "only what is looked up many times in each call needs a faster hasher, and no stranger fills it",
+    ),
+    dependency(
         "getrandom",
         // Keys are drawn where they are kept.
         &["ids", "service", "store/journal/key.rs"],

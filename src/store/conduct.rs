@@ -4,9 +4,10 @@
 //! All of this is the agent's, not the run's: another run or another connection
 //! does not make it new. A day without a call, or a person, does.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::map::{Map, Set};
 use crate::domain::{AgentName, Call, Fingerprint, Halt, Loops, Rate, Streaks};
 
 /// A day: after so long without a call nothing is held against an agent.
@@ -18,9 +19,9 @@ const RUNS: usize = Rate::RUNS;
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conduct {
-    agents: HashMap<AgentName, Agent>,
+    agents: Map<AgentName, Agent>,
     /// Which tools each agent has used, by a hash of their names.
-    met: HashSet<(AgentName, u64)>,
+    met: Set<(AgentName, u64)>,
     touched: Touched,
 }
 

@@ -17,6 +17,7 @@ pub mod journal;
 mod ledger;
 mod limits;
 mod local;
+mod map;
 mod members;
 mod memory;
 mod news;

@@ -3,8 +3,7 @@
 //! In memory only: a start forgives what a minute would have forgiven anyway. Each
 //! call takes up a stretch of time; calls may run ahead of the clock by a burst.
 
-use std::collections::HashMap;
-
+use super::map::Map;
 use crate::domain::{AgentName, Call, Rate, Scope};
 
 /// From how many on those that are over are forgotten.
@@ -13,7 +12,7 @@ const MANY: usize = 4096;
 /// Up to when the calls so far have taken up the time of an agent, for each scope and
 /// each of the rates that a call meets.
 #[derive(Debug, Default)]
-pub(super) struct Rates(HashMap<Key, i64>);
+pub(super) struct Rates(Map<Key, i64>);
 
 type Key = (AgentName, Scope, usize);
 

@@ -5,7 +5,7 @@
 //! the one that is kept beside the journal and one that is built anew from the
 //! journal are the same, and [`State::entries`] is how they are compared.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     change::{Change, Closing, Definition, OpenCall, PinKey},
@@ -15,6 +15,7 @@ use super::{
     entry_limits,
     index::{Block, Index},
     journal::{Placed, Seq, start_of},
+    map::Map,
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,8 @@ pub(super) struct State {
     last: Option<Placed>,
     /// In the order of their scopes.
     stops: Vec<Stop>,
-    pins: HashMap<ServerName, BTreeMap<String, Pinned>>,
-    open: HashMap<CallId, OpenCall>,
+    pins: Map<ServerName, BTreeMap<String, Pinned>>,
+    open: Map<CallId, OpenCall>,
     index: Index,
     pub(super) usage: Usage,
     pub(super) circuits: Circuits,
@@ -330,7 +331,7 @@ impl State {
             .flat_map(|(server, tools)| tools.iter().map(move |(tool, pin)| (server, tool, pin)))
     }
 
-    pub(super) fn open(&self) -> &HashMap<CallId, OpenCall> {
+    pub(super) fn open(&self) -> &Map<CallId, OpenCall> {
         &self.open
     }
 

@@ -4,13 +4,14 @@
 //! One table of counters, whatever limits read them. Opening a call reserves in all
 //! of them, closing it charges in all of them: there is no moment in between.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::{
     calendar::Calendar,
     change::OpenCall,
+    map::Map,
     series::{Series, Width},
 };
 use crate::domain::{
@@ -20,8 +21,8 @@ use crate::domain::{
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage {
-    counters: HashMap<Scope, Counter>,
-    runs: HashMap<RunId, RunUse>,
+    counters: Map<Scope, Counter>,
+    runs: Map<RunId, RunUse>,
     touched: Touched,
 }
 
