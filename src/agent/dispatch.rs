@@ -117,23 +117,14 @@ fn serve(
             return;
         };
         match era {
+            // Boxed: the future of a call is some kilobytes, and spawning moves it about.
             Era::Legacy => {
-                tokio::spawn(legacy::call(
-                    connection.clone(),
-                    responder,
-                    asked,
-                    params,
-                    meta,
-                ));
+                let call = legacy::call(connection.clone(), responder, asked, params, meta);
+                tokio::spawn(Box::pin(call));
             }
             Era::Modern => {
-                tokio::spawn(modern::call(
-                    connection.clone(),
-                    responder,
-                    asked,
-                    params,
-                    meta,
-                ));
+                let call = modern::call(connection.clone(), responder, asked, params, meta);
+                tokio::spawn(Box::pin(call));
             }
         }
         return;
