@@ -1,38 +1,21 @@
 //! Old records go, and nothing that follows from them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking; its helpers serve several programs"
-)]
-
-mod prompt;
-mod pruning;
-mod simdisk;
-#[path = "stores/mod.rs"]
-mod stores;
-#[path = "limits/mod.rs"]
-mod world;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use prompt::Home;
-use pruning::{
-    CALLS_A_DAY, DAY, KEEP, STATE, a_day, a_month, bodies, copy, day, days, decided, first_kept,
-    grown, prune, pruned, ready, real, simulated, start,
+use crate::prompt::Home;
+use crate::pruning::{
+    CALLS_A_DAY, DAY, KEEP, STATE, a_day, a_month, bodies, bot, copy, day, days, decided,
+    first_kept, grown, prune, pruned, ready, real, simulated, start,
 };
-use simdisk::SimDisk;
-use stores::{call, context, done, lines, permit};
+use crate::simdisk::SimDisk;
+use crate::stores::{call, context, done, lines, permit};
+use crate::world::{World, only};
 use tollgate::clock::Clock;
 use tollgate::ports::{Query, Store};
 use tollgate::store::{LocalStore, Setup};
-use world::{World, only};
 
 #[test]
 fn old_records_go_and_what_follows_from_them_stays() {
@@ -343,7 +326,7 @@ fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
     let store = LocalStore::open(real(&state, &clock)).unwrap();
     let since = format!("{:.0}", store.kept_since().unwrap());
     let first = first_kept(&store);
-    store.resume(&pruning::bot(), "ann").unwrap();
+    store.resume(&bot(), "ann").unwrap();
     store.close();
     drop(store);
 

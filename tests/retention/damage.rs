@@ -1,30 +1,16 @@
 //! Pruning that is interrupted, and damage to what a pruned journal stands on.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking; its helpers serve several programs"
-)]
-
-mod pruning;
-mod simdisk;
-#[path = "stores/mod.rs"]
-mod stores;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pruning::{
+use crate::pruning::{
     DAY, STATE, a_day, bodies, copy, day, days, decided, decisions, first_kept, prune, pruned,
     ready, real, simulated, start,
 };
-use simdisk::{Dice, SimDisk, Step, every};
-use stores::{lines, stop};
+use crate::simdisk::{Dice, SimDisk, Step, every};
+use crate::stores::{lines, stop};
 use tollgate::clock::SetClock;
 use tollgate::domain::{RunId, StopScope};
 use tollgate::ports::{Query, Store};

@@ -3,18 +3,6 @@
 //!
 //! The child that is killed is this very program, started again;
 //! `TOLLGATE_CRASH_ROUNDS` sets how often.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking; its helpers serve several programs"
-)]
-
-#[path = "limits/mod.rs"]
-mod limits;
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -23,9 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use limits::{Flying, World, only};
-use support::agent::Agent;
-use support::home::Home;
+use crate::support::agent::Agent;
+use crate::support::home::Home;
+use crate::world::{Flying, World, only};
 use tollgate::clock::SetClock;
 use tollgate::ports::Store;
 
@@ -145,7 +133,7 @@ fn a_kill_in_the_middle_neither_overspends_nor_charges_twice_nor_forgets() {
 
 fn crash(dir: &Path, round: usize) -> usize {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
+        .args(["--exact", "overspend::child", "--nocapture"])
         .env(DIR, dir)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())

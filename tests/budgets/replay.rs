@@ -1,27 +1,16 @@
 //! The state is what follows from the journal, whatever happened: after random
 //! histories under limits of every kind, with a clock that jumps, what is in memory,
 //! what was kept beside the journal and what is built anew from it are the same.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking; its helpers serve several programs"
-)]
-
-#[path = "limits/mod.rs"]
-mod world;
 
 use std::time::Duration;
 
+use crate::world::{Flying, World, done};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tollgate::clock::Clock as _;
 use tollgate::domain::{AgentName, Amounts, Dimension, Outcome, RunId, ToolFault};
 use tollgate::ports::{Helping, Settlement, Store};
-use world::{Flying, World, done};
 
 /// Every kind of limit, so tight that each is met.
 const MAIN: &str = r#"

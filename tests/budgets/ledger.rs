@@ -1,25 +1,14 @@
 //! The ledger against a naive model: for any sequence of reserving, settling,
 //! releasing, waiting and starting again, what is used, reserved and let through is
 //! what a list of everything that ever happened says.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking; its helpers serve several programs"
-)]
 
-#[path = "limits/mod.rs"]
-mod world;
-
+use crate::world::{Flying, World, done, only};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tollgate::domain::Outcome;
 use tollgate::domain::{Amounts, Call, Dimension, Level, Limit, Period, RunId, Scope, ToolFault};
 use tollgate::ports::{Helping, Store};
-use world::{Flying, World, done, only};
 
 const CENT: u64 = 10_000;
 const MINUTE: i64 = 60_000_000;
