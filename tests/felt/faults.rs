@@ -1,17 +1,6 @@
 //! Whatever a tool server does, its call ends with the reason, and nobody else
 //! notices: every test here has a healthy server beside the broken one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test ends where it fails, its helpers too"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::mpsc;
@@ -20,10 +9,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use support::agent::{Agent, ends};
-use support::home::Home;
-use support::raw::{dig, elements, member, quote};
-use support::server::Server;
+use crate::support::agent::{Agent, ends};
+use crate::support::home::Home;
+use crate::support::raw::{dig, elements, member, quote};
+use crate::support::server::Server;
 
 const MIB: usize = 1024 * 1024;
 

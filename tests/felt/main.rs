@@ -1,14 +1,19 @@
-//! Limits as agents and tool servers feel them, with real processes and pipes. One
-//! program, so that what waits in one does not hold up the others.
+//! Faults of tool servers, and limits, as those on the line feel them, with real
+//! processes and pipes. One program, so that what waits in one does not hold up the
+//! others.
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, reads the clock that the program reads, and measures how soon an agent hears of a kill"
 )]
 
 mod charged;
+mod faults;
 mod halt;
 #[path = "../support/mod.rs"]
 mod support;
