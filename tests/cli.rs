@@ -171,6 +171,31 @@ fn a_daemon_that_does_not_answer_is_killed_and_the_next_one_starts_stopped() {
 }
 
 #[test]
+fn a_daemon_is_killed_also_where_nothing_can_hold_the_stop_and_nothing_else_is_said() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let daemon = home.daemon();
+    kill_process(daemon, Signal::STOP).unwrap();
+    // A directory cannot be replaced by a file.
+    fs::create_dir_all(home.state().join("STOP/in the way")).unwrap();
+
+    let stopped = home.run(&["stop"]);
+    assert_ne!(stopped.status.code(), Some(0), "{stopped:?}");
+    let said = text(&stopped);
+    assert!(said.starts_with("STOPPED by force"), "{said}");
+    assert!(!said.contains("holds from the next start"), "{said}");
+    assert!(!said.contains("tollgate resume"), "{said}");
+    let complaint = complaint(&stopped);
+    assert!(complaint.contains("STOP`"), "{complaint}");
+    assert!(
+        complaint.contains("the next daemon would not be stopped"),
+        "{complaint}"
+    );
+    ended(daemon);
+}
+
+#[test]
 fn a_stop_without_a_daemon_holds_from_its_next_start() {
     let home = Home::new(RULES);
     let stopped = home.run(&["stop", "--server", "demo"]);

@@ -89,11 +89,11 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
             // The file is laid already.
             Ok(Some(report)) => return Ok(out.lines(told(&order.scope, &report, true))?),
             Ok(None) => thread::sleep(PAUSE),
-            Err(silence) => return kill(place, order, &silence, out),
+            Err(silence) => return kill(place, order, &silence, true, out),
         }
     }
     let silence = Failure::fault("a daemon holds the state, and nobody can reach it");
-    kill(place, order, &silence, out)
+    kill(place, order, &silence, true, out)
 }
 
 const ATTEMPTS: u32 = 20;
@@ -108,7 +108,7 @@ fn by_force(
     // The file first: whoever starts the next daemon may be faster than we are. But
     // a disk that refuses it does not save this daemon.
     let laid = lay_soon(place, order);
-    kill(place, order, silence, out)?;
+    kill(place, order, silence, laid.is_ok(), out)?;
     Ok(laid?)
 }
 
@@ -129,12 +129,21 @@ fn lay_soon(place: &Place, order: &StopOrder) -> Result<(), Failure> {
     })
 }
 
-fn kill(place: &Place, order: &StopOrder, silence: &Failure, out: &mut Out) -> Result<(), Trouble> {
+/// `laid` says whether the STOP file holds it for the next daemon.
+fn kill(
+    place: &Place,
+    order: &StopOrder,
+    silence: &Failure,
+    laid: bool,
+    out: &mut Out,
+) -> Result<(), Trouble> {
     let holder = Holder::read(place).filter(|_| is_held(place));
     let Some(holder) = holder else {
-        out.line(format_args!("STOPPED  {}", order.scope))?;
+        if laid {
+            out.line(format_args!("STOPPED  {}", order.scope))?;
+        }
         out.line(format_args!("{silence}; no daemon is left"))?;
-        return Ok(resume_hint(&order.scope, out)?);
+        return Ok(next_start(laid, &order.scope, out)?);
     };
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
     let killed = pid.map(|pid| kill_process(pid, Signal::KILL));
@@ -164,8 +173,16 @@ fn kill(place: &Place, order: &StopOrder, silence: &Failure, out: &mut Out) -> R
         holder.pid
     ))?;
     out.line("what was in flight may have been sent: its outcome is unknown")?;
+    Ok(next_start(laid, &order.scope, out)?)
+}
+
+/// What the next daemon will do; of a file that could not be laid the error tells.
+fn next_start(laid: bool, scope: &StopScope, out: &mut Out) -> std::io::Result<()> {
+    if !laid {
+        return Ok(());
+    }
     out.line("the stop holds from the next start")?;
-    Ok(resume_hint(&order.scope, out)?)
+    resume_hint(scope, out)
 }
 
 /// Writes the STOP file.
