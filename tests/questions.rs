@@ -379,3 +379,38 @@ fn answers_to_what_nobody_asked_are_ignored_and_what_is_no_answer_is_asked_again
     let id = pair.agent.request("tools/call", &retry);
     assert_eq!(pair.agent.text(id), r#"[{"action":"decline"}]"#);
 }
+
+#[test]
+fn news_of_folders_leaves_for_a_server_and_never_while_a_stop_covers_its_way() {
+    const NEWS: &str = "notifications/roots/list_changed";
+    for scope in ["", "--agent", "--server", "--run"] {
+        let home = Home::new();
+        let mut alpha = home.server("alpha", "era legacy\ncall hi: text hello");
+        let mut agent = home.legacy();
+        agent.until_listed(&["alpha__hi"]);
+        let id = agent.call("alpha__hi", "{}");
+        let answer = agent.result(id);
+        let ours = member(&dig(&answer, "_meta").unwrap(), "dev.tollgate/call").unwrap();
+        let run = unquote(&member(&ours, "run").unwrap()).unwrap();
+        let tell = format!(r#"{{"jsonrpc":"2.0","method":"{NEWS}"}}"#);
+        agent.send(&tell);
+        alpha.gets(NEWS);
+
+        let of = match scope {
+            "--agent" => "test",
+            "--server" => "alpha",
+            _ => &run,
+        };
+        let mut stop = home.tollgate();
+        stop.arg("stop");
+        if !scope.is_empty() {
+            stop.args([scope, of]);
+        }
+        assert!(stop.output().unwrap().status.success(), "{scope}");
+        agent.send(&tell);
+        agent.hang_up();
+        agent.ends();
+        alpha.ends();
+        assert_eq!(alpha.count(NEWS), 1, "{scope}");
+    }
+}
