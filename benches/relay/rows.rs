@@ -11,8 +11,12 @@ use tempfile::TempDir;
 use crate::driver::{Session, Streams, last_words};
 use crate::proc::Process;
 
-/// How long a daemon may take until it can be reached, to fill its catalogue, and to stop.
+/// How long a daemon may take until it can be reached, and to fill its catalogue.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long until it is gone once it was asked to stop. Its own farewells take up to eighteen
+/// seconds at the worst. Then the kernel reaps its keepers: it has been seen to take more
+/// than fifteen for that alone, while another process walked through /proc without pause.
+const GONE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Row {
@@ -208,7 +212,7 @@ impl<'a> Stage<'a> {
             return Ok(());
         };
         daemon.terminate();
-        daemon.finish(PATIENCE).map_err(|error| {
+        daemon.finish(GONE).map_err(|error| {
             format!(
                 "the daemon, asked to stop: {error}{}",
                 last_words(&self.log("daemon.log"))
