@@ -14,8 +14,8 @@ use crate::proc::Process;
 /// How long a daemon may take until it can be reached, and to fill its catalogue.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long until it is gone once it was asked to stop. Its own farewells take up to eighteen
-/// seconds at the worst. Then the kernel reaps its keepers: it has been seen to take more
-/// than fifteen for that alone, while another process walked through /proc without pause.
+/// seconds at the worst. Then the kernel reaps its keepers: it has been seen to take seconds
+/// for that alone, while another process walked through /proc without pause.
 const GONE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
