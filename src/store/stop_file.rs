@@ -13,6 +13,10 @@ use std::time::Duration;
 
 use crate::domain::{Fault, Stop, StopScope};
 
+/// A file that was replaced so often while it was opened is not worth another try: who
+/// does nothing but replace it keeps neither a stop nor a start waiting for ever.
+const TRIES: u32 = 10;
+
 /// Adds a stop. On disk when this returns.
 ///
 /// # Errors
@@ -20,7 +24,7 @@ use crate::domain::{Fault, Stop, StopScope};
 pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(stop)?;
     line.push(b'\n');
-    loop {
+    for _ in 0..TRIES {
         let (mut file, _) = held(path, OpenOptions::new().append(true).create(true))?;
         file.write_all(&line)?;
         file.sync_all()?;
@@ -30,6 +34,7 @@ pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
             return sync_directory(path);
         }
     }
+    Err(taken("the STOP file is replaced all the time"))
 }
 
 /// The stops that stand in it, those included that a start has set aside and died with.
@@ -150,12 +155,17 @@ enum Turn {
 /// Opens the file and holds it until it is dropped: nobody else who asks writes to it,
 /// replaces or empties it meanwhile, unless our turn did not come.
 fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
+    let mut tries = 0;
     loop {
         let file = options.mode(0o600).open(path)?;
         let turn = wait_for_turn(&file);
         // While we waited it may have got another name, and this name another file.
         if stands_at(path, &file)? {
             return Ok((file, turn));
+        }
+        tries += 1;
+        if tries == TRIES {
+            return Ok((file, Turn::Missed));
         }
     }
 }
