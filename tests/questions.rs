@@ -408,6 +408,9 @@ fn news_of_folders_leaves_for_a_server_and_never_while_a_stop_covers_its_way() {
         }
         assert!(stop.output().unwrap().status.success(), "{scope}");
         agent.send(&tell);
+        // Answered once the news before it was looked at.
+        let ping = agent.request("ping", "{}");
+        agent.result(ping);
         agent.hang_up();
         agent.ends();
         alpha.ends();
