@@ -196,7 +196,7 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "foldhash",
         &["store/map.rs"],
-        "only what is looked up many times in each call needs a faster hasher, and no stranger fills it",
+        "only what is looked up many times in each call needs a faster hasher: it withstands less",
     ),
     dependency(
         "getrandom",

@@ -1,9 +1,11 @@
 //! The maps of what is looked up within the critical section, for every call and many
 //! times in each.
 //!
-//! Their keys are names from the configuration, names of tools that were pinned and ids
-//! that we drew: nobody can send as many as it takes to make them collide. The usual
-//! hasher, which defends against that, was a twentieth of all instructions of a call.
+//! An agent may choose its name, where the configuration lists none, and the id of a
+//! run; each that is kept costs it a connection and a record. The seeds are drawn for
+//! each process and no hash is told to anybody. So who wants keys that collide has to
+//! guess, and the usual hasher, which stands more than that, was a twentieth of all
+//! instructions of a call.
 
 use foldhash::fast::RandomState;
 
