@@ -95,18 +95,18 @@ fn an_agent_that_is_refused_and_does_not_stop_calling_is_judged_once_a_second() 
         let id = call(&mut agent);
         assert!(agent.answer(id).contains("done"));
     }
+    let begun = Instant::now();
     for _ in 0..10 {
         let ids: Vec<u64> = (0..100).map(|_| call(&mut agent)).collect();
         for id in ids {
             assert!(agent.answer(id).contains("RUN_KILLED"));
         }
     }
-    let begun = Instant::now();
     for _ in 0..2 {
         let id = call(&mut agent);
         assert!(agent.answer(id).contains("RUN_KILLED"));
     }
-    assert!(begun.elapsed() > Duration::from_secs(1));
+    assert!(begun.elapsed() > Duration::from_secs(2));
     // What it cancels takes its turn, and was never judged; beyond a few nobody waits.
     for _ in 0..300 {
         let id = call(&mut agent);
@@ -122,8 +122,9 @@ fn an_agent_that_is_refused_and_does_not_stop_calling_is_judged_once_a_second() 
     audit.args(["audit", "--outcome", "refused", "--limit", "2000", "--json"]);
     let audit = String::from_utf8(audit.output().unwrap().stdout).unwrap();
     let recorded = audit.matches("\"code\":\"RUN_KILLED\"").count();
-    // One more may have had its turn before it was cancelled.
-    assert!((1_002..1_010).contains(&recorded), "{recorded}");
+    // Some more may have had their turn before they were cancelled.
+    let turns = 1_000 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert!((1_002..=turns).contains(&recorded), "{recorded}");
 }
 
 #[test]
@@ -145,12 +146,12 @@ fn refusals_that_only_the_server_can_cause_are_slowed_as_well() {
     };
     // The first may find it while it ends.
     hears(2);
+    let begun = Instant::now();
     for _ in 0..10 {
         assert!(hears(100));
     }
-    let begun = Instant::now();
     assert!(hears(1) && hears(1));
-    assert!(begun.elapsed() > Duration::from_secs(1));
+    assert!(begun.elapsed() > Duration::from_secs(2));
 }
 
 #[test]
