@@ -1,10 +1,11 @@
 //! A record of the journal as the command line reads it: leniently, because a
 //! record of a later version must still be shown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::domain::money::show_micros;
 
@@ -15,9 +16,9 @@ pub(super) struct Record(Map<String, Value>);
 impl Record {
     /// Reads a line; what is not an object is no record.
     pub(super) fn parse(line: &str) -> Option<Self> {
-        match serde_json::from_str(line) {
-            Ok(Value::Object(members)) => Some(Self(members)),
-            Ok(_) | Err(_) => None,
+        match read(line, 0) {
+            Value::Object(members) => Some(Self(members)),
+            _ => None,
         }
     }
 
@@ -129,6 +130,29 @@ impl Record {
     }
 }
 
+/// Reads a value. What an agent or a server wrote is in the record as it was written, and
+/// not all of that has a [`Value`], such as `1e400`: it stands here as the text of itself,
+/// or one of them could hide a call by it.
+fn read(text: &str, depth: u32) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    let members = match depth < DEEPEST {
+        true => serde_json::from_str::<BTreeMap<String, &RawValue>>(text).ok(),
+        false => None,
+    };
+    match members {
+        Some(members) => members
+            .into_iter()
+            .map(|(key, value)| (key, read(value.get(), depth + 1)))
+            .collect(),
+        None => Value::String(text.to_owned()),
+    }
+}
+
+/// A record, what is reported, and what that holds.
+const DEEPEST: u32 = 3;
+
 /// What a call cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cost {
@@ -173,6 +197,24 @@ mod tests {
         assert_eq!((record.date(), record.time()), ("?", "?"));
         assert_eq!(record.title(), "");
         assert!(Record::parse("[1]").is_none() && Record::parse("").is_none());
+    }
+
+    #[test]
+    fn what_no_number_can_hold_hides_no_record() {
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        for wild in ["1e400", "-1e999", "[1e400]", "{\"a\":[1e400]}", &deep] {
+            let line = format!(
+                r#"{{"kind":"call.intent","agent":"bot","arguments":{wild},"reported":{{"step":{wild},"model":"m"}}}}"#
+            );
+            let record = Record::parse(&line).unwrap();
+            assert_eq!(record.str("agent"), Some("bot"), "{wild}");
+            assert!(record.shown("arguments").is_some(), "{wild}");
+            assert!(record.step().is_some(), "{wild}");
+        }
+        let line = r#"{"cost":"0.50 USD","charged":{"cost":500000},"reported":{"step":1e400}}"#;
+        let record = Record::parse(line).unwrap();
+        assert_eq!(record.step().unwrap(), "1e400");
+        assert_eq!(record.cost(None).unwrap().to_string(), "0.50 USD");
     }
 
     #[test]
