@@ -239,12 +239,17 @@ fn a_missing_or_shorter_journal_beside_sled_is_refused_with_the_way_out() {
     drop(store);
     copy(&good.join("journal"), &older);
     lived_in(&good);
-    let gone: [(&str, Harm); 3] = [
+    let gone: [(&str, Harm); 4] = [
         ("the journal is missing", |state| {
             fs::remove_dir_all(state.join("journal")).unwrap();
         }),
         ("the journal is missing", |state| {
             fs::remove_file(newest(state)).unwrap();
+        }),
+        // It may all be there, and nobody is to begin anew.
+        ("can't read", |state| {
+            fs::rename(state.join("journal"), state.join("elsewhere")).unwrap();
+            fs::write(state.join("journal"), b"in the way").unwrap();
         }),
         // An older copy of the whole journal: its head fits it.
         ("the state shows that everything", |state| {
@@ -267,7 +272,7 @@ fn a_missing_or_shorter_journal_beside_sled_is_refused_with_the_way_out() {
     let state = home.path().join("0");
     fs::rename(state.join("state.sled"), state.join("gone")).unwrap();
     assert!(LocalStore::open(real(&state)).unwrap().stops().is_empty());
-    let state = home.path().join("2");
+    let state = home.path().join("3");
     let accept = Setup {
         loss: Loss::Accept,
         ..real(&state)
@@ -275,6 +280,27 @@ fn a_missing_or_shorter_journal_beside_sled_is_refused_with_the_way_out() {
     let store = LocalStore::open(accept).unwrap();
     store.check().unwrap();
     assert_eq!(store.stops(), [stop(bot())]);
+}
+
+#[test]
+fn a_state_without_journal_and_sled_begins_anew_and_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    lived_in(&state);
+    let noted = |store: &LocalStore| -> usize {
+        let all = store.query(&Query::default()).unwrap();
+        all.iter()
+            .filter(|line| line.contains("begins anew"))
+            .count()
+    };
+    let store = LocalStore::open(real(&state)).unwrap();
+    assert_eq!(noted(&store), 0);
+    store.close();
+    drop(store);
+    fs::remove_dir_all(state.join("journal")).unwrap();
+    fs::remove_dir_all(state.join("state.sled")).unwrap();
+    let store = LocalStore::open(real(&state)).unwrap();
+    assert_eq!(noted(&store), 1);
 }
 
 #[test]

@@ -12,7 +12,9 @@
 mod prompt;
 
 use std::fs;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use prompt::{Agent, Home, complaint, text};
@@ -189,10 +191,87 @@ fn a_daemon_is_killed_also_where_nothing_can_hold_the_stop_and_nothing_else_is_s
     let complaint = complaint(&stopped);
     assert!(complaint.contains("STOP`"), "{complaint}");
     assert!(
-        complaint.contains("the next daemon would not be stopped"),
+        complaint.contains("what is there of it stops everything at the next start"),
         "{complaint}"
     );
     ended(daemon);
+    let mut next = home.agent();
+    assert_eq!(
+        next.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+}
+
+#[test]
+fn a_stop_reaches_a_daemon_whose_state_directory_was_moved_away() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    fs::rename(home.state(), home.path("moved")).unwrap();
+    let stopped = home.run(&["stop"]);
+    assert!(
+        text(&stopped).contains("nothing was in flight"),
+        "{stopped:?}"
+    );
+    assert_eq!(
+        agent.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+}
+
+#[test]
+fn a_stop_holds_at_the_next_start_although_others_can_look_into_the_state() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let daemon = home.daemon();
+    let mode = |mode| fs::set_permissions(home.state(), Permissions::from_mode(mode)).unwrap();
+    mode(0o755);
+    let stopped = home.run(&["stop"]);
+    assert!(
+        text(&stopped).contains("holds from the next start"),
+        "{stopped:?}"
+    );
+    ended(daemon);
+    mode(0o700);
+    let mut next = home.agent();
+    assert_eq!(
+        next.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
+}
+
+#[test]
+fn where_others_can_write_no_stop_is_laid_and_that_is_said() {
+    let home = Home::new(RULES);
+    fs::create_dir_all(home.state()).unwrap();
+    fs::set_permissions(home.state(), Permissions::from_mode(0o777)).unwrap();
+    let stopped = home.run(&["stop"]);
+    assert_eq!(stopped.status.code(), Some(1), "{stopped:?}");
+    let complaint = complaint(&stopped);
+    assert!(
+        complaint.contains("the next daemon would not be stopped"),
+        "{complaint}"
+    );
+    assert!(!home.state().join("STOP").exists());
+}
+
+#[test]
+fn who_removes_the_lock_does_not_get_a_second_daemon_that_ends_the_firsts_servers() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    fs::remove_file(home.state().join("daemon.lock")).unwrap();
+    let second = home.run(&["daemon"]);
+    let complaint = complaint(&second);
+    assert!(
+        complaint.contains("`daemon.lock` was removed"),
+        "{complaint}"
+    );
+    let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_ne!(mail["result"]["isError"], true, "{mail}");
+    let servers = text(&home.run(&["servers", "demo"]));
+    assert!(servers.contains("last end  none"), "{servers}");
 }
 
 #[test]
@@ -202,6 +281,11 @@ fn a_stop_without_a_daemon_holds_from_its_next_start() {
     assert!(
         text(&stopped).contains("holds from its next start"),
         "{stopped:?}"
+    );
+    let status = text(&home.run(&[]));
+    assert!(
+        status.contains("STOPPED from its next start: server `demo`"),
+        "{status}"
     );
     let mut agent = home.agent();
     assert_eq!(

@@ -9,6 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::control::proto::Status;
 use crate::control::{Question, Reply};
 use crate::daemon::Place;
+use crate::store::stop_file;
 
 pub(super) fn run(place: &Place, out: &mut Out) -> Result<(), Trouble> {
     match ask_if_running(place, Question::Status)? {
@@ -22,6 +23,12 @@ fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
     out.line("tollgate is not running")?;
     out.line(format_args!("  configuration  {}", place.config.display()))?;
     out.line(format_args!("  state          {}", place.state.display()))?;
+    for stop in stop_file::pulled(&place.stop_file()) {
+        out.line(format_args!(
+            "STOPPED from its next start: {}",
+            stopped(&stop)
+        ))?;
+    }
     out.line("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`")
 }
 

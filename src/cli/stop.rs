@@ -187,7 +187,14 @@ fn next_start(laid: bool, scope: &StopScope, out: &mut Out) -> std::io::Result<(
 
 /// Writes the STOP file.
 fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
-    place.prepare()?;
+    // A directory that others can look into is no place for a daemon, and good enough for
+    // a stop.
+    if let Err(open) = place.prepare()
+        && !place.only_we_write()
+    {
+        let message = format!("{open}; the next daemon would not be stopped");
+        return Err(Failure { message, ..open });
+    }
     let stop = Stop {
         scope: order.scope.clone(),
         by: order.by.clone(),
@@ -196,8 +203,17 @@ fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
     };
     let path = place.stop_file();
     stop_file::pull(&path, &stop).map_err(|cause| {
-        Failure::io(format_args!("can't write `{}`", path.display()), &cause)
-            .hint("the next daemon would not be stopped")
+        let failure = Failure::io(format_args!("can't write `{}`", path.display()), &cause);
+        // What could be written of it may be a stop already.
+        let held = stop_file::pulled(&path);
+        let of = |scope: &StopScope| held.iter().any(|stop| stop.scope == *scope);
+        if of(&StopScope::Everything) {
+            return failure.hint("what is there of it stops everything at the next start");
+        }
+        failure.hint(match of(&order.scope) {
+            true => "what is there of it may not outlast a power cut",
+            false => "the next daemon would not be stopped",
+        })
     })
 }
 

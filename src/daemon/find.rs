@@ -31,12 +31,13 @@ impl Door {
 /// # Errors
 /// When a directory on the way is not private, or the socket can't be used.
 pub fn connect(place: &Place, door: Door) -> Result<Option<UnixStream>, Failure> {
-    if !inspect(&place.state)? {
-        return Ok(None);
-    }
+    // A state directory that was moved away takes the lock's file with it, not the
+    // daemon: that one is found by its sockets.
+    let there = inspect(&place.state)?;
     // Clients strip the environment of what they start, so a daemon of the same
     // state may have put its sockets elsewhere. The lock's file tells where.
-    if let Some(holder) = Holder::read(place)
+    if there
+        && let Some(holder) = Holder::read(place)
         && holder.run != place.run
     {
         let there = Place {

@@ -89,6 +89,7 @@ where
     place.prepare()?;
     raise_descriptor_limit();
     let lock = StateLock::take(place, false, || is_served(place))?;
+    is_alone(place)?;
     let hall = Hall::build(place, build).await?;
     let doors = Doors {
         agent: Some(Listener::bind(place.agent_socket(), &lock)?),
@@ -110,6 +111,7 @@ where
     place.prepare()?;
     raise_descriptor_limit();
     let lock = StateLock::take(&place, true, || is_served(&place))?;
+    is_alone(&place)?;
     let hall = Hall::build(&place, build).await?;
     hall.admit(&hello)?;
     let doors = Doors {
@@ -172,6 +174,22 @@ const LAST_THREADS: Duration = Duration::from_secs(1);
 
 fn is_served(place: &Place) -> bool {
     matches!(connect(place, Door::Agent), Ok(Some(_)))
+}
+
+/// Refuses where somebody serves without the lock that was just taken: its file was
+/// removed, and that daemon's tool servers are not to be swept away as left over.
+fn is_alone(place: &Place) -> Result<(), Failure> {
+    match connect(place, Door::Control) {
+        Ok(Some(_)) => Err(Failure::new(
+            FailureKind::Held,
+            format!(
+                "a daemon serves the state in `{}`, though its `daemon.lock` was removed",
+                place.state.display()
+            ),
+        )
+        .hint("end it first: tollgate stop-daemon")),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// Every agent takes three descriptors and every tool server some more.

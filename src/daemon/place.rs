@@ -100,6 +100,14 @@ impl Place {
         Ok(())
     }
 
+    /// Whether nobody else can write in the state directory, whoever may look into it.
+    #[must_use]
+    pub fn only_we_write(&self) -> bool {
+        fs::symlink_metadata(&self.state).is_ok_and(|found| {
+            found.is_dir() && found.uid() == effective_uid() && found.mode() & 0o022 == 0
+        })
+    }
+
     fn private_dirs(&self) -> impl Iterator<Item = &Path> {
         let state = self.state.as_path();
         [Some(state), self.run.parent(), Some(self.run.as_path())]

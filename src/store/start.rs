@@ -4,6 +4,7 @@
 //! A replay begins with what is kept of the state, if that is whole; else with
 //! what a pruned journal stands on; else with nothing.
 
+use std::io;
 use std::path::Path;
 
 use super::{
@@ -27,7 +28,7 @@ pub(super) fn load(setup: &Setup, dir: &Path) -> Result<(Option<Loaded>, Option<
         return Ok((None, None));
     }
     // The journal's first record is older than anything that is kept.
-    if !has_records(setup) && setup.loss == Loss::Refuse {
+    if setup.loss == Loss::Refuse && !has_records(setup)? {
         return Err(Fault::new(format!(
             "the journal is missing, but the state that followed from it is there (`{KEPT}`)"
         ))
@@ -65,17 +66,26 @@ fn aside(dir: &Path, why: &str) -> Result<String, Fault> {
     ))
 }
 
-fn has_records(setup: &Setup) -> bool {
+fn has_records(setup: &Setup) -> Result<bool, Fault> {
     let dir = setup.state.join("journal");
-    let names = setup.disk.list(&dir).unwrap_or_default();
-    names
-        .iter()
-        .filter(|name| name.ends_with(".jsonl"))
-        .any(|name| {
-            let file = setup.disk.open(&dir.join(name), Open::Read);
-            file.and_then(|file| file.length())
-                .is_ok_and(|length| length > 0)
-        })
+    let unclear = |path: &Path, e: io::Error| {
+        Fault::new(format!("can't read `{}`: {e}", path.display()))
+            .hint("see what is in its way; the records may all be there")
+    };
+    let names = match setup.disk.list(&dir) {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(unclear(&dir, e)),
+    };
+    for name in names.iter().filter(|name| name.ends_with(".jsonl")) {
+        let path = dir.join(name);
+        let file = setup.disk.open(&path, Open::Read);
+        let length = file.and_then(|file| file.length());
+        if length.map_err(|e| unclear(&path, e))? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A journal that was read to its end.

@@ -5,7 +5,7 @@
 //! read, or a file without any, stops everything: `touch STOP` is a stop.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,6 +16,10 @@ use crate::domain::{Fault, Stop, StopScope};
 /// A file that was replaced so often while it was opened is not worth another try: who
 /// does nothing but replace it keeps neither a stop nor a start waiting for ever.
 const TRIES: u32 = 10;
+
+/// More is not read: nobody lays thousands of stops, and a name can lead to a device that
+/// has no end.
+const LONGEST: u64 = 1 << 20;
 
 /// Adds a stop. On disk when this returns.
 ///
@@ -203,11 +207,13 @@ fn aside(path: &Path) -> PathBuf {
 }
 
 fn stops_in(path: &Path) -> Vec<Stop> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
+    let mut text = String::new();
+    match File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Ok(length) if (length as u64) < LONGEST => {}
+        Ok(_) => text.clear(),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        Err(_) => String::new(),
-    };
+        Err(_) => text.clear(),
+    }
     let mut stops: Vec<Stop> = lines(&text).map(read).collect();
     if stops.is_empty() {
         stops.push(read(""));

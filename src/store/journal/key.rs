@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::disk::{Disk, read_all, replace};
+use super::disk::{Disk, Open, read_all, replace};
 use super::error::Refused;
 use super::line::Digest;
 
@@ -22,6 +22,11 @@ pub(super) struct Key {
     notes: [u8; 32],
     bodies: [u8; 32],
     id: String,
+}
+
+/// Whether a state directory has the key of a journal, whatever became of the journal.
+pub(crate) fn is_keyed(disk: &dyn Disk, state: &Path) -> bool {
+    disk.open(&state.join(KEY_FILE), Open::Read).is_ok()
 }
 
 impl Key {
