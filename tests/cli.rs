@@ -15,7 +15,7 @@ use std::fs;
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use prompt::{Agent, Home, complaint, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -294,6 +294,46 @@ fn a_stop_without_a_daemon_holds_from_its_next_start() {
     );
     let status = text(&home.run(&[]));
     assert!(status.contains("STOPPED: server `demo`"), "{status}");
+}
+
+#[test]
+fn who_forgets_the_configuration_is_told_for_which_it_runs() {
+    let home = Home::new(RULES);
+    let other = home.path("gate");
+    fs::create_dir(&other).unwrap();
+    fs::rename(home.path("config/tollgate/tools.d"), other.join("tools.d")).unwrap();
+    let gate = other.to_str().unwrap();
+    let _daemon = Foreground::start(&home, gate);
+    let flag = format!("--config '{}'", other.canonicalize().unwrap().display());
+    for (args, code) in [(&["budget"][..], 1), (&[], 0), (&["stop"], 0)] {
+        let told = home.run(args);
+        assert_eq!(told.status.code(), Some(code), "{told:?}");
+        let says = text(&told) + &complaint(&told);
+        assert!(says.contains(&flag), "{says}");
+        assert!(says.contains("not running"), "{says}");
+    }
+}
+
+/// A daemon in the foreground that ends with its test.
+struct Foreground(Child);
+
+impl Foreground {
+    fn start(home: &Home, config: &str) -> Self {
+        let mut daemon = home.command(&["--config", config, "daemon"]);
+        let daemon = daemon.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut started = Self(daemon.spawn().unwrap());
+        while !home.run(&["--config", config, "budget"]).status.success() {
+            assert_eq!(started.0.try_wait().unwrap(), None);
+        }
+        started
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::filter::Filter;
 use super::out::Out;
 use super::record::Record;
 use super::rows::{Calls, Row, merged};
-use super::{Trouble, beside_the_point, records};
+use super::{Trouble, beside_the_point, not_running, records};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, FailureKind, Place, connect};
@@ -280,7 +280,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// names the record it goes up to, so none is missed and none comes twice.
 fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<(), Trouble> {
     let Some(daemon) = connect(place, Door::Control)? else {
-        return Err(Failure::fault("tollgate is not running").into());
+        return Err(not_running(place).into());
     };
     let mut calls = Calls::default();
     loop {

@@ -43,7 +43,7 @@ use clap::{Parser, Subcommand};
 
 use crate::control::proto::VERSION;
 use crate::control::{Question, Records, Reply, Request, client};
-use crate::daemon::{Door, Failure, Ground, Place, Service, connect};
+use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
 use out::Out;
 
 /// The gate between AI agents and the tools they use.
@@ -186,10 +186,27 @@ impl From<io::Error> for Trouble {
 
 /// Asks the daemon, which has to run.
 fn ask(place: &Place, question: Question) -> Result<Reply, Failure> {
-    ask_if_running(place, question)?.ok_or_else(|| {
-        Failure::fault("tollgate is not running")
-            .hint("an agent's `tollgate stdio` starts it, or `tollgate daemon`")
-    })
+    ask_if_running(place, question)?.ok_or_else(|| not_running(place))
+}
+
+fn not_running(place: &Place) -> Failure {
+    let failure = Failure::fault(format!(
+        "tollgate is not running for the configuration `{}`",
+        place.config.display()
+    ));
+    match elsewhere(place).as_slice() {
+        [] => failure.hint("an agent's `tollgate stdio` starts it, or `tollgate daemon`"),
+        others => failure.hint(elsewhere_hint(others)),
+    }
+}
+
+/// `it runs for another: add --config '/home/ann/gate'`
+fn elsewhere_hint(others: &[String]) -> String {
+    let flags: Vec<String> = others
+        .iter()
+        .map(|config| format!("--config '{config}'"))
+        .collect();
+    format!("it runs for another: add {}", flags.join(" or "))
 }
 
 /// Asks the daemon; nothing if none runs. Never starts one.

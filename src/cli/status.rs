@@ -4,11 +4,11 @@ use super::budget::left_alone;
 use super::out::Out;
 use super::resume::{halted, stopped};
 use super::servers::server_table;
-use super::{Trouble, ask_if_running, beside_the_point};
+use super::{Trouble, ask_if_running, beside_the_point, elsewhere_hint};
 use crate::clock::{Clock, SystemClock};
 use crate::control::proto::Status;
 use crate::control::{Question, Reply};
-use crate::daemon::Place;
+use crate::daemon::{Place, elsewhere};
 use crate::store::stop_file;
 
 pub(super) fn run(place: &Place, out: &mut Out) -> Result<(), Trouble> {
@@ -29,7 +29,10 @@ fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
             stopped(&stop)
         ))?;
     }
-    out.line("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`")
+    match elsewhere(place).as_slice() {
+        [] => out.line("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`"),
+        others => out.line(elsewhere_hint(others)),
+    }
 }
 
 fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {

@@ -15,7 +15,7 @@ use super::scope::{self, Scope};
 use super::{Trouble, ask_if_running, beside_the_point, person};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Reply, StopOrder, StopReport, StruckRow};
-use crate::daemon::{Failure, Holder, Place, is_held};
+use crate::daemon::{Failure, Holder, Place, elsewhere, is_held};
 use crate::domain::{Became, Stop, StopScope};
 use crate::store::stop_file;
 
@@ -83,6 +83,11 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
         if !is_held(place) {
             out.line(format_args!("STOPPED  {}", order.scope))?;
             out.line("tollgate is not running: the stop holds from its next start")?;
+            for config in elsewhere(place) {
+                out.line(format_args!(
+                    "NOT STOPPED is what runs for another configuration: tollgate stop --config '{config}'"
+                ))?;
+            }
             return Ok(resume_hint(&order.scope, out)?);
         }
         match ask(place, order) {

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::failure::Failure;
-use super::lock::Holder;
-use super::place::{Place, effective_uid, inspect};
+use super::lock::{Holder, is_held};
+use super::place::{BY_CONFIG, Place, effective_uid, inspect};
 
 /// The two sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,29 @@ pub fn connect(place: &Place, door: Door) -> Result<Option<UnixStream>, Failure>
         }
     }
     knock(place, door)
+}
+
+/// The other configurations of this user for which a daemon runs: a command without the
+/// `--config` that the agent was started with looks in the wrong place.
+#[must_use]
+pub fn elsewhere(place: &Place) -> Vec<String> {
+    let Some(shared) = place.shared_state() else {
+        return Vec::new();
+    };
+    let others = std::fs::read_dir(shared.join(BY_CONFIG));
+    let others = others.into_iter().flatten().flatten();
+    let mut configs: Vec<String> = std::iter::once(shared.to_path_buf())
+        .chain(others.map(|entry| entry.path()))
+        .filter(|state| *state != place.state)
+        .map(|state| Place {
+            state,
+            ..place.clone()
+        })
+        .filter(is_held)
+        .filter_map(|there| Some(Holder::read(&there)?.config))
+        .collect();
+    configs.sort_unstable();
+    configs
 }
 
 fn knock(place: &Place, door: Door) -> Result<Option<UnixStream>, Failure> {

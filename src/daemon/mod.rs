@@ -29,7 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use door::STOP_GRACE;
 pub use failure::{Failure, FailureKind};
-pub use find::{Door, connect};
+pub use find::{Door, connect, elsewhere};
 pub use hello::{Bye, Goodbye, Hello, Welcome};
 pub use lock::{Holder, StateLock, is_held};
 pub use place::Place;

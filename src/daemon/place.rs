@@ -100,6 +100,15 @@ impl Place {
         Ok(())
     }
 
+    /// The state directory of the default configuration, unless this one was named.
+    pub(crate) fn shared_state(&self) -> Option<&Path> {
+        let above = self.state.parent()?;
+        match above.ends_with(BY_CONFIG) {
+            true => above.parent(),
+            false => self.state.ends_with("tollgate").then_some(&self.state),
+        }
+    }
+
     /// Whether nobody else can write in the state directory, whoever may look into it.
     #[must_use]
     pub fn only_we_write(&self) -> bool {
@@ -245,6 +254,9 @@ fn default_config_dir(env: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf,
     canonical(&xdg(env, "XDG_CONFIG_HOME", ".config", "TOLLGATE_CONFIG")?)
 }
 
+/// Where configurations other than the default have their states.
+pub(crate) const BY_CONFIG: &str = "by-config";
+
 fn state_dir(config: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, Failure> {
     if let Some(dir) = env("TOLLGATE_STATE") {
         return canonical(Path::new(&dir));
@@ -259,7 +271,7 @@ fn state_dir(config: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Pa
     Ok(if is_default {
         shared
     } else {
-        shared.join("by-config").join(short_hash(config))
+        shared.join(BY_CONFIG).join(short_hash(config))
     })
 }
 
