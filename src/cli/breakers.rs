@@ -26,6 +26,7 @@ pub(super) struct Args {
 enum What {
     /// Let calls pass again before the time is over
     Close {
+        /// The server or tool that is left alone
         #[arg(value_name = "SERVER[.TOOL]", value_parser = Subject::parse)]
         subject: Subject,
 

@@ -27,11 +27,13 @@ pub(super) struct Args {
 enum What {
     /// What changed since the definition was accepted, word by word
     Diff {
+        /// The tool, as `tollgate pins` lists it
         #[arg(value_name = "SERVER.TOOL", value_parser = ToolName::parse)]
         tool: ToolName,
     },
     /// Accept the definition that the server offers now
     Accept {
+        /// The tool, as `tollgate pins` lists it
         #[arg(value_name = "SERVER.TOOL", value_parser = ToolName::parse)]
         tool: ToolName,
 

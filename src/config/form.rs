@@ -126,7 +126,8 @@ pub(super) struct ToolsForm {
     command: Option<String>,
     /// The directory the server runs in, relative to that of tollgate.toml.
     cwd: Option<String>,
-    /// The environment of the server; it gets no other variables. A secret is
+    /// The environment of the server; beside it the server gets only PATH, HOME, USER,
+    /// LOGNAME, SHELL, LANG, LC_ALL, LC_CTYPE, TMPDIR and TZ. A secret is
     /// a reference: "env:NAME" or "file:/path".
     env: Option<BTreeMap<String, String>>,
     /// The protocol the server speaks. "auto" (the default) asks it at the
@@ -157,7 +158,7 @@ pub(super) struct ToolsForm {
     /// How long a call may take in all. Default "10m".
     total_timeout: Option<DurationForm>,
     /// What becomes of tools that are not named below [tools]: "ask" (the
-    /// default, a person decides on every call), "off", or a tier.
+    /// default: they count as irreversible), "off", or a tier.
     unlisted: Option<TierForm>,
     /// A tool server over HTTP. Not served in this version yet: use `command`.
     url: Option<String>,
@@ -210,7 +211,7 @@ pub(super) enum TierWord {
     Consequential,
     /// Cannot be put back.
     Irreversible,
-    /// Nobody has classified it: a person decides on every call.
+    /// Nobody has classified it: it counts as irreversible.
     Ask,
     /// Not offered at all.
     Off,

@@ -94,7 +94,7 @@ fn decode(
             field.file.report(
                 field
                     .key_problem(Code::MissingKey, message)
-                    .hint("add `tier`; with `tier = \"ask\"` a person is asked before every call"),
+                    .hint("add `tier`; with `tier = \"ask\"` it counts as irreversible"),
             );
             None
         }
