@@ -25,6 +25,8 @@ pub(super) const COLUMNS: &[&str] = &[
     "reason",
     "result_bytes",
     "duration_ms",
+    "cost",
+    "estimated_cost",
     "by",
     "digest",
 ];

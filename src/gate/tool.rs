@@ -65,14 +65,21 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
                     pinned.short(),
                     now.short()
                 ),
-                "Do not retry; a person has to accept the change.",
+                &format!(
+                    "Do not retry; a person has to look at the change and accept it: `tollgate pins diff {0}`, \
+                     `tollgate pins accept {0}`.",
+                    call.title()
+                ),
             ),
             // A definition nobody has accepted is not a known tool.
             None => refuse(
                 call,
                 Code::ToolChanged,
                 format!("its definition {} was never accepted", now.short()),
-                "Do not retry; a person has to accept the tool.",
+                &format!(
+                    "Do not retry; a person has to accept it: `tollgate pins accept {}`.",
+                    call.title()
+                ),
             ),
         },
     }
