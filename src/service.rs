@@ -130,6 +130,7 @@ impl Tollgate {
                 };
                 match listed {
                     Listed::Lists(listing) => broker.listed(*listing),
+                    Listed::Beside(server, tools) => broker.listed_beside(&server, &tools),
                     Listed::Not(server) => broker.meet(&server),
                 }
             })

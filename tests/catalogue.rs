@@ -7,15 +7,15 @@
 )]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tollgate::broker::{Broker, Parts, Policy};
 use tollgate::clock::SetClock;
 use tollgate::config;
-use tollgate::domain::{Era, Fault, Fingerprint, Owner, ServerName};
+use tollgate::domain::{Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault};
 use tollgate::ids::Ids;
-use tollgate::ports::{Listing, Shelf, Store};
+use tollgate::ports::{Boxed, Caller, Listing, Seat, Shelf, Store, Tools};
 use tollgate::store::MemoryStore;
 use tollgate::wire::Raw;
 
@@ -168,4 +168,109 @@ fn a_server_can_have_so_many_names_pinned_and_no_more() {
     // What is known stays known, and other servers have their own.
     pin(&alpha, "t0").unwrap();
     pin(&beta, "another").unwrap();
+}
+
+/// Instances that run and define every tool like this.
+#[derive(Default)]
+struct Running(Mutex<Vec<Fingerprint>>);
+
+impl Tools for Running {
+    fn seat<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RunId,
+        _: &'a Arc<dyn Caller>,
+    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn seated(&self, _: &ServerName, _: &RunId, _: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
+        None
+    }
+
+    fn definitions(&self, _: &ServerName, _: &str) -> Vec<Fingerprint> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn roots_changed(&self, _: &RunId) {}
+
+    fn end_run(&self, _: &RunId) {}
+
+    fn left(&self, _: u64) {}
+}
+
+fn offered(broker: &Broker) -> Option<String> {
+    let pins = broker.store().pins();
+    let offered = pins.first().unwrap().offered.as_ref();
+    offered.map(|offered| offered.text().to_owned())
+}
+
+#[tokio::test]
+async fn what_an_instance_of_a_run_offers_otherwise_is_shown_and_can_be_accepted() {
+    let broker = broker();
+    let (alpha, other) = (server("alpha"), tool("one", "other"));
+    broker.listed(listing("alpha", vec![tool("one", "1")]));
+    // A tool that nobody can call is not pinned by the way.
+    broker.listed_beside(&alpha, &[other.clone(), tool("two", "2")]);
+    assert_eq!(broker.store().pins().len(), 1);
+    assert_eq!(offered(&broker).as_deref(), Some(other.text()));
+    let listed = broker.catalog().tool("alpha__one").unwrap().clone();
+    let seen = broker.offered_last(&listed);
+    assert!(seen != listed.accepted && !listed.changed);
+    let accepted = broker.accept(alpha.clone(), "one".into(), seen, "ana".into());
+    assert!(accepted.await.unwrap());
+    let listed = broker.catalog().tool("alpha__one").unwrap().clone();
+    assert_eq!(listed.accepted, seen);
+    // The catalogue's instance is of before, until it is started anew.
+    assert!(listed.changed && offered(&broker).is_some());
+    broker.listed(listing("alpha", vec![other]));
+    assert_eq!(offered(&broker), None);
+}
+
+#[test]
+fn what_an_instance_offered_is_taken_back_when_none_does_and_a_new_one_does_not() {
+    let broker = broker();
+    let running = Arc::new(Running::default());
+    broker.connect(running.clone());
+    let (alpha, first, other) = (server("alpha"), tool("one", "1"), tool("one", "other"));
+    broker.listed(listing("alpha", vec![first.clone()]));
+    broker.listed_beside(&alpha, &[other]);
+    let listed = broker.catalog().tool("alpha__one").unwrap().clone();
+    let both = vec![listed.accepted, broker.offered_last(&listed)];
+    *running.0.lock().unwrap() = both;
+    broker.listed_beside(&alpha, std::slice::from_ref(&first));
+    broker.listed(listing("alpha", vec![first.clone()]));
+    assert!(offered(&broker).is_some());
+    // It has ended. That alone says nothing of the next.
+    *running.0.lock().unwrap() = vec![listed.accepted];
+    assert!(offered(&broker).is_some());
+    broker.listed_beside(&alpha, &[first]);
+    assert_eq!(offered(&broker), None);
+    assert_eq!(broker.offered_last(&listed), listed.accepted);
+}
+
+#[test]
+fn instances_of_two_programs_in_turn_do_not_fill_the_record() {
+    let broker = broker();
+    let (alpha, other) = (server("alpha"), tool("one", "other"));
+    let running = Arc::new(Running::default());
+    broker.connect(running.clone());
+    broker.listed(listing("alpha", vec![tool("one", "1")]));
+    let records = broker.store().follow();
+    let before = *records.borrow();
+    for _ in 0..100 {
+        broker.listed_beside(&alpha, std::slice::from_ref(&other));
+        let listed = broker.catalog().tool("alpha__one").unwrap().clone();
+        *running.0.lock().unwrap() = vec![broker.offered_last(&listed)];
+        broker.listed_beside(&alpha, &[tool("one", "1")]);
+    }
+    assert_eq!(*records.borrow(), before + 1);
+    // Nor do those that define it anew each time, beyond a share of a day. The
+    // catalogue has its own.
+    for n in 0..30_000 {
+        broker.listed_beside(&alpha, &[tool("one", &format!("{n} times"))]);
+    }
+    assert_eq!(*records.borrow(), before + 25_000);
+    broker.listed(listing("alpha", vec![tool("one", "changed")]));
+    assert!(broker.catalog().tool("alpha__one").unwrap().changed);
 }

@@ -74,7 +74,7 @@ impl Broker {
         let Door { mut call, .. } = door;
         // No instance is started for a question: what the server offered last is
         // what it would run.
-        call.standing = Standing::Defined(tool.offered);
+        call.standing = Standing::Defined(self.offered_last(tool));
         Ok(Judged {
             gates: self.store.judge(&call),
             call,

@@ -5,6 +5,7 @@
 
 mod answer;
 mod before;
+mod beside;
 mod catalog;
 mod charge;
 mod door;
@@ -68,6 +69,7 @@ pub struct Broker {
     events: broadcast::Sender<Event>,
     changed: broadcast::Sender<Changed>,
     news: news::News,
+    beside: beside::Beside,
     runs: runs::Runs,
     under_way: under_way::UnderWay,
     latest: Latest,
@@ -123,6 +125,7 @@ impl Broker {
             events: broadcast::Sender::new(256),
             changed: broadcast::Sender::new(16),
             news: news::News::default(),
+            beside: beside::Beside::default(),
             runs: runs::Runs::default(),
             under_way: under_way::UnderWay::new(stops),
             latest: Latest::default(),

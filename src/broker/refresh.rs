@@ -40,6 +40,7 @@ impl Broker {
         let changed = match &before {
             Some(before) if **before == *listing => {
                 drop(place);
+                self.settled_beside(&listing.server);
                 self.meet(&listing.server);
                 return;
             }
@@ -59,6 +60,7 @@ impl Broker {
         listings.insert(listing.server.clone(), listing.clone());
         *place = Arc::new(self.renewed(&place, listings, None));
         drop(place);
+        self.settled_beside(&listing.server);
         self.meet(&listing.server);
         if let Err(fault) = self.shelf.keep(&listing) {
             tracing::warn!(server = %listing.server, "its listing is not kept: {fault}");

@@ -113,6 +113,9 @@ fn difference(tool: &ToolName, texts: &PinTexts) -> Vec<String> {
     lines
 }
 
+/// The program changed under a process that runs on.
+const BEFORE: &str = "a process that was started before still offers the other, and is listed as changed: its calls are refused until its run ends";
+
 fn accept(place: &Place, tool: &ToolName, yes: bool, out: &mut Out) -> Result<(), Trouble> {
     let shown = texts(place, tool)?;
     out.lines(difference(tool, &shown))?;
@@ -132,7 +135,11 @@ fn accept(place: &Place, tool: &ToolName, yes: bool, out: &mut Out) -> Result<()
         return Err(beside_the_point().into());
     };
     if changed {
-        return Ok(out.line("accepted: calls are judged by this definition from now on")?);
+        out.line("accepted: calls are judged by this definition from now on")?;
+        if texts(place, tool)?.offered == Some(shown.accepted) {
+            out.line(BEFORE)?;
+        }
+        return Ok(());
     }
     Err(crate::daemon::Failure::fault(
         "the server changed the definition again meanwhile: nothing was accepted",

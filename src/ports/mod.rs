@@ -43,6 +43,9 @@ pub trait Tools: Send + Sync {
         caller: &Arc<dyn Caller>,
     ) -> Option<Arc<dyn Seat>>;
 
+    /// How the instances that run now define a tool, each.
+    fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint>;
+
     /// The folders that a run's agent works in have changed.
     fn roots_changed(&self, run: &RunId);
 

@@ -62,7 +62,7 @@ impl Tollgate {
                 tool: tool.name.to_string(),
                 tier: tool.tier,
                 offered: tool.offer != Offer::Off,
-                note: if tool.changed {
+                note: if self.broker.offered_last(tool) != tool.accepted {
                     Some("changed since it was accepted".to_owned())
                 } else {
                     match tool.offer {

@@ -38,7 +38,7 @@ pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watc
 
 /// Keeps what is known of a run's own instance true: its calls are judged by
 /// what it offers, not by what the catalogue's instance does.
-pub(super) async fn follow(instance: Arc<Instance>, limit: Duration) {
+pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: Listener) {
     let mut changes = instance.watch_changes();
     if instance.era() == Era::Modern {
         let _ = subscribe::listen(&instance);
@@ -51,8 +51,9 @@ pub(super) async fn follow(instance: Arc<Instance>, limit: Duration) {
             () = async { drop(ended.wait_for(Option::is_some).await) } => return,
             again = changed(&mut changes, &mut patience) => if !again { return },
         }
-        if let Err(fault) = listing::tools(&instance, limit).await {
-            instance.remark(&format!("could not be listed: it {fault}"));
+        match listing::tools(&instance, limit).await {
+            Ok(tools) => listener(Listed::Beside(instance.server.clone(), tools)),
+            Err(fault) => instance.remark(&format!("could not be listed: it {fault}")),
         }
     }
 }

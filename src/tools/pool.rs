@@ -20,8 +20,9 @@ use super::{
     subscribe,
 };
 use crate::{
-    domain::{Era, RunId, ServerName, ToolFault},
+    domain::{Era, Fingerprint, RunId, ServerName, ToolFault},
     ports::{Boxed, Caller, Event, Listing, Seat, Tools},
+    wire::Raw,
 };
 
 /// One registered server.
@@ -48,6 +49,8 @@ pub struct Registered {
 pub enum Listed {
     /// They are this.
     Lists(Box<Listing>),
+    /// An instance of a run, which does not feed the catalogue, has these tools.
+    Beside(ServerName, Vec<Raw>),
     /// They cannot be had for now.
     Not(ServerName),
 }
@@ -75,7 +78,7 @@ impl Pool {
             .into_iter()
             .map(|registered| {
                 let name = registered.name.clone();
-                let server = Server::new(registered, keeper, events.clone());
+                let server = Server::new(registered, keeper, events.clone(), listener.clone());
                 (name, Arc::new(server))
             })
             .collect();
@@ -155,6 +158,12 @@ impl Tools for Pool {
             server.for_call(run, caller.capabilities())
         };
         ready(instance?).map(|instance| Arc::new(instance) as Arc<dyn Seat>)
+    }
+
+    fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint> {
+        let live = self.servers.get(server).map(|server| server.live());
+        let live = live.unwrap_or_default();
+        live.iter().filter_map(|one| one.definition(tool)).collect()
     }
 
     fn roots_changed(&self, run: &RunId) {

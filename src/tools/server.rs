@@ -19,11 +19,12 @@ use super::{
     instance::{Instance, lock},
     listing,
     place::Places,
-    pool::Registered,
+    pool::{Listed, Listener, Registered},
 };
 use crate::{
     domain::{Capabilities, Era, RunId, ToolFault},
     ports::{Caller, Event},
+    wire::Raw,
 };
 
 /// The first wait after a failed start; it doubles up to the last.
@@ -62,6 +63,8 @@ pub(super) struct Server {
     pub(super) look: Notify,
     keeper: PathBuf,
     events: broadcast::Sender<Event>,
+    /// Hears what instances of runs have.
+    listener: Listener,
     record: Arc<Mutex<Record>>,
 }
 
@@ -88,6 +91,7 @@ impl Server {
         registered: Registered,
         keeper: &Path,
         events: broadcast::Sender<Event>,
+        listener: Listener,
     ) -> Self {
         let record = Record {
             era: registered.era.or(registered.known),
@@ -100,6 +104,7 @@ impl Server {
             look: Notify::new(),
             keeper: keeper.to_owned(),
             events,
+            listener,
             record: Arc::new(Mutex::new(record)),
         }
     }
@@ -125,9 +130,16 @@ impl Server {
         let instance = match self.adopt(run, declare, caller).await? {
             Some(instance) => instance,
             None => {
-                let instance = self.listed(declare, Some(caller)).await?;
+                let (instance, tools) = self.listed(declare, Some(caller)).await?;
                 *lock(&instance.run) = Some(run.clone());
-                tokio::spawn(feed::follow(instance.clone(), self.registered.start));
+                // Told before its first call is judged: what that is refused for is
+                // there to be accepted.
+                (self.listener)(Listed::Beside(self.registered.name.clone(), tools));
+                tokio::spawn(feed::follow(
+                    instance.clone(),
+                    self.registered.start,
+                    self.listener.clone(),
+                ));
                 instance
             }
         };
@@ -152,7 +164,7 @@ impl Server {
         } else {
             lock(&self.record).declare
         };
-        let instance = self.listed(declare, None).await?;
+        let (instance, _) = self.listed(declare, None).await?;
         *place = Some(instance.clone());
         self.look.notify_one();
         Ok(instance)
@@ -198,7 +210,7 @@ impl Server {
                 return Ok(Some(instance));
             }
         }
-        let other = self.listed(declare, Some(caller)).await?;
+        let (other, _) = self.listed(declare, Some(caller)).await?;
         *lock(&other.run) = Some(run.clone());
         *place = Some(other.clone());
         instance.end("another takes its place");
@@ -210,10 +222,10 @@ impl Server {
         &self,
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
-    ) -> Result<Arc<Instance>, ToolFault> {
+    ) -> Result<(Arc<Instance>, Vec<Raw>), ToolFault> {
         let instance = self.launch(declare, host).await?;
         match listing::tools(&instance, self.registered.start).await {
-            Ok(_) => Ok(instance),
+            Ok(tools) => Ok((instance, tools)),
             Err(fault) => {
                 instance.end("its tools could not be listed");
                 Err(fault)
