@@ -122,6 +122,7 @@ promise!(a_call_is_an_intent_and_an_outcome_under_one_id, |world| {
     assert_eq!(outcome["outcome"], "done");
     assert_eq!(outcome["result_bytes"], 14);
     assert_eq!(outcome["duration_ms"], 1.234);
+    assert_eq!(outcome["wait_ms"], 0.056);
 });
 
 promise!(a_refused_call_is_one_record_that_says_why, |world| {

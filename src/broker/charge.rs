@@ -1,8 +1,6 @@
 //! What a call has used, and what its end says of its server.
 
-use std::time::Duration;
-
-use super::seat;
+use super::{seat, under_way::Times};
 use crate::{
     domain::{Amounts, Call, Dimension, Outcome, Prices, Scope, ToolFault},
     measure::{leave_alone, price},
@@ -14,7 +12,7 @@ pub(super) fn settlement(
     call: &Call,
     prices: &Prices,
     reply: &Result<Reply, ToolFault>,
-    duration: Duration,
+    times: &Times,
 ) -> Settlement {
     let outcome = seat::outcome(call.tier, reply);
     let answer = reply.as_ref().ok().map(Reply::raw);
@@ -33,7 +31,7 @@ pub(super) fn settlement(
         Err(fault) if fault.may_have_run() => (ask, None),
         Err(_) => (free_of_charge(ask), None),
     };
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let micros = u64::try_from(times.took.as_micros()).unwrap_or(u64::MAX);
     charged.set(Dimension::Time, micros);
     charged.set(Dimension::Bytes, u64::try_from(bytes).unwrap_or(u64::MAX));
     Settlement {
@@ -45,7 +43,8 @@ pub(super) fn settlement(
         },
         result: answer.cloned(),
         outcome,
-        duration,
+        duration: times.took,
+        wait: Some(times.waited),
         charged,
         unpriced,
     }
@@ -72,7 +71,7 @@ fn trouble(call: &Call, reply: &Result<Reply, ToolFault>, outcome: &Outcome) -> 
         Ok(_) => false,
         Err(fault) => match fault {
             // It is the agent's or the operator's doing, or that of earlier calls.
-            ToolFault::Cancelled(_) | ToolFault::Busy(_) => false,
+            ToolFault::Cancelled(_) | ToolFault::Unsent(_) | ToolFault::Busy(_) => false,
             ToolFault::NotStarted(_)
             | ToolFault::Exited(_)
             | ToolFault::Idle(_)
@@ -96,6 +95,8 @@ fn trouble(call: &Call, reply: &Result<Reply, ToolFault>, outcome: &Outcome) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::{
         AgentName, BreakerRule, CallId, Claim, Currency, Findings, Fingerprint, Offer, Over, Owner,
@@ -143,7 +144,11 @@ mod tests {
 
     fn ends(reply: &Result<Reply, ToolFault>) -> Settlement {
         let free = Prices::free(Currency::USD);
-        settlement(&call(Tier::Read), &free, reply, Duration::from_millis(2))
+        let times = Times {
+            waited: Duration::from_millis(30),
+            took: Duration::from_millis(2),
+        };
+        settlement(&call(Tier::Read), &free, reply, &times)
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Broker {
             let store = store.clone();
             Arc::new(move || store.stops())
         };
+        let under_way = under_way::UnderWay::new(stops, clock.clone());
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
             store,
@@ -127,7 +128,7 @@ impl Broker {
             news: news::News::default(),
             beside: beside::Beside::default(),
             runs: runs::Runs::default(),
-            under_way: under_way::UnderWay::new(stops),
+            under_way,
             latest: Latest::default(),
             links: Links::default(),
             patience: Patience::default(),
@@ -145,6 +146,7 @@ impl Broker {
     /// Runs to its end whoever has gone away meanwhile: what left for a server
     /// is settled.
     pub async fn call(&self, request: Request) -> Answer {
+        let arrived = self.clock.elapsed();
         // What is seldom waited for is boxed here and below: a call's future is
         // moved when it is spawned, and its size is felt.
         if !self.all_met() {
@@ -178,7 +180,8 @@ impl Broker {
         let _busy = request.session.busy(&*self.clock);
 
         // From here on a stop finds it and cancels whatever it waits for.
-        let open = self.under_way.enter(&call, &home, request.caller);
+        let caller = request.caller;
+        let open = self.under_way.enter(&call, &home, caller, arrived);
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
@@ -210,7 +213,6 @@ impl Broker {
         };
 
         // 5. Execute; the permit is used up.
-        let begun = self.clock.elapsed();
         let job = Job {
             subject: call.subject.clone(),
             params: request.params,
@@ -218,12 +220,11 @@ impl Broker {
             idle,
             total,
         };
-        open.leaves();
         let (spent, reply) = seat.run(permit, job).await;
+        let reply = reply.map_err(|fault| open.unsent(fault));
 
         // 6. (Framing comes here.) 7. Settle, then answer.
-        let duration = self.clock.elapsed().saturating_sub(begun);
-        let settlement = charge::settlement(&call, &prices, &reply, duration);
+        let settlement = charge::settlement(&call, &prices, &reply, &open.times());
         open.became(&settlement.outcome);
         let settled = match self.store.settle(spent, &call, &settlement) {
             Ok(settled) => settled,
@@ -243,7 +244,14 @@ impl Broker {
             cost: settlement.charged.get(Dimension::Cost),
             left: settled.left,
         });
-        Answer::of(call, paid, reply, open.stopped(), has_output_schema)
+        let stopped = open.stopped();
+        match (&reply, stopped) {
+            // Nothing of it reached its server: it was stopped before it ran.
+            (Err(_), Some(refusal)) if !open.has_left() => {
+                No::Refused(refusal).answer(call, has_output_schema)
+            }
+            (_, stopped) => Answer::of(call, paid, reply, stopped, has_output_schema),
+        }
     }
 
     /// Judges a call, records the judgement and waits for the disk where the
@@ -269,7 +277,7 @@ impl Broker {
         let permit = intent.permit().await.map_err(No::Fault)?;
         // While the record was on its way to the disk.
         if let Some(refusal) = open.stopped() {
-            self.not_begun(permit, call, &refusal.says)
+            self.not_begun(permit, call, open, &refusal.says)
                 .map_err(No::Fault)?;
             return Err(No::Refused(refusal));
         }
@@ -279,7 +287,7 @@ impl Broker {
             // the instance was never asked what the tool is now.
             None => {
                 let why = "it was not ready yet; call again";
-                Err(match self.not_begun(permit, call, why) {
+                Err(match self.not_begun(permit, call, open, why) {
                     Ok(fault) => No::Failed(fault),
                     Err(fault) => No::Fault(fault),
                 })

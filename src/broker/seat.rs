@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, charge::free_of_charge};
+use super::{Broker, charge::free_of_charge, under_way::Open};
 use crate::{
     domain::{Call, Fault, Outcome, RunId, Standing, Subject, Tier, ToolFault},
     gate::Verdict,
@@ -18,14 +18,18 @@ impl Broker {
         &self,
         permit: Permit,
         call: &Call,
+        open: &Open<'_>,
         why: &str,
     ) -> Result<ToolFault, Fault> {
         let fault = ToolFault::NotStarted(why.to_owned());
-        let settlement = Settlement::plain(
-            Outcome::Failed(fault.clone()),
-            std::time::Duration::ZERO,
-            free_of_charge(call.claim.ask),
-        );
+        let settlement = Settlement {
+            wait: Some(open.times().waited),
+            ..Settlement::plain(
+                Outcome::Failed(fault.clone()),
+                std::time::Duration::ZERO,
+                free_of_charge(call.claim.ask),
+            )
+        };
         let settled = self.store.settle(permit.spend(), call, &settlement)?;
         if let Some(halt) = &settled.halt {
             self.halted(halt);

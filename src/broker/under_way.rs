@@ -7,15 +7,17 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 use super::stop::Struck;
 use crate::{
+    clock::Clock,
     domain::{
         AgentName, Became, Call, CallId, Capabilities, Era, Halt, Outcome, Refusal, RunId,
-        ServerName, Stop, Subject,
+        ServerName, Stop, Subject, ToolFault,
     },
     gate,
     ports::{Answer, Boxed, Caller, Question},
@@ -29,18 +31,26 @@ type Stops = Arc<dyn Fn() -> Vec<Stop> + Send + Sync>;
 pub(super) struct UnderWay {
     calls: Mutex<HashMap<CallId, Arc<One>>>,
     stops: Stops,
+    clock: Arc<dyn Clock>,
 }
 
 impl UnderWay {
-    pub(super) fn new(stops: Stops) -> Self {
+    pub(super) fn new(stops: Stops, clock: Arc<dyn Clock>) -> Self {
         Self {
             calls: Mutex::default(),
             stops,
+            clock,
         }
     }
 
-    /// Enters a call until the guard is dropped.
-    pub(super) fn enter(&self, call: &Call, home: &RunId, caller: Arc<dyn Caller>) -> Open<'_> {
+    /// Enters a call that came at this time, until the guard is dropped.
+    pub(super) fn enter(
+        &self,
+        call: &Call,
+        home: &RunId,
+        caller: Arc<dyn Caller>,
+        arrived: Duration,
+    ) -> Open<'_> {
         let one = Arc::new(One {
             call: call.id.clone(),
             run: call.run.clone(),
@@ -58,8 +68,10 @@ impl UnderWay {
                 inner: caller,
                 one: one.clone(),
                 stops: self.stops.clone(),
+                clock: self.clock.clone(),
             }),
             one,
+            arrived,
         }
     }
 
@@ -76,7 +88,7 @@ impl UnderWay {
     pub(super) fn halt(&self, halt: &Halt) -> BTreeSet<RunId> {
         let refusal = gate::halted(halt);
         let covered = self.cancel(&refusal, |one| one.agent == halt.agent);
-        let sent = covered.iter().filter(|one| one.lock().left);
+        let sent = covered.iter().filter(|one| one.lock().left.is_some());
         sent.map(|one| one.home.clone()).collect()
     }
 
@@ -104,6 +116,16 @@ pub(super) struct Open<'a> {
     under_way: &'a UnderWay,
     one: Arc<One>,
     caller: Arc<dyn Caller>,
+    arrived: Duration,
+}
+
+/// Where the time of a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// From its arrival to its leaving, or to now if it has not left.
+    pub(super) waited: Duration,
+    /// Since then: what its server took.
+    pub(super) took: Duration,
 }
 
 impl Open<'_> {
@@ -112,9 +134,28 @@ impl Open<'_> {
         &self.caller
     }
 
-    /// It leaves now: whatever happens to it, the server may have it.
-    pub(super) fn leaves(&self) {
-        self.one.lock().left = true;
+    /// Whether its server may have it.
+    pub(super) fn has_left(&self) -> bool {
+        self.one.lock().left.is_some()
+    }
+
+    /// What went wrong, with what is known here: what was cancelled before it left was
+    /// never its server's.
+    pub(super) fn unsent(&self, fault: ToolFault) -> ToolFault {
+        match fault {
+            ToolFault::Cancelled(why) if !self.has_left() => ToolFault::Unsent(why),
+            other => other,
+        }
+    }
+
+    /// Where its time went until now.
+    pub(super) fn times(&self) -> Times {
+        let now = self.under_way.clock.elapsed();
+        let left = self.one.lock().left.unwrap_or(now);
+        Times {
+            waited: left.saturating_sub(self.arrived),
+            took: now.saturating_sub(left),
+        }
     }
 
     /// What it hears if it was stopped.
@@ -122,10 +163,11 @@ impl Open<'_> {
         self.one.lock().told.clone()
     }
 
-    /// It left, and ended like this.
+    /// It was let through, and ended like this.
     pub(super) fn became(&self, outcome: &Outcome) {
         self.one.end(match outcome {
             Outcome::Done { .. } | Outcome::Asked => Became::Answered,
+            Outcome::Failed(_) if !self.has_left() => Became::NotSent,
             Outcome::Failed(_) => Became::Cancelled,
             Outcome::Unknown(_) => Became::Unknown,
         });
@@ -135,11 +177,9 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.under_way.lock().remove(&self.one.call);
-        let left = self.one.lock().left;
-        self.one.end(if left {
-            Became::Unknown
-        } else {
-            Became::NotSent
+        self.one.end(match self.has_left() {
+            true => Became::Unknown,
+            false => Became::NotSent,
         });
     }
 }
@@ -159,8 +199,8 @@ pub(super) struct One {
 
 #[derive(Default)]
 struct State {
-    /// Handed to its instance.
-    left: bool,
+    /// When it left for its server.
+    left: Option<Duration>,
     told: Option<Refusal>,
     became: Option<Became>,
 }
@@ -216,6 +256,7 @@ struct Stoppable {
     inner: Arc<dyn Caller>,
     one: Arc<One>,
     stops: Stops,
+    clock: Arc<dyn Clock>,
 }
 
 impl Stoppable {
@@ -257,6 +298,12 @@ impl Caller for Stoppable {
 
     fn log(&self, params: &Raw) {
         self.inner.log(params);
+    }
+
+    fn leaves(&self) {
+        // The first of several rounds counts.
+        let mut state = self.one.lock();
+        state.left.get_or_insert_with(|| self.clock.elapsed());
     }
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
@@ -317,9 +364,10 @@ mod tests {
     use std::pin::{Pin, pin};
 
     use super::*;
+    use crate::clock::SetClock;
     use crate::domain::{
         AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
-        StopScope, Tier, ToolFault,
+        StopScope, Tier,
     };
     use crate::ports::stand_in::StandIn;
 
@@ -359,6 +407,14 @@ mod tests {
         Arc::new(StandIn::default())
     }
 
+    fn nothing_stopped() -> UnderWay {
+        at(Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH)))
+    }
+
+    fn at(clock: Arc<SetClock>) -> UnderWay {
+        UnderWay::new(Arc::new(Vec::new), clock)
+    }
+
     fn home() -> RunId {
         RunId::from_tail("1")
     }
@@ -374,9 +430,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
-        let under_way = UnderWay::new(Arc::new(Vec::new));
-        let covered = under_way.enter(&call("1", "dev"), &home(), patient());
-        let other = under_way.enter(&call("2", "ops"), &home(), patient());
+        let under_way = nothing_stopped();
+        let covered = under_way.enter(&call("1", "dev"), &home(), patient(), Duration::ZERO);
+        let other = under_way.enter(&call("2", "ops"), &home(), patient(), Duration::ZERO);
         let told = under_way.tell(&stop("dev"));
         assert_eq!(told.len(), 1);
         assert!(covered.stopped().is_some() && other.stopped().is_none());
@@ -391,15 +447,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_halt_reaches_what_has_not_left_and_ends_instances_of_what_has() {
-        let under_way = UnderWay::new(Arc::new(Vec::new));
+        let under_way = nothing_stopped();
         let enter = |id, agent, home: &str| {
             let home = RunId::from_tail(home);
-            under_way.enter(&call(id, agent), &home, patient())
+            under_way.enter(&call(id, agent), &home, patient(), Duration::ZERO)
         };
         let (sent, waits) = (enter("1", "dev", "1"), enter("2", "dev", "2"));
         let other = enter("3", "ops", "3");
-        sent.leaves();
-        other.leaves();
+        sent.caller().leaves();
+        other.caller().leaves();
         let homes = under_way.halt(&Halt {
             kind: crate::domain::HaltKind::Killed,
             agent: AgentName::parse("dev").unwrap(),
@@ -415,8 +471,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_waits_already_is_woken() {
-        let under_way = UnderWay::new(Arc::new(Vec::new));
-        let open = under_way.enter(&call("1", "dev"), &home(), patient());
+        let under_way = nothing_stopped();
+        let open = under_way.enter(&call("1", "dev"), &home(), patient(), Duration::ZERO);
         let mut waiting = pin!(open.caller().cancelled());
         assert!(poll_immediate(waiting.as_mut()).await.is_none());
         under_way.tell(&stop("dev"));
@@ -425,9 +481,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_says_what_became_of_it() {
-        let under_way = UnderWay::new(Arc::new(Vec::new));
-        let enter = |id| under_way.enter(&call(id, "dev"), &home(), patient());
+        let under_way = nothing_stopped();
+        let enter = |id| under_way.enter(&call(id, "dev"), &home(), patient(), Duration::ZERO);
         let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
+        let (cut, waits) = (enter("5"), enter("6"));
+        cut.caller().leaves();
         let mut told = under_way.tell(&stop("dev"));
         told.sort_by(|a, b| a.call.cmp(&b.call));
         sent.became(&Outcome::Unknown(ToolFault::Cancelled("stop".into())));
@@ -435,6 +493,8 @@ mod tests {
             error: false,
             bytes: 2,
         });
+        cut.became(&Outcome::Failed(ToolFault::Cancelled("stop".into())));
+        waits.became(&Outcome::Failed(ToolFault::Unsent("stop".into())));
         drop((sent, never, answered));
         let became: Vec<_> = told.iter().map(|one| one.struck().became).collect();
         assert_eq!(
@@ -443,10 +503,34 @@ mod tests {
                 Some(Became::Unknown),
                 Some(Became::NotSent),
                 Some(Became::Answered),
-                None
+                None,
+                Some(Became::Cancelled),
+                Some(Became::NotSent)
             ]
         );
-        drop(still);
+        drop((still, cut, waits));
         assert!(under_way.lock().is_empty());
+    }
+
+    #[test]
+    fn what_a_call_waited_for_before_it_left_is_not_what_its_server_took() {
+        let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+        let under_way = at(clock.clone());
+        let arrived = clock.elapsed();
+        clock.advance(Duration::from_secs(1));
+        let enter = |id| under_way.enter(&call(id, "dev"), &home(), patient(), arrived);
+        let (open, never) = (enter("1"), enter("2"));
+        clock.advance(Duration::from_secs(2));
+        open.caller().leaves();
+        clock.advance(Duration::from_secs(4));
+        // It goes on, after a question to its user.
+        open.caller().leaves();
+        let seconds = |waited, took| Times {
+            waited: Duration::from_secs(waited),
+            took: Duration::from_secs(took),
+        };
+        assert_eq!(open.times(), seconds(3, 4));
+        assert_eq!(never.times(), seconds(7, 0));
+        assert!(open.has_left() && !never.has_left());
     }
 }

@@ -25,6 +25,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "reason",
     "result_bytes",
     "duration_ms",
+    "wait_ms",
     "cost",
     "estimated_cost",
     "by",

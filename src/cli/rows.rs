@@ -277,8 +277,11 @@ fn helping(record: &Record) -> String {
 /// How long it took and what it cost, or what went wrong.
 fn ending(record: &Record, cost: Option<&Cost>) -> String {
     let took = record.number("duration_ms").map(duration);
+    // What nobody feels is not worth a word.
+    let wait = record.number("wait_ms").filter(|wait| *wait >= 1.0);
+    let wait = wait.map(|wait| format!("waited {}", duration(wait)));
     let cost = cost.map(ToString::to_string);
-    let figures: Vec<String> = took.into_iter().chain(cost).collect();
+    let figures: Vec<String> = took.into_iter().chain(wait).chain(cost).collect();
     let figures = figures.join(", ");
     match record.str("reason") {
         Some(reason) if figures.is_empty() => reason.to_owned(),
@@ -338,7 +341,7 @@ pub(super) mod tests {
     pub(in crate::cli) const LIMITS: &[&str] = &[
         r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-5KQ5","run":"r-7Q2K","agent":"dev","owner":"ana","server":"payments","tool":"refund","tier":"read","step":1,"charge":{"calls":1,"cost":300000},"estimated_cost":"0.30 USD"}"#,
         r#"{"kind":"notice","at":"2026-11-20T16:02:12.000001Z","notice":"first_use","severity":"info","about":"dev payments.refund","says":"agent `dev` calls payments.refund for the first time","call":"c-5KQ5","run":"r-7Q2K","agent":"dev"}"#,
-        r#"{"kind":"call.outcome","at":"2026-11-20T16:02:13.000001Z","call":"c-5KQ5","outcome":"failed","reason":"timed out","duration_ms":30000.5,"charged":{"calls":1,"cost":300000},"cost":"0.30 USD"}"#,
+        r#"{"kind":"call.outcome","at":"2026-11-20T16:02:13.000001Z","call":"c-5KQ5","outcome":"failed","reason":"timed out","duration_ms":30000.5,"wait_ms":1500.250,"charged":{"calls":1,"cost":300000},"cost":"0.30 USD"}"#,
         r#"{"kind":"breaker","at":"2026-11-20T16:02:14.000001Z","server":"payments","tool":"refund","state":"open","until":"2026-11-20T16:03:14Z","until_us":1,"reason":"it failed 3 times within 60 s"}"#,
         r#"{"kind":"breaker","at":"2026-11-20T16:03:15.000001Z","server":"payments","state":"closed"}"#,
         r#"{"kind":"notice","at":"2026-11-20T16:03:16.000001Z","notice":"budget.warn","severity":"warning","about":"run.calls everything r-7Q2K","says":"run.calls everything r-7Q2K: 40 calls of 50 calls used","call":"c-5KQ6","run":"r-7Q2K","agent":"dev"}"#,

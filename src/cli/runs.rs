@@ -164,15 +164,19 @@ fn headline(run: &Run) -> String {
         free if free.is_empty() => free,
         cost => format!(", {cost}"),
     };
+    let wait = run
+        .wait_ms
+        .map(|wait| format!(", {} waiting", duration(wait)));
     format!(
-        "{}  agent {} of {}{}\n{}\n{} from first to last record, {} in calls{cost}",
+        "{}  agent {} of {}{}\n{}\n{} from first to last record, {} in calls{}{cost}",
         run.run,
         run.agent,
         run.owner,
         first.unwrap_or_default(),
         counts(run),
         long(run),
-        duration(run.busy_ms)
+        duration(run.busy_ms),
+        wait.unwrap_or_default()
     )
 }
 

@@ -232,10 +232,12 @@ fn told(scope: &StopScope, report: &StopReport, laid: bool) -> Vec<String> {
     for call in &report.calls {
         let became = match call.became {
             Some(Became::NotSent) => "never sent",
-            Some(Became::Cancelled) => "cancelled",
-            Some(Became::Unknown) => "already sent, outcome unknown: somebody has to look",
+            Some(Became::Cancelled) => "sent and told to cancel: it may have acted",
+            Some(Became::Unknown) => {
+                "sent and told to cancel, outcome unknown: somebody has to look"
+            }
             Some(Became::Answered) => "had been answered",
-            None => "already sent, outcome follows in the record",
+            None => "outcome follows in the record: it may have acted",
         };
         lines.push(format!("  {}  {}  {became}", call.call, call.title));
     }
@@ -269,19 +271,13 @@ fn counted(calls: usize) -> String {
 }
 
 fn summary(calls: &[StruckRow]) -> String {
-    let count = |wanted: &[Option<Became>]| {
-        calls
-            .iter()
-            .filter(|call| wanted.contains(&call.became))
-            .count()
-    };
+    let count = |became| calls.iter().filter(|call| call.became == became).count();
     let parts = [
-        (
-            count(&[Some(Became::NotSent), Some(Became::Cancelled)]),
-            "cancelled",
-        ),
-        (count(&[Some(Became::Unknown), None]), "already sent"),
-        (count(&[Some(Became::Answered)]), "answered"),
+        (count(Some(Became::NotSent)), "never sent"),
+        (count(Some(Became::Cancelled)), "sent and told to cancel"),
+        (count(Some(Became::Unknown)), "sent, outcome unknown"),
+        (count(None), "not ended yet"),
+        (count(Some(Became::Answered)), "answered"),
     ];
     let parts: Vec<String> = parts
         .into_iter()

@@ -44,6 +44,8 @@ pub(super) struct Run {
     pub(super) open: usize,
     /// Time that its calls took, in milliseconds.
     pub(super) busy_ms: f64,
+    /// Time that they waited before they left, where that is known.
+    pub(super) wait_ms: Option<f64>,
     /// What its calls cost, in millionths of each currency.
     pub(super) cost: Costs,
     /// `killed` or `paused`, if its agent was halted in it and still is.
@@ -108,6 +110,9 @@ fn count(run: &mut Run, record: &Record, estimate: Option<&Cost>) {
         "call.outcome" => {
             run.open = run.open.saturating_sub(1);
             run.busy_ms += record.number("duration_ms").unwrap_or_default();
+            if let Some(wait) = record.number("wait_ms") {
+                *run.wait_ms.get_or_insert(0.0) += wait;
+            }
             if let Some(cost) = record.cost(estimate) {
                 run.cost.add(&cost);
             }

@@ -177,6 +177,9 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
                 Some(ms) => format!("It ran: {word} after {}", duration(ms)),
                 None => format!("It ran: {word}"),
             };
+            if let Some(ms) = outcome.number("wait_ms") {
+                line.push_str(&format!(", waited {} before", duration(ms)));
+            }
             if let Some(bytes) = outcome.number("result_bytes") {
                 line.push_str(&format!(", {bytes} bytes of result"));
             }
@@ -235,7 +238,7 @@ mod tests {
     #[test]
     fn a_call_that_cost_something_says_how_much() {
         let told = told("c-5KQ5");
-        let ending = "It ran: failed after 30.0 s, 0.30 USD: timed out.";
+        let ending = "It ran: failed after 30.0 s, waited 1.5 s before, 0.30 USD: timed out.";
         assert!(told.ends_with(ending), "{told}");
     }
 

@@ -62,6 +62,8 @@ pub enum ToolFault {
     Malformed(String),
     /// The agent or an operator cancelled the call.
     Cancelled(String),
+    /// The same, before the call had left for it.
+    Unsent(String),
     /// Its answer could not be understood in the protocol's terms.
     Protocol(String),
 }
@@ -71,7 +73,7 @@ impl ToolFault {
     #[must_use]
     pub const fn may_have_run(&self) -> bool {
         match self {
-            ToolFault::NotStarted(_) | ToolFault::Busy(_) => false,
+            ToolFault::NotStarted(_) | ToolFault::Busy(_) | ToolFault::Unsent(_) => false,
             ToolFault::Exited(_)
             | ToolFault::Idle(_)
             | ToolFault::Overdue(_)
@@ -105,6 +107,7 @@ impl fmt::Display for ToolFault {
             ),
             ToolFault::Malformed(why) => write!(f, "sent no valid answer: {why}"),
             ToolFault::Cancelled(why) => write!(f, "was told to cancel: {why}"),
+            ToolFault::Unsent(why) => write!(f, "was never sent the call: {why}"),
             ToolFault::Protocol(why) => write!(f, "broke the protocol: {why}"),
         }
     }

@@ -81,7 +81,8 @@ impl Stop {
 pub enum Became {
     /// It never left for its server.
     NotSent,
-    /// Its server was told to cancel it, and it matters little if it did not.
+    /// It was sent, and its server told to cancel it: it may have acted, and nobody has
+    /// to look.
     Cancelled,
     /// Its server has it and may have acted: somebody has to look.
     Unknown,

@@ -127,6 +127,10 @@ pub trait Caller: Send + Sync {
     /// Passes on a log message's parameters.
     fn log(&self, params: &Raw);
 
+    /// The call leaves for its server now: what it waited for until here was not the
+    /// server's doing, and from here on the server may have it.
+    fn leaves(&self) {}
+
     /// Puts a server's question to it: `elicitation/create`,
     /// `sampling/createMessage` or `roots/list`.
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;

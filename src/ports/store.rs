@@ -116,6 +116,9 @@ pub struct Settlement {
     pub outcome: Outcome,
     /// From leaving to the answer.
     pub duration: Duration,
+    /// From its arrival to its leaving, or to its end if it never left; none where
+    /// nobody measured it.
+    pub wait: Option<Duration>,
     /// The answer, for a bounded summary.
     pub result: Option<Raw>,
     /// What it has used.
@@ -135,6 +138,7 @@ impl Settlement {
         Self {
             outcome,
             duration,
+            wait: None,
             result: None,
             charged,
             trouble: (false, false),

@@ -247,6 +247,9 @@ impl Ended {
             }
         };
         members.milliseconds("duration_ms", settlement.duration);
+        if let Some(wait) = settlement.wait {
+            members.milliseconds("wait_ms", wait);
+        }
         members.pair("trouble", settlement.trouble);
         let result = settlement.result.as_ref();
         Self {

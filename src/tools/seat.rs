@@ -157,6 +157,7 @@ async fn round(
             false => ToolFault::Busy(job.idle),
         });
     };
+    job.caller.leaves();
     if !instance.out.send_with(line, Some(room)) {
         return Err(Box::pin(instance.gone()).await);
     }

@@ -277,6 +277,7 @@ impl Server {
                     ToolFault::NotStarted(why)
                     | ToolFault::Malformed(why)
                     | ToolFault::Cancelled(why)
+                    | ToolFault::Unsent(why)
                     | ToolFault::Protocol(why) => why,
                     ToolFault::Busy(_) | ToolFault::Oversized { .. } => fault.to_string(),
                 };

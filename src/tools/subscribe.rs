@@ -41,7 +41,10 @@ pub(super) async fn add(
     };
     let reply = match instance.era() {
         Era::Legacy => seat::ask(instance, job).await,
-        Era::Modern if first => listen(instance).map(|()| done()),
+        Era::Modern if first => {
+            job.caller.leaves();
+            listen(instance).map(|()| done())
+        }
         Era::Modern => Ok(done()),
     };
     if new && !matches!(reply, Ok(Reply::Result(_))) {
@@ -61,7 +64,10 @@ pub(super) async fn remove(
     match instance.era() {
         _ if !last => Ok(done()),
         Era::Legacy => seat::ask(instance, job).await,
-        Era::Modern => listen(instance).map(|()| done()),
+        Era::Modern => {
+            job.caller.leaves();
+            listen(instance).map(|()| done())
+        }
     }
 }
 

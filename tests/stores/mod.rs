@@ -94,6 +94,7 @@ pub fn settlement(result: &str) -> Settlement {
     };
     Settlement {
         result: Some(raw(result)),
+        wait: Some(Duration::from_micros(56)),
         ..Settlement::plain(outcome, Duration::from_micros(1234), Amounts::ZERO)
     }
 }
