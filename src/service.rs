@@ -46,8 +46,29 @@ pub struct Tollgate {
     generation: Generation,
     place: Place,
     up_since: jiff::Timestamp,
-    guests: Mutex<HashMap<u64, AgentRow>>,
+    guests: Mutex<HashMap<u64, Connected>>,
     next_guest: AtomicU64,
+}
+
+/// One connected agent.
+struct Connected {
+    session: Arc<Session>,
+    /// The process of its shim.
+    pid: u32,
+    since: jiff::Timestamp,
+}
+
+impl Connected {
+    fn row(&self) -> AgentRow {
+        AgentRow {
+            name: self.session.principal().agent.clone(),
+            owner: self.session.principal().owner.clone(),
+            run: self.session.run().to_string(),
+            pid: self.pid,
+            since: self.since,
+            calls: self.session.calls(),
+        }
+    }
 }
 
 impl Tollgate {
@@ -158,7 +179,7 @@ impl Tollgate {
         }))
     }
 
-    fn guests(&self) -> MutexGuard<'_, HashMap<u64, AgentRow>> {
+    fn guests(&self) -> MutexGuard<'_, HashMap<u64, Connected>> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -221,13 +242,10 @@ impl Service for Tollgate {
         let number = self.next_guest.fetch_add(1, Ordering::Relaxed);
         self.guests().insert(
             number,
-            AgentRow {
-                name: session.principal().agent.clone(),
-                owner: session.principal().owner.clone(),
-                run: session.run().to_string(),
+            Connected {
+                session: session.clone(),
                 pid: guest.peer_pid,
                 since: self.clock.now(),
-                calls: 0,
             },
         );
         let (told, ending) = watch::channel(agent::Ending::Not);

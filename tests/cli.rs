@@ -95,12 +95,38 @@ fn a_stop_of_one_agent_leaves_the_others_alone() {
         agent.call_code("demo__read_mail", &json!({ "id": "m-4" })),
         "STOPPED"
     );
+    // A name that nobody goes by is stopped as well, and said to be no one's.
+    let misspelt = text(&home.run(&["stop", "--server", "dmeo"]));
+    let says = "no server `dmeo` is known; did you mean `demo`?";
+    assert!(
+        misspelt.starts_with("STOPPED ") && misspelt.contains(says),
+        "{misspelt}"
+    );
+    let misspelt = text(&home.run(&["stop", "--agent", "Me"]));
+    assert!(
+        misspelt.contains("no agent `Me` is known; did you mean `me`?"),
+        "{misspelt}"
+    );
+    assert!(!text(&stopped).contains("is known"), "{stopped:?}");
     // What is lifted is what was named, and the rest is told.
     let lifted = home.run(&["resume", "--agent", "me", "--yes"]);
     assert!(
         text(&lifted).contains("still stopped: agent `other`"),
         "{lifted:?}"
     );
+}
+
+#[test]
+fn the_screen_counts_the_calls_of_each_connection() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    let screen = |home: &Home| text(&home.run(&[]));
+    assert!(screen(&home).contains("  0 calls  "), "{}", screen(&home));
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert!(screen(&home).contains("  1 call  "), "{}", screen(&home));
+    // One that is refused is a call.
+    agent.call_code("demo__refund", &json!({}));
+    assert!(screen(&home).contains("  2 calls  "), "{}", screen(&home));
 }
 
 #[test]

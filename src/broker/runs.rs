@@ -32,6 +32,8 @@ struct Now {
     /// It was named by the client: silence does not end it.
     named: bool,
     busy: usize,
+    /// Calls since it connected.
+    calls: u64,
     last: Duration,
 }
 
@@ -78,9 +80,18 @@ impl Session {
         self.now().run.clone()
     }
 
+    /// How many calls it has made, those that were refused among them.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.now().calls
+    }
+
     /// A call is under way until this is dropped: the run is not idle.
     pub(super) fn busy<'a>(&'a self, clock: &'a dyn Clock) -> Busy<'a> {
-        self.now().busy += 1;
+        let mut now = self.now();
+        now.busy += 1;
+        now.calls += 1;
+        drop(now);
         Busy {
             session: self,
             clock,
@@ -167,6 +178,7 @@ impl Broker {
                 run,
                 named,
                 busy: 0,
+                calls: 0,
                 last: self.clock.elapsed(),
             }),
         }
@@ -244,6 +256,7 @@ mod tests {
                 run: RunId::from_tail("1"),
                 named,
                 busy: 0,
+                calls: 0,
                 last: Duration::ZERO,
             }),
         }

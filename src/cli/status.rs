@@ -73,7 +73,10 @@ fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
                 agent.name.to_string(),
                 agent.owner.to_string(),
                 agent.run.clone(),
-                format!("{} calls", agent.calls),
+                match agent.calls {
+                    1 => "1 call".to_owned(),
+                    many => format!("{many} calls"),
+                },
                 format!("since {:.0}", agent.since),
             ]
         })

@@ -225,6 +225,11 @@ fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
 /// `laid` says whether the STOP file holds what could not be recorded.
 fn told(scope: &StopScope, report: &StopReport, laid: bool) -> Vec<String> {
     let mut lines = vec![format!("STOPPED {:.0}  {scope}", report.at)];
+    if let Some(unknown) = &report.unknown {
+        let meant = unknown.meant.as_ref();
+        let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
+        lines.push(format!("no {scope} is known{}", meant.unwrap_or_default()));
+    }
     lines.push(match report.calls.as_slice() {
         [] => "nothing was in flight".to_owned(),
         calls => format!("{} in flight: {}", counted(calls.len()), summary(calls)),
@@ -297,6 +302,7 @@ fn resume_hint(scope: &StopScope, out: &mut Out) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Unknown;
     use crate::domain::{CallId, RunId};
 
     fn struck(tail: &str, title: &str, became: Option<Became>) -> StruckRow {
@@ -315,6 +321,7 @@ mod tests {
             at: "2026-11-20T16:05:10.25Z".parse().unwrap(),
             unrecorded: None,
             begins_none: None,
+            unknown: None,
             calls: vec![
                 struck("5KQ8", "files.read_file", Some(Became::Cancelled)),
                 struck("5KQ9", "tickets.add_comment", Some(Became::Unknown)),
@@ -331,6 +338,7 @@ mod tests {
             at: "2026-11-20T16:05:10Z".parse().unwrap(),
             unrecorded: None,
             begins_none: None,
+            unknown: None,
             calls: vec![],
         };
         let known = StopReport {
@@ -343,11 +351,32 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_of_what_nobody_knows_says_so_and_holds() {
+        let unknown = |meant: Option<&str>| StopReport {
+            at: "2026-11-20T16:05:10Z".parse().unwrap(),
+            unrecorded: None,
+            begins_none: None,
+            unknown: Some(Unknown {
+                meant: meant.map(str::to_owned),
+            }),
+            calls: vec![],
+        };
+        let server = StopScope::Server(crate::domain::ServerName::parse("paymnets").unwrap());
+        let agent = StopScope::Agent(crate::domain::AgentName::parse("zed").unwrap());
+        let said = [
+            told(&server, &unknown(Some("payments")), true).join("\n"),
+            told(&agent, &unknown(None), true).join("\n"),
+        ];
+        insta::assert_snapshot!(said.join("\n\n"));
+    }
+
+    #[test]
     fn a_stop_that_could_not_be_recorded_says_so() {
         let report = StopReport {
             at: "2026-11-20T16:05:10Z".parse().unwrap(),
             unrecorded: Some("the disk does not answer".into()),
             begins_none: None,
+            unknown: None,
             calls: vec![],
         };
         let scope = StopScope::Server(crate::domain::ServerName::parse("files").unwrap());

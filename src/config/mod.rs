@@ -32,7 +32,7 @@ use std::time::Duration;
 
 pub use args::ArgRule;
 pub use duration::{parse as parse_duration, show as show_duration};
-pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position};
+pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position, suggest};
 pub use files::read;
 pub use launch::{EnvValue, Launch};
 pub use limits::Lifted;

@@ -266,8 +266,19 @@ pub struct StopReport {
     /// Of a run: the agent that begins no other meanwhile, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_none: Option<AgentName>,
+    /// Of a server or an agent: that none of this name is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
     /// The calls that it found under way.
     pub calls: Vec<StruckRow>,
+}
+
+/// A name that nobody goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// The name that was probably meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meant: Option<String>,
 }
 
 /// What the gates say of a call that nobody makes.

@@ -18,7 +18,7 @@ pub struct AgentRow {
     pub pid: u32,
     /// When it connected.
     pub since: Timestamp,
-    /// Calls so far.
+    /// Calls since then.
     pub calls: u64,
 }
 

@@ -2,14 +2,15 @@
 //!
 //! What reads the journal does so on a thread of its own: calls go on meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::Tollgate;
+use super::{Connected, Tollgate};
 use crate::{
     broker::{self, Happened, NotJudged},
+    config::{Agents, suggest},
     control::{
         GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
-        Reply, Status, StopOrder, StopReport, StruckRow, Trial,
+        Reply, Status, StopOrder, StopReport, StruckRow, Trial, Unknown,
     },
     domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject},
     gate::{GATES, Verdict},
@@ -82,7 +83,7 @@ impl Tollgate {
             up_since: self.up_since,
             config: self.place.config.display().to_string(),
             generation: 1,
-            agents: self.guests().values().cloned().collect(),
+            agents: self.guests().values().map(Connected::row).collect(),
             servers: self.server_rows(),
             latest: self.broker.latest().into_iter().map(happening).collect(),
             stops: self.broker.store().stops(),
@@ -124,6 +125,7 @@ impl Tollgate {
         Ok(Reply::Stopped(StopReport {
             at,
             begins_none,
+            unknown: self.unknown(&scope),
             unrecorded: recorded.err().map(|fault| fault.says),
             calls: calls
                 .into_iter()
@@ -136,6 +138,44 @@ impl Tollgate {
                 })
                 .collect(),
         }))
+    }
+
+    /// Whether no server or agent goes by the name that a stop names: it holds all the
+    /// same, but who wrote it may have meant another.
+    fn unknown(&self, scope: &StopScope) -> Option<Unknown> {
+        let (name, known): (&str, BTreeSet<String>) = match scope {
+            StopScope::Everything | StopScope::Run(_) => return None,
+            StopScope::Server(server) => {
+                let servers = self.generation.servers.iter();
+                let known = servers.map(|server| server.name.to_string());
+                (server.as_str(), known.collect())
+            }
+            StopScope::Agent(agent) => {
+                let listed = match &self.generation.agents {
+                    Agents::Anyone => None,
+                    Agents::Listed(listed) => Some(listed.keys()),
+                };
+                let mut known: BTreeSet<String> = listed
+                    .into_iter()
+                    .flatten()
+                    .map(ToString::to_string)
+                    .collect();
+                if known.is_empty() {
+                    // Any name may come: those that have are known.
+                    let guests = self.guests();
+                    let here = guests
+                        .values()
+                        .map(|guest| &guest.session.principal().agent);
+                    known.extend(here.map(ToString::to_string));
+                    let runs = self.broker.store().runs().into_iter();
+                    known.extend(runs.map(|run| run.agent.to_string()));
+                }
+                (agent.as_str(), known)
+            }
+        };
+        (!known.contains(name)).then(|| Unknown {
+            meant: suggest(name, known.iter().map(String::as_str)).map(str::to_owned),
+        })
     }
 
     /// The store first, then the file: whatever fails in between, it is stopped.
