@@ -3,6 +3,8 @@
 //! A call is entered before it is judged. Who ends calls finds it here, cancels it
 //! wherever it is, and is told what became of it.
 
+mod stoppable;
+
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
@@ -16,13 +18,13 @@ use super::stop::Struck;
 use crate::{
     clock::Clock,
     domain::{
-        AgentName, Became, Call, CallId, Capabilities, Era, Halt, Outcome, Refusal, RunId,
-        ServerName, Stop, Subject, ToolFault,
+        AgentName, Became, Call, CallId, Halt, Outcome, Refusal, RunId, ServerName, Stop, Subject,
+        ToolFault,
     },
     gate,
-    ports::{Answer, Boxed, Caller, Question},
-    wire::Raw,
+    ports::Caller,
 };
+use stoppable::Stoppable;
 
 /// Tells the stops in force.
 type Stops = Arc<dyn Fn() -> Vec<Stop> + Send + Sync>;
@@ -248,102 +250,6 @@ impl One {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The agent on the line, whose calls an operator can end as well.
-struct Stoppable {
-    inner: Arc<dyn Caller>,
-    one: Arc<One>,
-    stops: Stops,
-    clock: Arc<dyn Clock>,
-}
-
-impl Stoppable {
-    /// Whether a stop in force covers the call.
-    fn is_stopped(&self) -> bool {
-        let One {
-            agent, server, run, ..
-        } = &*self.one;
-        (self.stops)()
-            .iter()
-            .any(|stop| stop.scope.covers(agent, server, run))
-    }
-}
-
-impl Caller for Stoppable {
-    fn connection(&self) -> u64 {
-        self.inner.connection()
-    }
-
-    fn era(&self) -> Era {
-        self.inner.era()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn log_level(&self) -> Option<String> {
-        self.inner.log_level()
-    }
-
-    fn wants_progress(&self) -> bool {
-        self.inner.wants_progress()
-    }
-
-    fn progress(&self, params: &Raw) {
-        self.inner.progress(params);
-    }
-
-    fn log(&self, params: &Raw) {
-        self.inner.log(params);
-    }
-
-    fn leaves(&self) {
-        // The first of several rounds counts.
-        let mut state = self.one.lock();
-        state.left.get_or_insert_with(|| self.clock.elapsed());
-    }
-
-    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
-        Box::pin(async move {
-            // A server may ask between calls as well, through the caller of its
-            // last one: then no registry tells us of a stop, and the switch is
-            // looked at before the question and before its answer leaves.
-            if self.is_stopped() {
-                return Answer::Gone;
-            }
-            let answer = tokio::select! {
-                biased;
-                _ = self.one.told() => Answer::Gone,
-                answer = self.inner.ask(question) => answer,
-            };
-            if self.is_stopped() {
-                return Answer::Gone;
-            }
-            answer
-        })
-    }
-
-    fn is_cancelled(&self) -> Option<String> {
-        let told = self
-            .one
-            .lock()
-            .told
-            .as_ref()
-            .map(|refusal| refusal.says.clone());
-        told.or_else(|| self.inner.is_cancelled())
-    }
-
-    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
-        Box::pin(async move {
-            tokio::select! {
-                biased;
-                reason = self.one.told() => reason,
-                reason = self.inner.cancelled() => reason,
-            }
-        })
     }
 }
 
