@@ -46,7 +46,7 @@ pub use stop::{Stopped, Struck};
 
 use crate::{
     clock::Clock,
-    domain::{Call, CallId, Dimension, Era, ServerName},
+    domain::{Call, CallId, Dimension, Era, ServerName, ToolFault},
     ids::{IdKind, Ids},
     ports::{Admission, Context, Event, Job, Permit, Seat, Shelf, Store, Tools},
 };
@@ -277,8 +277,8 @@ impl Broker {
         let permit = intent.permit().await.map_err(No::Fault)?;
         // While the record was on its way to the disk.
         if let Some(refusal) = open.stopped() {
-            self.not_begun(permit, call, open, &refusal.says)
-                .map_err(No::Fault)?;
+            let why = ToolFault::Unsent(refusal.says.clone());
+            self.not_begun(permit, call, open, why).map_err(No::Fault)?;
             return Err(No::Refused(refusal));
         }
         match seat.ok().flatten() {
@@ -286,7 +286,7 @@ impl Broker {
             // A stop that was lifted between the first look and the judgement:
             // the instance was never asked what the tool is now.
             None => {
-                let why = "it was not ready yet; call again";
+                let why = ToolFault::NotStarted("it was not ready yet; call again".to_owned());
                 Err(match self.not_begun(permit, call, open, why) {
                     Ok(fault) => No::Failed(fault),
                     Err(fault) => No::Fault(fault),

@@ -19,9 +19,8 @@ impl Broker {
         permit: Permit,
         call: &Call,
         open: &Open<'_>,
-        why: &str,
+        fault: ToolFault,
     ) -> Result<ToolFault, Fault> {
-        let fault = ToolFault::NotStarted(why.to_owned());
         let settlement = Settlement {
             wait: Some(open.times().waited),
             ..Settlement::plain(

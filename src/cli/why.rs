@@ -174,6 +174,8 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
         (_, Some(outcome)) => {
             let word = outcome.str("outcome").unwrap_or("?");
             let mut line = match outcome.number("duration_ms") {
+                // What has left takes longer than that to fail.
+                Some(ms) if ms <= 0.0 && word == "failed" => format!("It never left: {word}"),
                 Some(ms) => format!("It ran: {word} after {}", duration(ms)),
                 None => format!("It ran: {word}"),
             };
@@ -239,6 +241,20 @@ mod tests {
     fn a_call_that_cost_something_says_how_much() {
         let told = told("c-5KQ5");
         let ending = "It ran: failed after 30.0 s, waited 1.5 s before, 0.30 USD: timed out.";
+        assert!(told.ends_with(ending), "{told}");
+    }
+
+    #[test]
+    fn a_call_that_never_left_is_not_said_to_have_run() {
+        let records: Vec<Record> = [
+            r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-1"}"#,
+            r#"{"kind":"call.outcome","call":"c-1","outcome":"failed","reason":"was never sent the call: an operator stopped everything","duration_ms":0.000,"wait_ms":2100.000}"#,
+        ]
+        .iter()
+        .map(|line| Record::parse(line).unwrap())
+        .collect();
+        let told = lines(&records, Path::new("/c")).join(" ");
+        let ending = "It never left: failed, waited 2.1 s before: was never sent the call: an operator stopped everything.";
         assert!(told.ends_with(ending), "{told}");
     }
 
