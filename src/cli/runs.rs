@@ -166,17 +166,17 @@ fn headline(run: &Run) -> String {
     };
     let wait = run
         .wait_ms
-        .map(|wait| format!(", {} waiting", duration(wait)));
+        .map(|wait| format!("{} waiting, ", duration(wait)));
     format!(
-        "{}  agent {} of {}{}\n{}\n{} from first to last record, {} in calls{}{cost}",
+        "{}  agent {} of {}{}\n{}\n{} from first to last record, {}{} in calls{cost}",
         run.run,
         run.agent,
         run.owner,
         first.unwrap_or_default(),
         counts(run),
         long(run),
-        duration(run.busy_ms),
-        wait.unwrap_or_default()
+        wait.unwrap_or_default(),
+        duration(run.busy_ms)
     )
 }
 
