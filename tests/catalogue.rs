@@ -13,7 +13,7 @@ use std::time::Duration;
 use tollgate::broker::{Broker, Parts, Policy};
 use tollgate::clock::SetClock;
 use tollgate::config;
-use tollgate::domain::{Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault};
+use tollgate::domain::{AgentName, Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault};
 use tollgate::ids::Ids;
 use tollgate::ports::{Boxed, Caller, Listing, Seat, Shelf, Store, Tools};
 use tollgate::store::MemoryStore;
@@ -37,18 +37,33 @@ fn broker() -> Arc<Broker> {
 }
 
 fn broker_at(clock: Arc<SetClock>) -> Arc<Broker> {
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    broker_of(
+        &[("alpha", ""), ("beta", "")],
+        clock,
+        store,
+        Arc::new(NoShelf),
+    )
+}
+
+fn broker_of(
+    files: &[(&str, &str)],
+    clock: Arc<SetClock>,
+    store: Arc<dyn Store>,
+    shelf: Arc<dyn Shelf>,
+) -> Arc<Broker> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("tools.d")).unwrap();
-    for name in ["alpha", "beta"] {
-        let file = "command = \"true\"\nowner = \"me\"\nunlisted = \"read\"\n";
+    for (name, settings) in files {
+        let file = format!("command = \"true\"\nowner = \"me\"\nunlisted = \"read\"\n{settings}\n");
         std::fs::write(dir.path().join(format!("tools.d/{name}.toml")), file).unwrap();
     }
     let generation = config::read(dir.path())
         .and_then(|sources| config::load(&sources))
         .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
     Broker::new(Parts {
-        store: Arc::new(MemoryStore::new(clock.clone())),
-        shelf: Arc::new(NoShelf),
+        store,
+        shelf,
         clock,
         ids: Ids::seeded(1),
         policy: Policy::new(&generation, Owner::parse("me").unwrap()),
@@ -273,4 +288,181 @@ fn instances_of_two_programs_in_turn_do_not_fill_the_record() {
     assert_eq!(*records.borrow(), before + 25_000);
     broker.listed(listing("alpha", vec![tool("one", "changed")]));
     assert!(broker.catalog().tool("alpha__one").unwrap().changed);
+}
+
+/// What is kept until the next start.
+#[derive(Default)]
+struct Kept(Mutex<BTreeMap<ServerName, Arc<Listing>>>);
+
+impl Shelf for Kept {
+    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn keep(&self, listing: &Listing) -> Result<(), Fault> {
+        let listing = Arc::new(listing.clone());
+        self.0
+            .lock()
+            .unwrap()
+            .insert(listing.server.clone(), listing);
+        Ok(())
+    }
+}
+
+/// One tollgate that can be started again.
+struct Place {
+    files: Vec<(&'static str, &'static str)>,
+    clock: Arc<SetClock>,
+    store: Arc<dyn Store>,
+    shelf: Arc<Kept>,
+}
+
+impl Place {
+    fn of(files: &[(&'static str, &'static str)]) -> Place {
+        let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+        Place {
+            files: files.to_vec(),
+            store: Arc::new(MemoryStore::new(clock.clone())),
+            clock,
+            shelf: Arc::default(),
+        }
+    }
+
+    fn start(&self) -> Arc<Broker> {
+        let Place {
+            files,
+            clock,
+            store,
+            shelf,
+        } = self;
+        broker_of(files, clock.clone(), store.clone(), shelf.clone())
+    }
+}
+
+/// Whose tool it is that agents see under this name.
+fn owner(broker: &Broker, exposed: &str) -> Option<String> {
+    let catalog = broker.catalog();
+    catalog.tool(exposed).map(|tool| tool.server.to_string())
+}
+
+fn hidden(broker: &Broker, name: &str) -> String {
+    broker.catalog().hidden(&server(name)).join("\n")
+}
+
+#[test]
+fn a_tool_whose_name_begins_with_another_servers_prefix_is_hidden() {
+    let place = Place::of(&[
+        ("a", ""),
+        ("a__b", ""),
+        ("none", "prefix = \"\""),
+        ("q", ""),
+    ]);
+    let broker = place.start();
+    // Whoever lists first, and before the other lists anything.
+    broker.listed(listing("a", vec![tool("b__echo", "1"), tool("fine", "2")]));
+    broker.listed(listing(
+        "none",
+        vec![tool("q__echo", "1"), tool("echo", "2")],
+    ));
+    assert_eq!(owner(&broker, "a__b__echo"), None);
+    assert_eq!(owner(&broker, "q__echo"), None);
+    assert!(hidden(&broker, "a").contains("`a__b__` belong to server `a__b`"));
+    assert!(hidden(&broker, "none").contains("`q__` belong to server `q`"));
+    assert!(place.store.pinned(&server("none"), "q__echo").is_none());
+    broker.listed(listing("a__b", vec![tool("echo", "1")]));
+    broker.listed(listing("q", vec![tool("echo", "1")]));
+    for broker in [&broker, &place.start()] {
+        assert_eq!(owner(broker, "a__b__echo").unwrap(), "a__b");
+        assert_eq!(owner(broker, "q__echo").unwrap(), "q");
+        assert_eq!(owner(broker, "a__fine").unwrap(), "a");
+        assert_eq!(owner(broker, "echo").unwrap(), "none");
+    }
+}
+
+#[test]
+fn of_two_servers_without_a_prefix_the_one_that_was_there_first_keeps_the_name() {
+    let place = Place::of(&[("a", "prefix = \"\""), ("z", "prefix = \"\"")]);
+    let broker = place.start();
+    broker.listed(listing("z", vec![tool("echo", "1"), tool("gone", "1")]));
+    broker.listed(listing(
+        "a",
+        vec![tool("echo", "2"), tool("gone", "2"), tool("own", "3")],
+    ));
+    // What it does not list for a while is still its own.
+    broker.listed(listing("z", vec![tool("echo", "1")]));
+    for broker in [&broker, &place.start()] {
+        assert_eq!(owner(broker, "echo").unwrap(), "z");
+        assert_eq!(owner(broker, "gone"), None);
+        assert_eq!(owner(broker, "own").unwrap(), "a");
+        let why = hidden(broker, "a");
+        assert!(
+            why.contains("`echo` already belongs to server `z`"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn a_tool_that_is_off_leaves_its_name_to_another_servers() {
+    let off = "prefix = \"\"\n[tools]\necho = \"off\"";
+    let place = Place::of(&[("a", off), ("z", "prefix = \"\"")]);
+    let broker = place.start();
+    broker.listed(listing("a", vec![tool("echo", "1")]));
+    broker.listed(listing("z", vec![tool("echo", "2")]));
+    for broker in [&broker, &place.start()] {
+        assert_eq!(owner(broker, "echo").unwrap(), "z");
+        assert_eq!(hidden(broker, "z"), "");
+    }
+}
+
+#[test]
+fn no_server_has_a_tool_or_a_prompt_that_passes_for_tollgates() {
+    let place = Place::of(&[("a", "prefix = \"\"")]);
+    let broker = place.start();
+    let names = ["tollgate__approve", "tollgate__status", "Tollgate__stop"];
+    broker.listed(Listing {
+        prompts: names.map(|name| tool(name, "")).to_vec(),
+        ..listing("a", names.map(|name| tool(name, "")).to_vec())
+    });
+    let agent = AgentName::parse("test").unwrap();
+    let view = broker.view(&broker.join(&agent, None).unwrap());
+    for name in names {
+        assert_eq!(owner(&broker, name), None);
+        assert!(broker.catalog().prompt(name).is_none());
+    }
+    let listed = String::from_utf8(view.tools.to_vec()).unwrap();
+    assert_eq!(listed.matches("tollgate__status").count(), 1);
+    assert!(!listed.contains("approve"), "{listed}");
+    assert_eq!(hidden(&broker, "a").matches("tollgate's own").count(), 6);
+}
+
+#[test]
+fn prompts_and_resources_stay_with_the_server_that_had_them_first() {
+    let place = Place::of(&[("a", "prefix = \"\""), ("z", "prefix = \"\"")]);
+    let offers = |name: &str| Listing {
+        capabilities: raw(r#"{"resources":{}}"#),
+        prompts: vec![raw(r#"{"name":"ask"}"#)],
+        resources: vec![raw(r#"{"uri":"test://a"}"#)],
+        templates: vec![raw(r#"{"uriTemplate":"test://t/{x}"}"#)],
+        ..listing(name, Vec::new())
+    };
+    let broker = place.start();
+    broker.listed(offers("z"));
+    broker.listed(offers("a"));
+    assert_eq!(hidden(&broker, "a").lines().count(), 3);
+    let restarted = place.start();
+    let relisted = place.start();
+    relisted.listed(offers("a"));
+    for broker in [broker, restarted, relisted] {
+        let agent = AgentName::parse("test").unwrap();
+        let view = broker.view(&broker.join(&agent, None).unwrap());
+        let catalog = broker.catalog();
+        let read = |uri: &str| catalog.resource(uri, &view).unwrap().to_string();
+        assert_eq!(catalog.prompt("ask").unwrap().server.as_str(), "z");
+        assert_eq!(read("test://a"), "z");
+        assert_eq!(read("test://t/1"), "z");
+        assert_eq!(view.resources, r#"[{"uri":"test://a"}]"#);
+        assert_eq!(view.templates, r#"[{"uriTemplate":"test://t/{x}"}]"#);
+        assert_eq!(view.prompts, r#"[{"name":"ask"}]"#);
+    }
 }

@@ -14,15 +14,19 @@ use bytes::Bytes;
 
 use super::{
     before::{Before, Read},
-    names, offer, own,
-    policy::Policy,
+    offer, own,
+    owners::{self, Claims, Owners, Resources},
+    policy::{Policy, ServerPolicy},
+    prompts::{Prompt, Prompts},
+    refresh::few,
     uri,
 };
 use crate::{
-    domain::{Fingerprint, Offer, Place, Prices, ServerName, Terms, Tier},
+    config,
+    domain::{Fingerprint, Offer, Place, Prices, ServerName, Terms, Tier, shown},
     measure::{Rules, Schema},
     ports::{Listing, Store},
-    wire::{self, Edit, Node, Raw},
+    wire::{self, Node, Raw},
 };
 
 /// Why a tool is not even read.
@@ -33,10 +37,10 @@ const TOO_MANY: &str = "its server listed too many new ones today; it is read wh
 pub struct Catalog {
     listings: BTreeMap<ServerName, Arc<Listing>>,
     tools: HashMap<Arc<str>, Arc<Tool>>,
-    prompts: HashMap<Arc<str>, Prompt>,
     /// In the order of lists: by server, then as the server lists them.
     tool_order: Vec<Arc<Tool>>,
-    prompt_order: Vec<Prompt>,
+    prompts: Prompts,
+    resources: Resources,
     /// What was made of each definition, for the catalogue after this one.
     pub(super) read: Read,
     /// What could not be offered, and why: for the operator.
@@ -83,17 +87,6 @@ pub struct Tool {
     pub listed: Raw,
 }
 
-/// One prompt that is known.
-#[derive(Debug, Clone)]
-pub struct Prompt {
-    exposed: Arc<str>,
-    /// Whose it is.
-    pub server: ServerName,
-    /// The server's own name for it.
-    pub name: Arc<str>,
-    listed: Raw,
-}
-
 /// The lists of all who may see the same servers.
 #[derive(Debug)]
 pub struct View {
@@ -120,11 +113,13 @@ impl View {
 
 impl Catalog {
     /// Builds the catalogue of these listings. New definitions are accepted by
-    /// the store on the way, changed ones are not. What was there before stays.
+    /// the store on the way, changed ones are not. What was there before stays,
+    /// and keeps its name.
     pub(super) fn build(
         listings: BTreeMap<ServerName, Arc<Listing>>,
         policy: &Policy,
         store: &dyn Store,
+        owners: &Owners,
         before: Option<&Before<'_>>,
     ) -> Self {
         let mut catalog = Self::default();
@@ -143,6 +138,13 @@ impl Catalog {
                 let known = before.and_then(|before| before.read(server, definition));
                 let tool = match known {
                     Some(known) => known.clone(),
+                    // Before it is accepted: who cannot have the name leaves no trace.
+                    None if let Err(why) =
+                        Tool::may_have_name(server, definition, rules, owners) =>
+                    {
+                        catalog.warnings.push((server.clone(), why));
+                        continue;
+                    }
                     None if before.is_some_and(|before| !before.lets_in(server, definition)) => {
                         let why = format!("a tool is hidden: {TOO_MANY}");
                         catalog.warnings.push((server.clone(), why));
@@ -152,17 +154,19 @@ impl Catalog {
                 };
                 let read = catalog.read.entry(server.clone()).or_default();
                 read.insert(definition.bytes().clone(), tool.clone());
-                if let Err(why) = tool.and_then(|tool| catalog.add_tool(tool)) {
-                    catalog.warnings.push((server.clone(), why));
-                }
-            }
-            for definition in &listing.prompts {
-                let prompt = Prompt::read(server, definition, &rules.prefix);
-                if let Err(why) = prompt.and_then(|prompt| catalog.add_prompt(prompt)) {
+                if let Err(why) = tool.and_then(|tool| catalog.add_tool(tool, owners)) {
                     catalog.warnings.push((server.clone(), why));
                 }
             }
         }
+        let before = before.map(|before| before.catalog);
+        let known = before.map(|known| &known.prompts);
+        let (prompts, hidden) = Prompts::new(&listings, policy, owners, known);
+        catalog.prompts = prompts;
+        catalog.warnings.extend(hidden);
+        let (resources, hidden) = Resources::new(before.map(|known| &known.resources), &listings);
+        catalog.resources = resources;
+        catalog.warnings.extend(hidden);
         catalog.listings = listings;
         catalog
     }
@@ -191,6 +195,15 @@ impl Catalog {
         &self.warnings
     }
 
+    /// A little of what of a server could not be offered, and why.
+    #[must_use]
+    pub fn hidden(&self, server: &ServerName) -> Vec<String> {
+        let warnings = self.warnings.iter();
+        few(warnings
+            .filter(|(of, _)| of == server)
+            .map(|(_, why)| why.as_str()))
+    }
+
     /// The listings it was built from.
     #[must_use]
     pub fn listings(&self) -> &BTreeMap<ServerName, Arc<Listing>> {
@@ -211,16 +224,16 @@ impl Catalog {
             }
         }
         let lists = |listing: &&&Arc<Listing>| {
-            listing.resources.iter().any(|resource| {
-                let known = resource.get("uri");
-                known.is_some_and(|known| known.as_str().is_some_and(|known| known == uri))
-            })
+            let owner = self.resources.uris.owner(uri, &view.servers);
+            owner == Some(&listing.server)
         };
         let has_template = |listing: &&&Arc<Listing>| {
-            listing.templates.iter().any(|template| {
-                let template = template.get("uriTemplate");
-                let template = template.as_ref().and_then(Raw::as_str);
-                template.is_some_and(|template| uri::fits(&template, uri))
+            let mut templates = listing.templates.iter();
+            templates.any(|template| {
+                owners::text(template, "uriTemplate").is_some_and(|template| {
+                    let owner = self.resources.templates.owner(&template, &view.servers);
+                    owner == Some(&listing.server) && uri::fits(&template, uri)
+                })
             })
         };
         let same_scheme = |listing: &&&Arc<Listing>| {
@@ -268,24 +281,31 @@ impl Catalog {
                 Offer::Off => false,
             })
             .map(|tool| &tool.listed);
-        let prompts = self
-            .prompt_order
-            .iter()
-            .filter(|prompt| servers.contains(&prompt.server))
-            .map(|prompt| &prompt.listed);
-        let of_all = |entries: fn(&Listing) -> &Vec<Raw>| {
-            servers
+        let prompts = self.prompts.of(&servers);
+        let of_all = |entries: fn(&Listing) -> &Vec<Raw>, key: &'static str, claims: &Claims| {
+            let listings = servers
                 .iter()
-                .filter_map(|server| self.listings.get(server))
-                .flat_map(move |listing| entries(listing))
-                // Tools and prompts were cleaned when they were read.
-                .map(wire::without_ours)
+                .filter_map(|server| self.listings.get(server));
+            let all = listings.flat_map(|listing| {
+                entries(listing)
+                    .iter()
+                    .map(|entry| (&listing.server, entry))
+            });
+            let shown = all.filter(|(server, entry)| {
+                claims.shows(server, owners::text(entry, key).as_deref(), &servers)
+            });
+            // Tools and prompts were cleaned when they were read.
+            array(shown.map(|(_, entry)| wire::without_ours(entry)))
         };
         View {
             tools: array(offered.chain(&own)),
             prompts: array(prompts),
-            resources: array(of_all(|listing| &listing.resources)),
-            templates: array(of_all(|listing| &listing.templates)),
+            resources: of_all(|listing| &listing.resources, "uri", &self.resources.uris),
+            templates: of_all(
+                |listing| &listing.templates,
+                "uriTemplate",
+                &self.resources.templates,
+            ),
             instructions: self.instructions(&servers),
             servers,
         }
@@ -314,37 +334,79 @@ impl Catalog {
         text
     }
 
-    fn add_tool(&mut self, tool: Arc<Tool>) -> Result<(), String> {
-        if let Some(other) = self.tools.get(&tool.exposed) {
-            return Err(format!(
-                "tool `{}` is hidden: `{}` already belongs to server `{}`",
-                tool.name, tool.exposed, other.server
-            ));
+    /// A listing without what belongs to others: as it is kept, so that the next
+    /// start finds everything with whom it belongs to.
+    pub(super) fn own_part(&self, listing: &Listing, policy: &Policy) -> Listing {
+        let server = &listing.server;
+        let mut own = listing.clone();
+        let others = |owner: Option<&ServerName>| owner.is_some_and(|owner| owner != server);
+        if let Some(rules) = policy.servers.get(server) {
+            let known = |prompt: &Raw| self.prompts.owner(server, rules, prompt);
+            own.prompts.retain(|prompt| !others(known(prompt)));
         }
-        self.tools.insert(tool.exposed.clone(), tool.clone());
-        self.tool_order.push(tool);
-        Ok(())
+        let Resources { uris, templates } = &self.resources;
+        for (entries, key, claims) in [
+            (&mut own.resources, "uri", uris),
+            (&mut own.templates, "uriTemplate", templates),
+        ] {
+            entries.retain(|entry| {
+                !owners::text(entry, key).is_some_and(|key| others(claims.first(&key)))
+            });
+        }
+        own
     }
 
-    fn add_prompt(&mut self, prompt: Prompt) -> Result<(), String> {
-        if let Some(other) = self.prompts.get(&prompt.exposed) {
-            return Err(format!(
-                "prompt `{}` is hidden: `{}` already belongs to server `{}`",
-                prompt.name, prompt.exposed, other.server
-            ));
+    fn add_tool(&mut self, tool: Arc<Tool>, owners: &Owners) -> Result<(), String> {
+        // One that is off is offered to nobody and keeps no name from others.
+        let is_off = |tool: &Tool| tool.offer == Offer::Off;
+        match self.tools.get(&tool.exposed) {
+            Some(other) if other.server == tool.server || !(is_off(&tool) || is_off(other)) => {
+                return Err(format!(
+                    "tool `{}` is hidden: {}",
+                    tool.name,
+                    owners::belongs(&tool.exposed, &other.server)
+                ));
+            }
+            Some(_) if is_off(&tool) => {}
+            Some(_) | None => {
+                self.tools.insert(tool.exposed.clone(), tool.clone());
+            }
         }
-        self.prompts.insert(prompt.exposed.clone(), prompt.clone());
-        self.prompt_order.push(prompt);
+        if !is_off(&tool) {
+            owners.take(&tool.server, &tool.exposed);
+        }
+        self.tool_order.push(tool);
         Ok(())
     }
 }
 
 impl Tool {
+    /// Whether it may have the name that it would be given.
+    fn may_have_name(
+        server: &ServerName,
+        definition: &Raw,
+        rules: &ServerPolicy,
+        owners: &Owners,
+    ) -> Result<(), String> {
+        let Some(name) = owners::text(definition, "name") else {
+            return Ok(());
+        };
+        let exposed = config::exposed(&rules.prefix, server, &name);
+        let is_off = rules.tool(&name).offer == Offer::Off;
+        owners
+            .admits(server, &exposed)
+            .and_then(|()| match is_off {
+                true => Ok(()),
+                false => owners.is_free(server, &exposed),
+            })
+            .map_err(|why| format!("tool `{}` is hidden: {why}", shown(&name)))
+    }
+
     /// Reads one definition. What is wrong with it hides this tool and no other.
     fn read(
         server: &ServerName,
         definition: &Raw,
-        rules: &super::policy::ServerPolicy,
+        rules: &ServerPolicy,
         store: &dyn Store,
     ) -> Result<Self, String> {
         let name = definition.get("name");
@@ -382,7 +444,7 @@ impl Tool {
             ));
         }
         let said = rules.tool(&name);
-        let exposed = names::exposed(&rules.prefix, server, &name);
+        let exposed = config::exposed(&rules.prefix, server, &name);
         let tier = offer::tier(said.offer, &accepted);
         Ok(Self {
             listed: offer::present(&accepted, &exposed, said.offer, tier),
@@ -402,32 +464,6 @@ impl Tool {
             prices: said.prices,
             durable: said.durable,
             idle: said.idle,
-        })
-    }
-}
-
-impl Prompt {
-    fn read(server: &ServerName, definition: &Raw, prefix: &str) -> Result<Self, String> {
-        let name = definition.get("name");
-        let name = name
-            .as_ref()
-            .and_then(Raw::as_str)
-            .filter(|name| !name.is_empty())
-            .ok_or("a prompt is hidden: its definition has no name")?;
-        let exposed = names::exposed(prefix, server, &name);
-        let definition = wire::without_ours(definition);
-        let listed = if *exposed == *name {
-            definition.clone()
-        } else {
-            let mut edit = Edit::new(&definition);
-            edit.set("name", wire::quote(&exposed));
-            edit.raw()
-        };
-        Ok(Self {
-            exposed: exposed.into(),
-            server: server.clone(),
-            name: name.as_ref().into(),
-            listed,
         })
     }
 }

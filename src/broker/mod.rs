@@ -13,12 +13,13 @@ mod halt;
 mod judge;
 mod latest;
 mod links;
-mod names;
 mod news;
 mod offer;
 mod own;
+mod owners;
 mod patience;
 mod policy;
+mod prompts;
 mod refresh;
 mod reported;
 mod runs;
@@ -70,6 +71,7 @@ pub struct Broker {
     changed: broadcast::Sender<Changed>,
     news: news::News,
     beside: beside::Beside,
+    owners: owners::Owners,
     runs: runs::Runs,
     under_way: under_way::UnderWay,
     latest: Latest,
@@ -107,7 +109,10 @@ impl Broker {
             policy,
             digest_key,
         } = parts;
-        let catalog = Catalog::build(shelf.listings(), &policy, store.as_ref(), None);
+        let owners = owners::Owners::new(&policy, store.as_ref());
+        let listings = shelf.listings();
+        let catalog = Catalog::build(listings, &policy, store.as_ref(), &owners, None);
+        refresh::warn_of(catalog.warnings(), &[]);
         let stops = {
             let store = store.clone();
             Arc::new(move || store.stops())
@@ -127,6 +132,7 @@ impl Broker {
             changed: broadcast::Sender::new(16),
             news: news::News::default(),
             beside: beside::Beside::default(),
+            owners,
             runs: runs::Runs::default(),
             under_way,
             latest: Latest::default(),

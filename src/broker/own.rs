@@ -11,8 +11,6 @@ use crate::{
     wire::Raw,
 };
 
-/// What names of ours begin with. No server can take it.
-const PREFIX: &str = "tollgate__";
 const STATUS: &str = "tollgate__status";
 
 /// As they are listed, after those of all servers.
@@ -30,11 +28,6 @@ pub(super) fn definitions() -> Vec<Raw> {
         },
         "_meta": { "dev.tollgate/risk": { "tier": 0, "name": "read", "approval": "none", "source": "tollgate" } },
     }))]
-}
-
-/// Whether a name is one of ours.
-fn is_own(name: &str) -> bool {
-    name.starts_with(PREFIX)
 }
 
 impl Broker {
@@ -68,9 +61,7 @@ impl Broker {
             | Asked::Unsubscribe => return None,
         };
         let name = name.as_str()?;
-        is_own(&name)
-            .then(|| self.own(&request.session, &name))
-            .flatten()
+        self.own(&request.session, &name)
     }
 
     fn status(&self, session: &Session) -> Raw {

@@ -1,7 +1,7 @@
 //! The catalogue follows its servers.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -58,14 +58,15 @@ impl Broker {
         };
         let mut listings = place.listings().clone();
         listings.insert(listing.server.clone(), listing.clone());
-        *place = Arc::new(self.renewed(&place, listings, None));
+        let renewed = Arc::new(self.renewed(&place, listings, None));
+        let before = std::mem::replace(&mut *place, renewed.clone());
         drop(place);
         self.settled_beside(&listing.server);
         self.meet(&listing.server);
-        if let Err(fault) = self.shelf.keep(&listing) {
+        if let Err(fault) = self.shelf.keep(&renewed.own_part(&listing, &self.policy)) {
             tracing::warn!(server = %listing.server, "its listing is not kept: {fault}");
         }
-        self.warn_of(&listing.server);
+        warn_of(renewed.warnings(), before.warnings());
         if changed.tools || changed.prompts || changed.resources {
             // Nobody listening is no error.
             let _ = self.changed.send(changed);
@@ -116,21 +117,8 @@ impl Broker {
             news: &self.news,
             now: self.clock.elapsed(),
         };
-        Catalog::build(listings, &self.policy, self.store.as_ref(), Some(&before))
-    }
-
-    /// Tells the operator what of a server's list cannot be offered: a little of it,
-    /// where it is much.
-    fn warn_of(&self, server: &ServerName) {
-        let catalog = self.catalog();
-        let mut warnings = catalog.warnings().iter().filter(|(of, _)| of == server);
-        for (_, why) in warnings.by_ref().take(WARNINGS) {
-            tracing::warn!(%server, "{why}");
-        }
-        match warnings.count() {
-            0 => {}
-            more => tracing::warn!(%server, "{more} more like these"),
-        }
+        let store = self.store.as_ref();
+        Catalog::build(listings, &self.policy, store, &self.owners, Some(&before))
     }
 
     /// Takes that a server cannot be listed for now.
@@ -161,5 +149,30 @@ impl Broker {
     #[must_use]
     pub fn watch_lists(&self) -> broadcast::Receiver<Changed> {
         self.changed.subscribe()
+    }
+}
+
+/// What cannot be offered of one server, and why: a little of it, where it is much.
+pub(super) fn few<'a>(whys: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut whys = whys.map(str::to_owned);
+    let mut few: Vec<String> = whys.by_ref().take(WARNINGS).collect();
+    match whys.count() {
+        0 => {}
+        more => few.push(format!("{more} more like these")),
+    }
+    few
+}
+
+/// Tells the operator what cannot be offered and was not told before.
+pub(super) fn warn_of(now: &[(ServerName, String)], before: &[(ServerName, String)]) {
+    let told: HashSet<&(ServerName, String)> = before.iter().collect();
+    let mut news: BTreeMap<&ServerName, Vec<&str>> = BTreeMap::new();
+    for warning in now.iter().filter(|warning| !told.contains(warning)) {
+        news.entry(&warning.0).or_default().push(&warning.1);
+    }
+    for (server, whys) in news {
+        for why in few(whys.into_iter()) {
+            tracing::warn!(%server, "{why}");
+        }
     }
 }

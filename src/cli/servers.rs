@@ -81,6 +81,12 @@ fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
             server.last_exit.clone().unwrap_or_else(|| "none".into()),
         ],
     ])?;
+    if !server.hidden.is_empty() {
+        out.line("hidden from agents:")?;
+        for why in &server.hidden {
+            out.line(format_args!("  | {why}"))?;
+        }
+    }
     if server.stderr_tail.is_empty() {
         return out.line("nothing on its stderr");
     }

@@ -42,5 +42,14 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
             ]
         })
         .collect();
-    Ok(out.table(&rows)?)
+    out.table(&rows)?;
+    let Reply::Servers(servers) = ask(place, Question::Servers)? else {
+        return Err(beside_the_point().into());
+    };
+    for server in servers {
+        for why in server.hidden {
+            out.line(format_args!("{}: {why}", server.name))?;
+        }
+    }
+    Ok(())
 }

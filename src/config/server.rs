@@ -10,7 +10,7 @@ use super::file::{File, Problem};
 use super::launch::{self, Launch};
 use super::limits::{self, Everything};
 use super::tool::{self, ToolRule};
-use super::{Place, Source, duration};
+use super::{Place, Source, duration, names};
 use crate::domain::{AgentName, BreakerRule, Offer, Owner, ServerName, Terms};
 
 pub(super) const ROOT: Vocabulary = Vocabulary {
@@ -69,7 +69,6 @@ pub(super) const ROOT: Vocabulary = Vocabulary {
 
 /// Long enough for `server__`, short enough to leave room for the tool's name.
 const PREFIX_LIMIT: usize = 50;
-const RESERVED_PREFIX: &str = "tollgate__";
 
 /// A registered tool server.
 #[derive(Debug, Clone, PartialEq)]
@@ -347,11 +346,14 @@ pub(super) fn check_reachable(field: &Field<'_>, call: Duration, total: Duration
 
 fn default_prefix(file: &File<'_>, name: &ServerName) -> Option<Prefix> {
     let prefix = Prefix::of(name);
-    if prefix.as_str().starts_with(RESERVED_PREFIX) {
+    if names::is_own(prefix.as_str()) {
         file.report(
             Problem::new(
                 Code::BadPrefix,
-                format!("the name `{name}` would give its tools the prefix `{RESERVED_PREFIX}`"),
+                format!(
+                    "the name `{name}` would give its tools the prefix `{prefix}`",
+                    prefix = prefix.as_str()
+                ),
             )
             .label("that prefix marks tollgate's own tools")
             .hint("rename the file, or set another `prefix`"),
@@ -373,7 +375,7 @@ fn decode_prefix(field: &Field<'_>) -> Option<Prefix> {
         )
     } else if text.len() > PREFIX_LIMIT {
         format!("a prefix has at most {PREFIX_LIMIT} characters")
-    } else if text.starts_with(RESERVED_PREFIX) {
+    } else if names::is_own(text) {
         "this prefix marks tollgate's own tools".to_owned()
     } else {
         return Some(Prefix(text.to_owned()));

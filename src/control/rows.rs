@@ -36,6 +36,9 @@ pub struct ServerRow {
     pub era: Option<String>,
     /// How many tools it offers.
     pub tools: usize,
+    /// What it lists and agents do not see, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<String>,
     /// How many processes of it run.
     pub instances: usize,
     /// The last lines it wrote to its stderr, oldest first.

@@ -23,6 +23,11 @@ impl Tollgate {
                 .iter()
                 .filter(|tool| tool.server == server.name && tool.offer != Offer::Off)
                 .count(),
+            hidden: catalog
+                .hidden(&server.name)
+                .iter()
+                .map(|why| visible(why))
+                .collect(),
             instances: health.map_or(0, |health| health.instances),
             stderr_tail: health
                 .map(|health| health.stderr.iter().map(|line| visible(line)).collect())

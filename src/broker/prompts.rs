@@ -1,0 +1,138 @@
+//! The prompts that servers offer, under the names that agents see.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    owners::{self, Claims, Owners},
+    policy::{Policy, ServerPolicy},
+};
+use crate::{
+    config,
+    domain::{ServerName, shown},
+    ports::Listing,
+    wire::{self, Edit, Raw},
+};
+
+/// One prompt that is known.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    exposed: Arc<str>,
+    /// Whose it is.
+    pub server: ServerName,
+    /// The server's own name for it.
+    pub name: Arc<str>,
+    listed: Raw,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Prompts {
+    known: HashMap<Arc<str>, Prompt>,
+    /// In the order of lists.
+    order: Vec<Prompt>,
+    /// Who lists one under which name.
+    claims: Claims,
+}
+
+impl Prompts {
+    /// Of these listings, and what cannot be offered and why.
+    pub(super) fn new(
+        listings: &BTreeMap<ServerName, Arc<Listing>>,
+        policy: &Policy,
+        owners: &Owners,
+        before: Option<&Prompts>,
+    ) -> (Self, Vec<(ServerName, String)>) {
+        let mut read = Vec::new();
+        let mut hidden = Vec::new();
+        for (server, listing) in listings {
+            let Some(rules) = policy.servers.get(server) else {
+                continue;
+            };
+            for definition in &listing.prompts {
+                match Prompt::read(server, definition, &rules.prefix, owners) {
+                    Ok(prompt) => read.push(prompt),
+                    Err(why) => hidden.push((server.clone(), why)),
+                }
+            }
+        }
+        let listed = read.iter().map(|prompt| (&prompt.server, &*prompt.exposed));
+        let mut prompts = Self {
+            claims: Claims::new(before.map(|before| &before.claims), listed),
+            ..Self::default()
+        };
+        for prompt in read {
+            let owner = prompts.claims.first(&prompt.exposed).filter(|owner| {
+                **owner != prompt.server || prompts.known.contains_key(&prompt.exposed)
+            });
+            if let Some(owner) = owner {
+                let why = owners::belongs(&prompt.exposed, owner);
+                let why = format!("prompt `{}` is hidden: {why}", shown(&prompt.name));
+                hidden.push((prompt.server, why));
+            } else {
+                prompts.known.insert(prompt.exposed.clone(), prompt.clone());
+                prompts.order.push(prompt);
+            }
+        }
+        (prompts, hidden)
+    }
+
+    /// The prompt behind an exposed name.
+    pub(super) fn get(&self, exposed: &str) -> Option<&Prompt> {
+        self.known.get(exposed)
+    }
+
+    /// As those of these servers are listed.
+    pub(super) fn of(&self, servers: &[ServerName]) -> impl Iterator<Item = &Raw> {
+        let shown = self
+            .order
+            .iter()
+            .filter(|prompt| servers.contains(&prompt.server));
+        shown.map(|prompt| &prompt.listed)
+    }
+
+    /// Whose the name of a prompt is that a server lists.
+    pub(super) fn owner(
+        &self,
+        server: &ServerName,
+        rules: &ServerPolicy,
+        definition: &Raw,
+    ) -> Option<&ServerName> {
+        let name = owners::text(definition, "name")?;
+        self.claims
+            .first(&config::exposed(&rules.prefix, server, &name))
+    }
+}
+
+impl Prompt {
+    fn read(
+        server: &ServerName,
+        definition: &Raw,
+        prefix: &str,
+        owners: &Owners,
+    ) -> Result<Self, String> {
+        let name = owners::text(definition, "name")
+            .filter(|name| !name.is_empty())
+            .ok_or("a prompt is hidden: its definition has no name")?;
+        let exposed = config::exposed(prefix, server, &name);
+        owners
+            .admits(server, &exposed)
+            .map_err(|why| format!("prompt `{}` is hidden: {why}", shown(&name)))?;
+        let definition = wire::without_ours(definition);
+        let listed = if *exposed == *name {
+            definition.clone()
+        } else {
+            let mut edit = Edit::new(&definition);
+            edit.set("name", wire::quote(&exposed));
+            edit.raw()
+        };
+        Ok(Self {
+            exposed: exposed.into(),
+            server: server.clone(),
+            name: name.into(),
+            listed,
+        })
+    }
+}
