@@ -332,9 +332,7 @@ fn failure(fault: &Fault) -> Failure {
 
 /// Reads and validates the configuration.
 fn configured(dir: &Path) -> Result<Generation, Failure> {
-    config::read(dir)
-        .and_then(|sources| config::load(&sources))
-        .map_err(|errors| Failure::new(FailureKind::Config, errors.render(false)))
+    config::load_dir(dir).map_err(|errors| Failure::new(FailureKind::Config, errors.render(false)))
 }
 
 /// How a server is started. What is missing for it is told when it is started:

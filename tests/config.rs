@@ -22,7 +22,7 @@ use tollgate::domain::{AgentName, Offer, Tier};
 /// The answer to one of the directories.
 fn answer(case: &str) -> String {
     let dir = Path::new("tests/config").join(case);
-    match config::read(&dir).and_then(|sources| load(&sources)) {
+    match config::load_dir(&dir) {
         Ok(_) => panic!("{case} was accepted"),
         Err(errors) => errors.render(false),
     }
@@ -69,6 +69,8 @@ answers! {
     a_setting_below_tools_is_not_a_tool: "setting_below_tools";
     mistakes_in_limits_come_in_one_pass: "limits";
     one_currency_counts: "currencies";
+    two_tools_of_one_name_are_an_error: "collisions";
+    below_a_broken_header_no_key_is_unknown: "broken_header";
 }
 
 fn sources(main: Option<&str>, tools: &[(&str, &str)]) -> Sources {
@@ -88,6 +90,19 @@ fn sources(main: Option<&str>, tools: &[(&str, &str)]) -> Sources {
 
 fn loaded(main: Option<&str>, tools: &[(&str, &str)]) -> Generation {
     load(&sources(main, tools)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn servers_share_a_prefix_as_long_as_no_names_collide() {
+    let none = |tools: &str| format!("prefix = \"\"\n{FILES}[tools]\n{tools}\n");
+    let files = [
+        ("a", none("read = \"read\"\necho = \"off\"")),
+        ("b", none("write = \"read\"\necho = \"read\"")),
+        ("c", FILES.to_owned()),
+        ("c__d", format!("{FILES}[tools]\nx = \"read\"\n")),
+    ];
+    let files: Vec<_> = files.iter().map(|(n, text)| (*n, text.as_str())).collect();
+    assert_eq!(loaded(None, &files).servers.len(), 4);
 }
 
 const FILES: &str = "command = \"files\"\nowner = \"ana\"\n";

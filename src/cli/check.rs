@@ -29,7 +29,7 @@ pub(super) fn run(named: Option<&Path>, args: &Args, out: &mut Out) -> Result<()
         (None, Some(dir)) => dir.to_owned(),
         (None, None) => Place::find(None)?.config,
     };
-    match config::read(&dir).and_then(|sources| config::load(&sources)) {
+    match config::load_dir(&dir) {
         // No error, no line.
         Ok(_) if args.json => Ok(()),
         Ok(generation) => Ok(out.line(summary(&generation))?),

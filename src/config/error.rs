@@ -61,6 +61,7 @@ codes! {
     UnknownServer "E026" "there is no file of that name in tools.d/";
     OpenClaim "E027" "agents with different rights need a token each, because any program can claim an agent's name";
     NeverMatches "E028" "the setting can never have an effect, so it would promise something that it does not do";
+    NameTaken "E029" "agents would see two tools under one name; a `prefix` keeps the tools of a server apart from others'";
     LiteralSecret "E030" "a secret stands in the file itself; name where it is kept instead: `env:NAME` or `file:/path`";
     BadReference "E031" "a reference to a secret is `env:NAME` or `file:/absolute/path`";
     BadRule "E040" "the rule for an argument cannot be applied as it is written";

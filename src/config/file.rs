@@ -58,6 +58,8 @@ pub(super) struct File<'a> {
     lines: Lines,
     /// Lines that TOML itself could not read: what else is wrong there is noise.
     broken_lines: BTreeSet<usize>,
+    /// Lines below a header that could not be read: whose keys they are, nobody knows.
+    homeless: Vec<Range<usize>>,
     problems: RefCell<Vec<Problem>>,
     places: RefCell<BTreeMap<String, Place>>,
     secrets: RefCell<Vec<Range<usize>>>,
@@ -70,11 +72,17 @@ impl<'a> File<'a> {
         find_secrets("", table.get_ref(), &mut secrets);
         let lines = Lines::of(&source.text);
         let mut broken_lines = BTreeSet::new();
+        let mut misread = BTreeSet::new();
         let mut problems: Vec<Problem> = Vec::new();
         for error in syntax {
             let span = error.span().unwrap_or_default();
             // One slip makes the parser stumble again and again; the first says it best.
-            let is_first = broken_lines.insert(lines.position(&source.text, span.start).line);
+            let line = lines.position(&source.text, span.start).line;
+            let is_first = broken_lines.insert(line);
+            // One that is there twice opens its table all the same.
+            if error.message() != "duplicate key" {
+                misread.insert(line);
+            }
             let problem = syntax_problem(error.message(), span);
             match problems.last_mut() {
                 Some(last) if last.message == problem.message && is_about_brackets(last) => {
@@ -88,6 +96,7 @@ impl<'a> File<'a> {
             source,
             table,
             lines,
+            homeless: homeless(&source.text, &misread),
             broken_lines,
             problems: RefCell::new(problems),
             places: RefCell::default(),
@@ -105,15 +114,18 @@ impl<'a> File<'a> {
     }
 
     pub(super) fn report(&self, problem: Problem) {
-        let on_broken_line = problem.span.as_ref().is_some_and(|span| {
-            let line = self.lines.position(&self.source.text, span.start).line;
-            self.broken_lines.contains(&line)
+        let line = problem.span.as_ref();
+        let line = line.map(|span| self.lines.position(&self.source.text, span.start).line);
+        let on_broken_line = line.is_some_and(|line| self.broken_lines.contains(&line));
+        let is_homeless = line.is_some_and(|line| {
+            let mut lines = self.homeless.iter();
+            problem.code == Code::UnknownKey && lines.any(|lines| lines.contains(&line))
         });
         let is_absence = match problem.code {
             Code::MissingKey | Code::NoLaunch | Code::NoOwner => !self.is_whole(),
             _ => false,
         };
-        if !on_broken_line && !is_absence {
+        if !on_broken_line && !is_homeless && !is_absence {
             self.problems.borrow_mut().push(problem);
         }
     }
@@ -169,6 +181,19 @@ impl<'a> File<'a> {
             })
             .collect()
     }
+}
+
+/// The lines from each broken header to the next that is whole.
+fn homeless(text: &str, misread: &BTreeSet<usize>) -> Vec<Range<usize>> {
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    let headers = text.lines().zip(1..).filter(|(line, _)| is_header(line));
+    let headers: Vec<usize> = headers.map(|(_, line)| line).collect();
+    let ends = headers.iter().skip(1).copied().chain([usize::MAX]);
+    let tables = headers.iter().copied().zip(ends);
+    tables
+        .filter(|(header, _)| misread.contains(header))
+        .map(|(header, end)| header + 1..end)
+        .collect()
 }
 
 /// Where the lines of a text begin.

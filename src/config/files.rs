@@ -21,6 +21,14 @@ const LIMIT: u64 = 1 << 20;
 /// # Errors
 /// When the directory does not exist, or a file cannot be read or is not UTF-8.
 pub fn read(dir: &Path) -> Result<Sources, ConfigErrors> {
+    match read_what_can_be(dir)? {
+        (sources, errors) if errors.0.is_empty() => Ok(sources),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// The same, with what can be read beside the errors of what cannot.
+pub(super) fn read_what_can_be(dir: &Path) -> Result<(Sources, ConfigErrors), ConfigErrors> {
     let absolute = match std::path::absolute(dir) {
         Ok(absolute) if absolute.is_dir() => absolute,
         Ok(_) | Err(_) => {
@@ -54,15 +62,12 @@ pub fn read(dir: &Path) -> Result<Sources, ConfigErrors> {
     let tools = paths.into_iter().filter_map(read_or_note).collect();
     errors.extend(unlisted);
 
-    if errors.is_empty() {
-        Ok(Sources {
-            dir: absolute,
-            main,
-            tools,
-        })
-    } else {
-        Err(ConfigErrors(errors))
-    }
+    let sources = Sources {
+        dir: absolute,
+        main,
+        tools,
+    };
+    Ok((sources, ConfigErrors(errors)))
 }
 
 /// The files of a drop-in directory, in lexical order.
@@ -205,6 +210,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/nonexistent", dir.path().join("tollgate.toml")).unwrap();
         assert_eq!(codes(dir.path()), [Code::Unreadable]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_hides_no_other_error_and_causes_none() {
+        let dir = tempfile::tempdir().unwrap();
+        // What an agent may use and what is charged is in what cannot be read.
+        fs::create_dir_all(dir.path().join("tollgate.toml")).unwrap();
+        fs::create_dir_all(dir.path().join("tools.d/dangling.toml")).unwrap();
+        let text = "comand = \"x\"\nowner = \"me\"\nagents = [\"dev\"]\n[tools.x]\ntier = \"read\"\ncost = \"2 EUR\"\n";
+        fs::write(dir.path().join("tools.d/typo.toml"), text).unwrap();
+        let errors = super::super::load_dir(dir.path()).unwrap_err();
+        let codes: Vec<_> = errors.as_slice().iter().map(|error| error.code).collect();
+        let found = [Code::NoLaunch, Code::UnknownKey];
+        assert_eq!(codes, [[Code::Unreadable; 2], found].concat());
     }
 
     #[test]

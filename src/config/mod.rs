@@ -9,6 +9,7 @@
 mod access;
 mod args;
 mod audit;
+mod collisions;
 mod decode;
 mod duration;
 mod error;
@@ -28,7 +29,7 @@ mod tool;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use args::ArgRule;
@@ -148,11 +149,36 @@ pub struct Generation {
     pub keep: Option<Duration>,
 }
 
+/// Reads a directory and turns it into a generation.
+///
+/// # Errors
+/// Everything that is wrong: what cannot be read, and what is wrong in the files that
+/// can be.
+pub fn load_dir(dir: &Path) -> Result<Generation, ConfigErrors> {
+    let (sources, unread) = files::read_what_can_be(dir)?;
+    if unread.0.is_empty() {
+        return load(&sources);
+    }
+    let mut errors = unread.0;
+    if let Err(found) = judge(&sources, false) {
+        // Which currency counts may stand in what could not be read.
+        let is_known = sources.main.is_some();
+        let found = found.0.into_iter();
+        errors.extend(found.filter(|error| is_known || error.code != Code::WrongCurrency));
+    }
+    Err(ConfigErrors(errors))
+}
+
 /// Turns texts into a generation.
 ///
 /// # Errors
 /// Everything that is wrong in any of the files, in the order of files and lines.
 pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
+    judge(sources, true)
+}
+
+/// `complete`: whether these are all files there are.
+fn judge(sources: &Sources, complete: bool) -> Result<Generation, ConfigErrors> {
     let main = sources.main.as_ref().map(File::parse);
     let tools: Vec<(&Source, File<'_>)> = sources
         .tools
@@ -181,8 +207,9 @@ pub fn load(sources: &Sources) -> Result<Generation, ConfigErrors> {
 
     // What the files say of each other can be judged only where all of it could be read.
     let all_whole = main.iter().all(File::is_whole) && tools.iter().all(|(_, f)| f.is_whole());
-    if all_whole && names.iter().all(Option::is_some) {
+    if complete && all_whole && names.iter().all(Option::is_some) {
         access::check(main.as_ref(), &agents, &drafts);
+        collisions::check(&drafts);
     }
 
     let servers: Option<Vec<Server>> = drafts.into_iter().map(|draft| draft.server).collect();
