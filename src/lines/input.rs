@@ -17,6 +17,10 @@ const KEEP: usize = 512 * 1024;
 /// Lines share buffers up to this size.
 const SHARED: usize = 4 * CHUNK;
 
+/// So many lines, blank ones too, and others have their turn: while lines are
+/// buffered nothing here waits, and who writes without pause would hold up everybody.
+const TURN: u32 = 64;
+
 /// What came.
 #[derive(Debug)]
 pub enum Line {
@@ -41,6 +45,8 @@ pub struct LineIn {
     /// How large the allocation behind the buffer is, or was before.
     allocated: usize,
     limit: usize,
+    /// Lines since others had their turn.
+    taken: u32,
 }
 
 impl LineIn {
@@ -53,6 +59,7 @@ impl LineIn {
             scanned: 0,
             allocated: CHUNK,
             limit,
+            taken: 0,
         }
     }
 
@@ -66,8 +73,13 @@ impl LineIn {
     /// When the descriptor cannot be read.
     pub async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
+            if self.taken >= TURN {
+                self.taken = 0;
+                tokio::task::yield_now().await;
+            }
             let unseen = self.buffer.get(self.scanned..).unwrap_or_default();
             if let Some(at) = memchr::memchr(b'\n', unseen) {
+                self.taken += 1;
                 let mut line = self.buffer.split_to(self.scanned + at + 1);
                 self.scanned = 0;
                 line.truncate(line.len() - 1);
@@ -190,6 +202,28 @@ mod tests {
         drop(write);
         assert_eq!(next(&mut read).await, "three");
         assert_eq!(next(&mut read).await, "end");
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_however_many_lines_wait() {
+        let (mut write, mut read) = lines(100);
+        // Blank lines are lines, too; all of it fits into the pipe.
+        write.write_all(&b"x\n\n".repeat(10_000)).unwrap();
+        drop(write);
+        let turns = std::cell::Cell::new(0);
+        let others = async {
+            loop {
+                turns.set(turns.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        let all = async { while next(&mut read).await != "end" {} };
+        tokio::select! {
+            biased;
+            () = all => {}
+            () = others => {}
+        }
+        assert!(turns.get() >= 20_000 / TURN as usize, "{turns:?}");
     }
 
     #[tokio::test]

@@ -34,6 +34,9 @@ use crate::{
 /// The longest line a tool server may send.
 pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
+/// So many lines in a row that nobody can read are no tool server's.
+const UNREADABLE: u32 = 10_000;
+
 /// After its end was reported, what a server still had to say.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -251,6 +254,7 @@ impl Instance {
 async fn read(instance: Arc<Instance>, mut lines: LineIn) {
     let status = exited(&instance);
     tokio::pin!(status);
+    let mut nonsense = 0;
     let why = loop {
         tokio::select! {
             biased;
@@ -260,7 +264,10 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
             } => match line {
                 Ok(Some(line)) => {
                     let line = counted(&instance, line).await;
-                    take(&instance, line);
+                    nonsense = if take(&instance, line) { 0 } else { nonsense + 1 };
+                    if nonsense >= UNREADABLE {
+                        break format!("it sent {UNREADABLE} lines in a row that are no messages");
+                    }
                 }
                 // A server without a voice is of no use, even if it lives.
                 Ok(None) => {
@@ -312,7 +319,8 @@ async fn exited(instance: &Instance) -> String {
     }
 }
 
-fn take(instance: &Arc<Instance>, line: Line) {
+/// Takes a line; says whether it was a message.
+fn take(instance: &Arc<Instance>, line: Line) -> bool {
     let line = match line {
         Line::Whole(line) => line,
         Line::TooLong { id, bytes } => {
@@ -324,7 +332,7 @@ fn take(instance: &Arc<Instance>, line: Line) {
                 Some(id) => instance.answer(&id, Err(fault)),
                 None => instance.remark(&format!("sent a line of {bytes} bytes without an id")),
             }
-            return;
+            return false;
         }
     };
     match wire::parse(&line) {
@@ -333,11 +341,21 @@ fn take(instance: &Arc<Instance>, line: Line) {
         Ok(Message::Request { id, method, params }) => {
             questions::receive(instance, id, method, params);
         }
-        Err(Malformed::NotRpc { id: Some(id), why }) => {
+        Err(malformed) => {
+            unreadable(instance, malformed);
+            return false;
+        }
+    }
+    true
+}
+
+fn unreadable(instance: &Instance, malformed: Malformed) {
+    match malformed {
+        Malformed::NotRpc { id: Some(id), why } => {
             instance.answer(&id, Err(ToolFault::Malformed(why.to_owned())));
         }
-        Err(Malformed::NotRpc { id: None, why }) => instance.remark(&format!("sent a line: {why}")),
-        Err(Malformed::NotJson) => instance.remark("sent a line that is not JSON"),
+        Malformed::NotRpc { id: None, why } => instance.remark(&format!("sent a line: {why}")),
+        Malformed::NotJson => instance.remark("sent a line that is not JSON"),
     }
 }
 

@@ -19,6 +19,9 @@ struct Kept {
     bytes: VecDeque<u8>,
     /// The first line lost its beginning.
     cut: bool,
+    /// The remark that was made last, and how often it was made again since.
+    remark: String,
+    again: usize,
 }
 
 impl StderrRing {
@@ -26,7 +29,8 @@ impl StderrRing {
     pub fn tail(&self, count: usize) -> Vec<String> {
         let kept = self.kept();
         let (front, back) = kept.bytes.as_slices();
-        let bytes = [front, back].concat();
+        let again = kept.again();
+        let bytes = [front, back, again.as_bytes()].concat();
         let cut = kept.cut;
         drop(kept);
 
@@ -40,22 +44,46 @@ impl StderrRing {
     }
 
     /// A line of our own between the server's: what it did wrong on the wire.
+    /// The same one again is only counted.
     pub(crate) fn remark(&self, text: &str) {
-        self.push(format!("[tollgate] the server {text}\n").as_bytes());
+        let mut kept = self.kept();
+        if kept.remark == text {
+            kept.again += 1;
+            return;
+        }
+        kept.push(format!("[tollgate] the server {text}\n").as_bytes());
+        text.clone_into(&mut kept.remark);
     }
 
     pub(crate) fn push(&self, bytes: &[u8]) {
-        let mut kept = self.kept();
-        kept.bytes.extend(bytes);
-        let over = kept.bytes.len().saturating_sub(STDERR_KEPT);
-        if over > 0 {
-            kept.bytes.drain(..over);
-            kept.cut = true;
-        }
+        self.kept().push(bytes);
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn push(&mut self, bytes: &[u8]) {
+        let again = self.again();
+        self.again = 0;
+        self.remark.clear();
+        self.bytes.extend(again.as_bytes());
+        self.bytes.extend(bytes);
+        let over = self.bytes.len().saturating_sub(STDERR_KEPT);
+        if over > 0 {
+            self.bytes.drain(..over);
+            self.cut = true;
+        }
+    }
+
+    /// The line that tells how often the last remark was made again.
+    fn again(&self) -> String {
+        match self.again {
+            0 => String::new(),
+            more => format!("[tollgate] ... {more} more like this\n"),
+        }
     }
 }
 
@@ -82,6 +110,20 @@ mod tests {
         assert_eq!(lines.last().unwrap(), "line 19999");
         assert!(lines.iter().all(|line| line.starts_with("line ")));
         assert!(ring.kept().bytes.len() <= STDERR_KEPT);
+    }
+
+    #[test]
+    fn the_same_remark_again_is_counted() {
+        let ring = StderrRing::default();
+        for _ in 0..1000 {
+            ring.remark("sent a line");
+        }
+        let remark = "[tollgate] the server sent a line";
+        let more = "[tollgate] ... 999 more like this";
+        assert_eq!(ring.tail(9), [remark, more]);
+        ring.push(b"own words\n");
+        ring.remark("sent a line");
+        assert_eq!(ring.tail(9), [remark, more, "own words", remark]);
     }
 
     #[test]

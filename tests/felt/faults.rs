@@ -170,6 +170,13 @@ fn garbage_between_messages_is_ignored() {
 }
 
 #[test]
+fn a_server_that_says_only_what_nobody_can_read_is_ended_and_told_so() {
+    let mut pair = Pair::new("call bad: storm 20000 {}\nsilence");
+    let why = pair.fails();
+    assert!(why.contains("10000 lines in a row"), "{why}");
+}
+
+#[test]
 fn a_result_together_with_an_error_fails_the_call() {
     let mut pair = Pair::new(
         r#"call bad: line {"jsonrpc":"2.0","id":$id,"result":{},"error":{"code":1,"message":"x"}}"#,
