@@ -28,7 +28,7 @@ use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::{Caller, Event},
-    wire::{self, Body, Malformed, Message, Raw},
+    wire::{self, Body, Malformed, Message, Oversize, Raw},
 };
 
 /// The longest line a tool server may send.
@@ -342,20 +342,37 @@ fn take(instance: &Arc<Instance>, line: Line) -> bool {
             questions::receive(instance, id, method, params);
         }
         Err(malformed) => {
-            unreadable(instance, malformed);
+            unreadable(instance, malformed, &line);
             return false;
         }
     }
     true
 }
 
-fn unreadable(instance: &Instance, malformed: Malformed) {
+/// The id of the request that a line would answer, were it JSON: `NaN` is not, and
+/// some writers write it.
+fn answers(line: &[u8]) -> Option<Raw> {
+    if !line.starts_with(b"{") {
+        return None;
+    }
+    let mut watch = Oversize::default();
+    watch.watch(line);
+    watch.id().filter(|_| !watch.has_method())
+}
+
+fn unreadable(instance: &Instance, malformed: Malformed, line: &[u8]) {
     match malformed {
         Malformed::NotRpc { id: Some(id), why } => {
             instance.answer(&id, Err(ToolFault::Malformed(why.to_owned())));
         }
         Malformed::NotRpc { id: None, why } => instance.remark(&format!("sent a line: {why}")),
-        Malformed::NotJson => instance.remark("sent a line that is not JSON"),
+        Malformed::NotJson => match answers(line) {
+            Some(id) => {
+                let why = "it answered with what is not JSON".to_owned();
+                instance.answer(&id, Err(ToolFault::Malformed(why)));
+            }
+            None => instance.remark("sent a line that is not JSON"),
+        },
     }
 }
 

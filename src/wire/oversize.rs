@@ -1,4 +1,4 @@
-//! Finding the id of a line that is too long to keep.
+//! Finding the id of a line that is too long to keep, or is not JSON.
 //!
 //! The line is read past, not stored; this watches the bytes go by and keeps
 //! only the value of the top-level `id`, so that the right call can be failed
@@ -22,6 +22,7 @@ pub struct Oversize {
     /// The string or literal being read at depth 1.
     text: Vec<u8>,
     key_is_id: bool,
+    has_method: bool,
     id: Option<Vec<u8>>,
     /// Bytes seen so far.
     pub seen: usize,
@@ -40,6 +41,12 @@ impl Oversize {
     #[must_use]
     pub fn id(&self) -> Option<Raw> {
         Raw::parse(Bytes::from(self.id.clone()?))
+    }
+
+    /// Whether it asks or tells something, and so answers nothing.
+    #[must_use]
+    pub fn has_method(&self) -> bool {
+        self.has_method
     }
 
     fn step(&mut self, byte: u8) {
@@ -68,6 +75,7 @@ impl Oversize {
             }
             b':' if self.depth == 1 => {
                 self.key_is_id = self.text == b"\"id\"";
+                self.has_method |= self.text == b"\"method\"";
                 self.after_colon = true;
                 self.text.clear();
             }

@@ -177,6 +177,21 @@ fn a_server_that_says_only_what_nobody_can_read_is_ended_and_told_so() {
 }
 
 #[test]
+fn an_answer_that_is_not_json_fails_its_call_at_once() {
+    let mut pair = Pair::with(
+        concat!(
+            r#"call bad: line {"jsonrpc":"2.0","method":"x","params":NaN,"id":$id}"#,
+            "\n",
+            r#"line {"jsonrpc":"2.0","id":$id,"result":{"content":[],"x":NaN}}"#,
+            "\nsilence"
+        ),
+        "timeout = \"10m\"",
+    );
+    let why = pair.fails();
+    assert!(why.contains("what is not JSON"), "{why}");
+}
+
+#[test]
 fn a_result_together_with_an_error_fails_the_call() {
     let mut pair = Pair::new(
         r#"call bad: line {"jsonrpc":"2.0","id":$id,"result":{},"error":{"code":1,"message":"x"}}"#,
