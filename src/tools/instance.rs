@@ -269,12 +269,12 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
                         break format!("it sent {UNREADABLE} lines in a row that are no messages");
                     }
                 }
-                // A server without a voice is of no use, even if it lives.
+                // A server without a voice is of no use, even if it lives. It is not
+                // ended before its own status had time to come, which ours would hide.
                 Ok(None) => {
-                    instance.child.end();
                     break tokio::time::timeout(LAST_STATUS, &mut status)
                         .await
-                        .unwrap_or_else(|_| "closed its output".to_owned());
+                        .unwrap_or_else(|_| "it closed its output".to_owned());
                 }
                 Err(error) => break format!("its output cannot be read: {error}"),
             },

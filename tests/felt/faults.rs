@@ -88,6 +88,13 @@ fn a_server_that_exits_during_a_call_fails_it_with_its_status() {
 }
 
 #[test]
+fn a_server_that_closes_its_output_fails_its_call_and_is_told_so() {
+    let mut pair = Pair::new("call bad: mute\nsilence");
+    let why = pair.fails();
+    assert!(why.contains("closed its output"), "{why}");
+}
+
+#[test]
 fn a_server_that_exits_fails_all_its_calls_and_only_those() {
     let mut pair = Pair::new("call bad: exit 3\ncall other: wait");
     let others = [(); 5].map(|()| pair.agent.call("broken__other", "{}"));

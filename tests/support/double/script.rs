@@ -22,6 +22,7 @@
 //!     ask METHOD RAW             a question in the terms of the request's era
 //!     wait                       until the test says `go`
 //!     exit STATUS
+//!     mute                       closes its output and lives on
 
 /// What the double plays.
 #[derive(Debug, Default)]

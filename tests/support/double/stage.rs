@@ -189,6 +189,7 @@ impl Stage {
                 }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
+                "mute" => mute(),
                 "silence" => return,
                 verb => panic!("unknown step `{verb}`"),
             }
@@ -375,6 +376,12 @@ fn say_error(request: &Request, error: &str) {
         "{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{error}}}",
         request.id
     ));
+}
+
+/// Puts something else in the place of stdout.
+fn mute() {
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null");
+    rustix::stdio::dup2_stdout(null.unwrap()).unwrap();
 }
 
 fn say(line: &str) {
