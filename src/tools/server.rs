@@ -75,6 +75,8 @@ struct Record {
     trouble: Option<String>,
     last_words: Vec<String>,
     era: Option<Era>,
+    /// The last start failed in the era that counts: the next is tried in the other.
+    doubt: bool,
     /// What the last run's agent declared: a server that is started ahead of
     /// the next run is told the same.
     declare: Capabilities,
@@ -227,7 +229,13 @@ impl Server {
         match listing::tools(&instance, self.registered.start).await {
             Ok(tools) => Ok((instance, tools)),
             Err(fault) => {
-                instance.end("its tools could not be listed");
+                let why = format!("its tools could not be listed: it {fault}");
+                tracing::warn!(server = %self.registered.name, "{why}");
+                // The end of one that ended by itself is written down already.
+                if instance.ended().is_none() {
+                    lock(&self.record).failed(&why);
+                    instance.end(&why);
+                }
                 Err(fault)
             }
         }
@@ -246,24 +254,38 @@ impl Server {
         if let Some(why) = self.backing_off() {
             return Err(ToolFault::NotStarted(why));
         }
-        let hint = lock(&self.record).era.map_or(Hint::Unknown, Hint::Known);
+        let remembered = self.registered.era.is_none();
+        let (hint, is_first) = {
+            let record = lock(&self.record);
+            (record.hint(), record.failures == 0)
+        };
         let mut met = self.meet(hint, declare, host).await;
         // A server that leaves at the sight of the probe is asked the old way;
-        // one whose remembered era no longer fits is asked anew.
+        // one whose remembered era no longer fits is asked anew. It may also leave at
+        // what it is asked: then it is asked in the other era, after the first failure
+        // at once and from then on in turns, so that one that is broken is not started
+        // twice as often.
         let again = match (&met, hint) {
             (Err(ToolFault::Exited(_)), Hint::Unknown) => Some(Hint::Known(Era::Legacy)),
-            (Err(ToolFault::NotStarted(_)), Hint::Known(_)) if self.registered.era.is_none() => {
-                Some(Hint::Unknown)
+            (Err(ToolFault::NotStarted(_)), Hint::Known(_)) if remembered => Some(Hint::Unknown),
+            (Err(ToolFault::Exited(_)), Hint::Known(era)) if remembered && is_first => {
+                Some(Hint::Known(other(era)))
             }
             (Ok(_) | Err(_), Hint::Unknown | Hint::Known(_)) => None,
         };
-        if let Some(hint) = again {
-            met = self.meet(hint, declare, host).await;
+        if let Some(again) = again {
+            let met_again = self.meet(again, declare, host).await;
+            // What the other era makes of it explains nothing.
+            let is_guess = again != Hint::Unknown && hint != Hint::Unknown;
+            if met_again.is_ok() || !is_guess {
+                met = met_again;
+            }
         }
         match met {
             Ok(instance) => {
                 let mut record = lock(&self.record);
                 record.era = Some(instance.era());
+                record.doubt = false;
                 record.live.retain(|live| live.strong_count() > 0);
                 record.live.push(Arc::downgrade(&instance));
                 Ok(instance)
@@ -282,7 +304,7 @@ impl Server {
                     ToolFault::Busy(_) | ToolFault::Oversized { .. } => fault.to_string(),
                 };
                 tracing::warn!(server = %self.registered.name, "cannot be started: {why}");
-                lock(&self.record).failed(&why);
+                lock(&self.record).not_met(&why, remembered);
                 Err(ToolFault::NotStarted(why))
             }
         }
@@ -383,7 +405,29 @@ impl Server {
     }
 }
 
+fn other(era: Era) -> Era {
+    match era {
+        Era::Legacy => Era::Modern,
+        Era::Modern => Era::Legacy,
+    }
+}
+
 impl Record {
+    /// How a server is to be spoken to that is started now.
+    fn hint(&self) -> Hint {
+        match self.era {
+            Some(era) if self.doubt => Hint::Known(other(era)),
+            Some(era) => Hint::Known(era),
+            None => Hint::Unknown,
+        }
+    }
+
+    /// A start failed; `may_doubt` that the era is the one that it was.
+    fn not_met(&mut self, why: &str, may_doubt: bool) {
+        self.failed(why);
+        self.doubt = may_doubt && !self.doubt;
+    }
+
     fn failed(&mut self, why: &str) {
         let wait = FIRST_WAIT
             .saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX))
@@ -415,5 +459,30 @@ async fn remember_end(record: Arc<Mutex<Record>>, instance: Arc<Instance>) {
         record.failures = 0;
         record.not_before = None;
         record.trouble = Some(why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_start_is_tried_in_both_eras_in_turns() {
+        let mut record = Record {
+            era: Some(Era::Modern),
+            ..Record::default()
+        };
+        let hints = |record: &mut Record, may_doubt| {
+            [(); 3].map(|()| {
+                let hint = record.hint();
+                record.not_met("it left", may_doubt);
+                hint
+            })
+        };
+        let [modern, legacy] = [Era::Modern, Era::Legacy].map(Hint::Known);
+        assert_eq!(hints(&mut record, true), [modern, legacy, modern]);
+        // What the file says is not doubted.
+        record.doubt = false;
+        assert_eq!(hints(&mut record, false), [modern; 3]);
     }
 }

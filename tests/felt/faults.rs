@@ -274,6 +274,49 @@ fn a_server_that_exits_at_the_probe_is_started_again_and_met_in_the_old_way() {
 }
 
 #[test]
+fn a_server_whose_era_has_changed_is_met_again_though_it_falls_over_the_old_one() {
+    let modern = "era modern\non initialize: exit 5\ncall bad: text fine";
+    let legacy = "era legacy\nprobe exit 3\ncall bad: text fine";
+    for (before, after) in [(modern, legacy), (legacy, modern)] {
+        let home = Home::new();
+        let mut broken = home.server("broken", before);
+        let mut agent = home.legacy();
+        let bad = agent.call("broken__bad", "{}");
+        assert_eq!(agent.text(bad), "fine");
+        drop(agent);
+        broken.ends();
+        fs::write(&broken.script, after).unwrap();
+        let mut agent = home.legacy();
+        let bad = agent.call("broken__bad", "{}");
+        assert_eq!(agent.text(bad), "fine");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_listed_is_left_alone_for_longer_each_time_and_told_of() {
+    let home = Home::new();
+    let error = r#"{"code":-32603,"message":"list broken"}"#;
+    let script = format!("on tools/list: error {error}\ncall bad: text fine");
+    let mut broken = home.server("broken", &script);
+    let mut agent = home.beside("test");
+    broken.starts();
+    broken.starts();
+    let told = || {
+        let told = home
+            .tollgate()
+            .args(["servers", "broken"])
+            .output()
+            .unwrap();
+        String::from_utf8(told.stdout).unwrap()
+    };
+    let mut looks = (0..1000).map(|_| told());
+    let told = looks.find(|told| told.contains("next try in")).unwrap();
+    assert!(told.contains("could not be listed"), "{told}");
+    assert!(told.contains("list broken"), "{told}");
+    agent.request("tools/list", "{}");
+}
+
+#[test]
 fn a_modern_server_of_another_version_is_not_mistaken_for_an_old_one() {
     let home = Home::new();
     let mut broken = home.server(
