@@ -87,6 +87,12 @@ fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
             out.line(format_args!("  | {why}"))?;
         }
     }
+    if !server.last_words.is_empty() {
+        out.line("the last words of the one that ended:")?;
+        for line in &server.last_words {
+            out.line(format_args!("  | {line}"))?;
+        }
+    }
     if server.stderr_tail.is_empty() {
         return out.line("nothing on its stderr");
     }

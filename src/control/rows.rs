@@ -44,6 +44,9 @@ pub struct ServerRow {
     /// The last lines it wrote to its stderr, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stderr_tail: Vec<String>,
+    /// The same of the one that ended, while another runs in its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<String>,
     /// How it ended the last time it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<String>,

@@ -11,6 +11,10 @@ use crate::{
 impl Tollgate {
     pub(super) fn server_row(&self, server: &config::Server, health: Option<&Health>) -> ServerRow {
         let catalog = self.broker.catalog();
+        let lines = |of: fn(&Health) -> &Vec<String>| {
+            let lines = health.into_iter().flat_map(of);
+            lines.map(|line| visible(line)).collect()
+        };
         ServerRow {
             name: server.name.clone(),
             owner: server.owner.clone(),
@@ -29,9 +33,8 @@ impl Tollgate {
                 .map(|why| visible(why))
                 .collect(),
             instances: health.map_or(0, |health| health.instances),
-            stderr_tail: health
-                .map(|health| health.stderr.iter().map(|line| visible(line)).collect())
-                .unwrap_or_default(),
+            stderr_tail: lines(|health| &health.stderr),
+            last_words: lines(|health| &health.last_words),
             last_exit: health.and_then(|health| {
                 let trouble = health.trouble.clone()?;
                 Some(match health.retry_in {

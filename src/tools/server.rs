@@ -51,6 +51,8 @@ pub struct Health {
     pub retry_in: Option<u64>,
     /// The end of its stderr.
     pub stderr: Vec<String>,
+    /// The end of the stderr of the one whose end `trouble` tells, while another runs.
+    pub last_words: Vec<String>,
 }
 
 /// See the module.
@@ -381,12 +383,11 @@ impl Server {
         let retry = record
             .not_before
             .and_then(|then| then.checked_duration_since(Instant::now()));
-        let stderr = match live.last() {
-            Some(instance) => instance.child.stderr().tail(lines),
-            None => {
-                let skip = record.last_words.len().saturating_sub(lines);
-                record.last_words.iter().skip(skip).cloned().collect()
-            }
+        let skip = record.last_words.len().saturating_sub(lines);
+        let last_words = record.last_words.iter().skip(skip).cloned().collect();
+        let (stderr, last_words) = match live.last() {
+            Some(instance) => (instance.child.stderr().tail(lines), last_words),
+            None => (last_words, Vec::new()),
         };
         Health {
             server: self.registered.name.to_string(),
@@ -401,6 +402,7 @@ impl Server {
             trouble: record.trouble.clone(),
             retry_in: retry.map(|left| left.as_secs() + 1),
             stderr,
+            last_words,
         }
     }
 }
@@ -449,7 +451,10 @@ async fn remember_end(record: Arc<Mutex<Record>>, instance: Arc<Instance>) {
     };
     let greeted = instance.greeting.get().is_some();
     let mut record = lock(&record);
-    record.last_words = instance.child.stderr().tail(50);
+    // Those of one that we ended explain nothing.
+    if !(instance.was_ended() && record.trouble.is_some()) {
+        record.last_words = instance.child.stderr().tail(50);
+    }
     if instance.was_ended() || !greeted {
         return;
     }

@@ -400,6 +400,38 @@ fn a_dead_server_stays_listed_and_comes_back() {
 }
 
 #[test]
+fn the_last_words_of_a_server_outlive_its_restart() {
+    let home = Home::new();
+    let script = "start stderr 20\ncall bad: exit 9\ncall fine: text fine";
+    let mut broken = home.server("broken", script);
+    let mut agent = home.beside("test");
+    let bad = agent.call("broken__bad", "{}");
+    agent.failure(bad);
+    broken.starts();
+    broken.starts();
+    let mut id = agent.call("broken__fine", "{}");
+    while dig(&agent.peek(id), "result.isError").as_deref() == Some("true") {
+        agent.result(id);
+        id = agent.call("broken__fine", "{}");
+    }
+    let told = home
+        .tollgate()
+        .args(["servers", "broken"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let words = "x".repeat(20);
+    assert!(
+        told.contains(&format!("the one that ended:\n  | {words}")),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("the end of its stderr:\n  | {words}")),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_server_that_does_not_come_back_stays_listed_and_says_why_when_called() {
     let mut pair = Pair::new("call bad: text fine");
     fs::write(&pair.broken.script, "start exit 9\ncall bad: text fine").unwrap();
