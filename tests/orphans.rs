@@ -19,11 +19,14 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
+use tollgate::domain::ServerName;
 use tollgate::tools::child::{Child, Launch, Started};
 use tollgate::tools::exit::{Exit, Gone};
 use tollgate::tools::sweep::{Swept, sweep};
+use tollgate::tools::{Listener, Pool, Registered};
 
 const KEEPER: &str = env!("CARGO_BIN_EXE_tollgate");
 
@@ -181,6 +184,30 @@ async fn a_server_that_heeds_sigterm_can_put_its_things_in_order() {
     server.child.end();
     assert_eq!(told(server.child.exit()).await, Exit::Code(0));
     assert_eq!(server.child.stderr().tail(1), ["bye"]);
+}
+
+#[tokio::test]
+async fn who_closes_the_pool_waits_for_processes_that_are_used_no_more() {
+    let launch = launch("trap '' TERM; while :; do sleep 1000; done");
+    let marker = launch.mark.clone();
+    let registered = Registered {
+        name: ServerName::parse("stays").unwrap(),
+        launch,
+        shared: false,
+        missing: None,
+        era: None,
+        known: None,
+        start: std::time::Duration::from_millis(200),
+    };
+    let (tell, mut given_up) = tokio::sync::mpsc::unbounded_channel();
+    let listener: Listener = Arc::new(move |_| {
+        let _ = tell.send(());
+    });
+    let events = tokio::sync::broadcast::Sender::new(16);
+    let pool = Pool::start(vec![registered], Path::new(KEEPER), &events, &listener);
+    given_up.recv().await.unwrap();
+    pool.close(std::time::Duration::from_secs(20)).await;
+    assert_eq!(survivors(&marker), []);
 }
 
 #[tokio::test]

@@ -102,10 +102,7 @@ impl Pool {
         let _ = self.stop.send(true);
         let mut ends = Vec::new();
         for server in self.servers.values() {
-            for instance in server.live() {
-                instance.end("tollgate stops");
-                ends.push(instance.child.gone());
-            }
+            ends.extend(server.end_all("tollgate stops"));
         }
         let all = async {
             for mut gone in ends {

@@ -8,12 +8,13 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, broadcast},
+    sync::{Mutex as AsyncMutex, Notify, broadcast, watch},
     time::Instant,
 };
 
 use super::{
     child::Child,
+    exit::Gone,
     feed,
     handshake::{self, Hint},
     instance::{Instance, lock},
@@ -83,6 +84,8 @@ struct Record {
     /// the next run is told the same.
     declare: Capabilities,
     live: Vec<Weak<Instance>>,
+    /// Every process that was started and is not known to be gone.
+    started: Vec<(Weak<Instance>, watch::Receiver<Option<Gone>>)>,
 }
 
 /// An instance that has been greeted and has not ended.
@@ -335,6 +338,7 @@ impl Server {
             self.events.clone(),
         )?;
         *lock(&instance.host) = host.cloned();
+        lock(&self.record).started(&instance);
         tokio::spawn(remember_end(self.record.clone(), instance.clone()));
         let greeted = handshake::greet(&instance, hint, declare, self.registered.start).await;
         match greeted {
@@ -376,6 +380,19 @@ impl Server {
             .collect()
     }
 
+    /// Ends every process there is; each tells when it is gone, with all that it
+    /// started. Those too that nobody uses any more and that take their time.
+    pub(super) fn end_all(&self, why: &str) -> Vec<watch::Receiver<Option<Gone>>> {
+        let started = std::mem::take(&mut lock(&self.record).started);
+        let ended = started.into_iter().map(|(instance, gone)| {
+            if let Some(instance) = instance.upgrade() {
+                instance.end(why);
+            }
+            gone
+        });
+        ended.collect()
+    }
+
     /// How it is, with the last `lines` lines of its stderr.
     pub(super) fn health(&self, lines: usize) -> Health {
         let live = self.live();
@@ -415,6 +432,16 @@ fn other(era: Era) -> Era {
 }
 
 impl Record {
+    fn started(&mut self, instance: &Arc<Instance>) {
+        // Who watched it may have gone without a word.
+        let goes_on = |gone: &watch::Receiver<Option<Gone>>| {
+            gone.borrow().is_none() && gone.has_changed().is_ok()
+        };
+        self.started.retain(|(_, gone)| goes_on(gone));
+        let gone = instance.child.gone();
+        self.started.push((Arc::downgrade(instance), gone));
+    }
+
     /// How a server is to be spoken to that is started now.
     fn hint(&self) -> Hint {
         match self.era {
