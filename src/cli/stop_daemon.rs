@@ -25,7 +25,7 @@ pub(super) fn run(place: &Place, _args: &Args, out: &mut Out) -> Result<(), Trou
     client::wait_for_end(&daemon, PATIENCE).map_err(|cause| {
         by_force(
             place,
-            Failure::io(format_args!("process {pid} does not end"), &cause),
+            Failure::waited(format_args!("process {pid} does not end"), &cause, PATIENCE),
         )
     })?;
     Ok(out.line(format_args!("stopped the daemon (process {pid})"))?)

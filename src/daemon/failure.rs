@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,18 @@ impl Failure {
         Self::fault(format!("{what}: {cause}"))
     }
 
+    /// The same for something that was waited for: at the end of the wait the system
+    /// speaks of a resource, which says nothing to people.
+    #[must_use]
+    pub fn waited(what: impl fmt::Display, cause: &io::Error, limit: Duration) -> Self {
+        match cause.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Self::fault(format!("{what}: no answer within {} s", limit.as_secs()))
+            }
+            _ => Self::io(what, cause),
+        }
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -116,5 +129,29 @@ impl From<ClientError> for Failure {
             ClientError::Refused(refused) => refused.into(),
             ClientError::Lost(_) | ClientError::Garbled(_) => Self::fault(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_that_ends_is_told_as_one() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        let limit = Duration::from_secs(20);
+        let waited = here.read(&mut [0]).unwrap_err();
+        let failure = Failure::waited("the daemon does not answer", &waited, limit);
+        let says = "the daemon does not answer: no answer within 20 s";
+        assert_eq!(failure.message, says);
+        drop(there);
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        let failure = Failure::waited("it", &broken, limit);
+        assert!(!failure.message.contains("20 s"), "{failure}");
     }
 }

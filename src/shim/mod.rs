@@ -68,8 +68,8 @@ fn enter(place: &Place, hello: &Hello, own: &Own) -> Result<BufReader<UnixStream
             // Nothing of the agent's has been read yet, so asking again is safe.
             Err(cause) if is_departure(&cause) => last = cause,
             Err(cause) => {
-                return Err(Failure::io("the daemon does not answer", &cause)
-                    .hint("see `tollgate`; end it with `tollgate stop-daemon`"));
+                let failure = Failure::waited("the daemon cannot be reached", &cause, PATIENCE);
+                return Err(failure.hint("see `tollgate`; end it with `tollgate stop-daemon`"));
             }
         }
     }
