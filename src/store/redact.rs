@@ -117,7 +117,8 @@ fn clean_json(mut rest: &str, out: &mut String) {
         let value = value.trim_start();
         // `true`, `false` and `null` tell that there is a secret, not which.
         let literal = value.starts_with(['t', 'f', 'n']) || value.is_empty();
-        if literal || !is_secret(token) {
+        let number = value.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        if literal || !is_secret(&key(token), number) {
             rest = tail;
             continue;
         }
@@ -320,7 +321,7 @@ fn keyed(text: &str, at: usize) -> Option<(usize, usize)> {
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         .count();
     let key = key.get(key.len() - start..)?;
-    if !is_secret(key) {
+    if !is_secret(key, false) {
         return None;
     }
     let quotes = value
@@ -344,10 +345,17 @@ fn keyed(text: &str, at: usize) -> Option<(usize, usize)> {
                 && !b.is_ascii_whitespace()
         })
         .count();
+    let number = bytes
+        .get(start..start + length)?
+        .iter()
+        .all(u8::is_ascii_digit);
+    if number && !is_secret(key, number) {
+        return None;
+    }
     (length >= 4 && !text.get(start..)?.starts_with(REDACTED)).then_some((start, start + length))
 }
 
-/// How keys of secrets end, without case, `-` and `_`.
+/// How keys of secrets end, without case, `-` and `_`, and without the `s` of several.
 const SECRET_KEYS: [&str; 14] = [
     "password",
     "passwd",
@@ -361,14 +369,30 @@ const SECRET_KEYS: [&str; 14] = [
     "privatekey",
     "accesskey",
     "secretkey",
-    "credentials",
+    "credential",
     "cookie",
 ];
 
-/// Whether a key, with or without quotes, names a secret.
-fn is_secret(key: &str) -> bool {
+/// A key as who reads it reads it.
+fn key(token: &str) -> Cow<'_, str> {
+    match memchr(b'\\', token.as_bytes()) {
+        None => Cow::Borrowed(token),
+        Some(_) => wire::unquote(token).unwrap_or(Cow::Borrowed(token)),
+    }
+}
+
+/// Whether a key, with or without quotes, names a secret, or several; a number of tokens
+/// is how many there are.
+fn is_secret(key: &str, number: bool) -> bool {
+    let letters = || key.bytes().rev().filter(u8::is_ascii_alphanumeric);
+    let several = letters()
+        .next()
+        .is_some_and(|b| b.eq_ignore_ascii_case(&b's'));
     SECRET_KEYS.iter().any(|word| {
-        let mut letters = key.bytes().rev().filter(u8::is_ascii_alphanumeric);
+        if several && number && *word == "token" {
+            return false;
+        }
+        let mut letters = letters().skip(usize::from(several));
         word.bytes().rev().all(|expected| {
             letters
                 .next()
@@ -409,6 +433,33 @@ mod tests {
             ),
             r#"{"user":"x","API_Key":"[REDACTED]","b":{"accessToken":"[REDACTED]","pwd":"[REDACTED]"},"c":1}"#
         );
+    }
+
+    #[test]
+    fn a_key_that_is_written_with_an_escape_or_names_several_names_secrets() {
+        for secret in [
+            r#"{"pass\u0077ord":"abc"}"#,
+            r#"{"\u0053ecret":["abc"]}"#,
+            r#"{"passwords":["abc"]}"#,
+            r#"{"API_Keys":{"a":"abc"}}"#,
+            r#"{"cookies":"abc"}"#,
+            r#"{"refresh_tokens":["abc"]}"#,
+            r#"{"client-secrets":"abc"}"#,
+            r#"{"credential":"abc"}"#,
+            r#"{"text":"cookies=abcdef; x"}"#,
+        ] {
+            let clean = cleaned(secret);
+            assert!(
+                clean.contains("[REDACTED]") && !clean.contains("abc"),
+                "{clean}"
+            );
+        }
+        for plain in [
+            r#"{"max_tokens":4096,"inputTokens":12,"text":"total_tokens=4096"}"#,
+            r#"{"pass\u0077":"abc","s":"abc"}"#,
+        ] {
+            assert_eq!(cleaned(plain), plain);
+        }
     }
 
     #[test]
