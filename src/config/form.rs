@@ -286,7 +286,7 @@ pub(super) struct ArgForm {
     /// A named format, such as "email" or "date-time".
     format: Option<String>,
     /// The hosts that a URL may name: "example.com", or "*.example.com" for
-    /// any subdomain.
+    /// any subdomain. Only http, https, ws and wss name a host.
     host: Option<Vec<String>>,
     /// The schema of every item of a list.
     items: Option<Value>,
