@@ -23,11 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// there are others who need threads, the stop switch for one.
 const SEATS: usize = 16;
 
+/// What every Unix answers for what does not exist.
+const NOTHING_THERE: i32 = 2;
+
 /// Follows paths for calls.
 pub(super) struct Links {
     seats: Arc<Semaphore>,
     patience: Duration,
-    follow: Arc<dyn Fn(&Path) -> PathBuf + Send + Sync>,
+    follow: Arc<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>,
 }
 
 impl Default for Links {
@@ -41,7 +44,8 @@ impl Default for Links {
 }
 
 impl Links {
-    /// Where each of these paths leads; nothing when it takes too long.
+    /// Where each of these paths leads, as far as that can be known; nothing when it
+    /// takes too long.
     async fn behind(&self, paths: Vec<PathBuf>) -> HashMap<PathBuf, PathBuf> {
         let found = async {
             let seat = self.seats.clone().acquire_owned().await.ok()?;
@@ -49,7 +53,7 @@ impl Links {
             let walk = tokio::task::spawn_blocking(move || {
                 let _seat = seat;
                 let led = paths.into_iter().map(|path| (follow(&path), path));
-                led.map(|(real, path)| (path, real)).collect()
+                led.filter_map(|(real, path)| Some((path, real?))).collect()
             });
             walk.await.ok()
         };
@@ -74,24 +78,26 @@ impl Broker {
     }
 }
 
-/// Follows the links of a path as far as it exists; the rest is appended.
-fn follow(path: &Path) -> PathBuf {
+/// Follows the links of a path as far as it exists; the rest is appended. Nothing when
+/// that is not where it leads: behind a link to what does not exist yet, a loop, or what
+/// may not be looked at.
+fn follow(path: &Path) -> Option<PathBuf> {
+    // Without a slash or dot at the end: behind one even a look at a link goes on.
+    let path: PathBuf = path.components().collect();
     let mut missing = Vec::new();
-    let mut known = path;
+    let mut known = path.as_path();
     loop {
         if let Ok(real) = known.canonicalize() {
-            return missing
-                .iter()
-                .rev()
-                .fold(real, |real, part| real.join(part));
+            let missing = missing.iter().rev();
+            return Some(missing.fold(real, |real, part| real.join(part)));
         }
-        match (known.parent(), known.file_name()) {
-            (Some(parent), Some(name)) => {
-                missing.push(name.to_owned());
-                known = parent;
-            }
-            _ => return path.to_owned(),
+        match known.symlink_metadata() {
+            Err(error) if error.raw_os_error() == Some(NOTHING_THERE) => {}
+            // It is there, and who opens it goes on to somewhere else.
+            Ok(_) | Err(_) => return None,
         }
+        missing.push(known.file_name()?.to_owned());
+        known = known.parent()?;
     }
 }
 
@@ -118,8 +124,8 @@ mod tests {
                 let waited = answers.lock().unwrap();
                 // No thread outlives its test.
                 match waited.recv_timeout(Duration::from_secs(5)) {
-                    Ok(()) => Path::new("/real").join(path.file_name().unwrap()),
-                    Err(_) => "/too/late".into(),
+                    Ok(()) => Some(Path::new("/real").join(path.file_name()?)),
+                    Err(_) => Some("/too/late".into()),
                 }
             }),
         };
@@ -155,11 +161,12 @@ mod tests {
     fn links_are_followed_as_far_as_the_path_exists() {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().canonicalize().unwrap();
-        assert_eq!(follow(&real.join("no/such")), real.join("no/such"));
+        let no_such = real.join("no/such");
+        assert_eq!(follow(&no_such), Some(no_such));
         #[cfg(target_os = "linux")]
         {
             // A link to the directory of this process.
-            let behind = follow(Path::new("/proc/self/no/such"));
+            let behind = follow(Path::new("/proc/self/no/such")).unwrap();
             assert!(behind.ends_with("no/such") && !behind.starts_with("/proc/self"));
         }
     }

@@ -116,9 +116,7 @@ impl Rule {
                 Some(true) => {}
                 Some(false) => return Some(format!("{text:?} is outside {}", dir.display())),
                 None => {
-                    return Some(format!(
-                        "{text:?} cannot be followed: the disk takes too long"
-                    ));
+                    return Some(format!("{text:?} leads where nobody can tell beforehand"));
                 }
             }
         }
