@@ -12,6 +12,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -25,6 +26,59 @@ fn refused(agent: &mut Agent, tool: &str, arguments: &str) -> String {
     assert!(answer.contains("\"isError\":true"), "{answer}");
     assert!(answer.contains("ARGS_"), "{answer}");
     answer
+}
+
+#[test]
+fn a_schema_that_would_never_be_judged_refuses_its_calls_and_holds_up_nobody() {
+    let mut parts = String::new();
+    for level in 0..40 {
+        let next = format!("{{\"$ref\":\"#/$defs/a{}\"}}", level + 1);
+        write!(parts, "\"a{level}\":{{\"allOf\":[{next},{next}]}},").unwrap();
+    }
+    let home = Home::new();
+    let mut alpha = home.server(
+        "alpha",
+        &format!(
+            r##"
+            tool {{"name":"bomb","inputSchema":{{"type":"object","$ref":"#/$defs/a0","$defs":{{{parts}"a40":{{}}}}}}}}
+            call bomb: text never
+            call hi: text hello
+            "##
+        ),
+    );
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__bomb", "alpha__hi"]);
+    let bomb = agent.call("alpha__bomb", "{}");
+    let hi = agent.call("alpha__hi", "{}");
+    assert_eq!(agent.text(hi), "hello");
+    let answer = agent.result(bomb);
+    assert!(answer.contains("ARGS_INVALID"), "{answer}");
+    assert!(
+        answer.contains("more work than a call is worth"),
+        "{answer}"
+    );
+    assert_eq!(alpha.count("tools/call"), 1);
+}
+
+#[test]
+fn arguments_with_a_million_faults_are_refused_in_little_memory() {
+    let home = Home::new();
+    let mut alpha = home.server(
+        "alpha",
+        r#"
+        tool {"name":"w","inputSchema":{"type":"object","properties":{"c":{"items":{"anyOf":[{"type":"string"},{"type":"object"}]}}}}}
+        call w: text never
+        "#,
+    );
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__w"]);
+    let arguments = format!(r#"{{"c":[{}1]}}"#, "1,".repeat(1_000_000));
+    let says = refused(&mut agent, "alpha__w", &arguments);
+    assert!(says.contains("too large to say where"), "{says}");
+    assert!(agent.peak() < 300, "{} MiB", agent.peak());
+    let says = refused(&mut agent, "alpha__w", r#"{"c":[1]}"#);
+    assert!(says.contains("/c/0"), "{says}");
+    assert_eq!(alpha.count("tools/call"), 0);
 }
 
 #[test]

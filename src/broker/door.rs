@@ -74,9 +74,17 @@ pub struct Door {
     /// Paths in the arguments, and directories of rules about them: nobody knows yet
     /// where they lead, so the findings say no.
     pub(super) unfollowed: Vec<PathBuf>,
+    /// Whether measuring it takes longer than others can wait: it is not done yet, and
+    /// the findings say no.
+    pub(super) is_heavy: bool,
 }
 
 impl Door {
+    /// Whether it is not measured to the end yet.
+    pub(super) fn is_unmeasured(&self) -> bool {
+        self.is_heavy || !self.unfollowed.is_empty()
+    }
+
     /// Whether it is a tool that declares what its results look like.
     pub(super) fn has_output_schema(&self) -> bool {
         self.tool
@@ -148,7 +156,10 @@ impl Broker {
             None => self.policy.free(),
         };
         let tool = route.tool.as_deref();
-        let (findings, ask) = measured(tool, arguments.as_ref(), tier, &prices, &note);
+        let effort = measure::Effort::AtOnce;
+        let measured = measured(tool, arguments.as_ref(), tier, &prices, &note, effort);
+        let is_heavy = measured.is_err();
+        let (findings, ask) = measured.unwrap_or_else(|_| unmeasured());
         // A completion has one `argument`, and each of its letters is another call.
         let arguments_said = match asked {
             Asked::Completion => member("argument"),
@@ -212,6 +223,7 @@ impl Broker {
             home: session.home().clone(),
             prices,
             unfollowed: unfollowed.into_inner(),
+            is_heavy,
             tool: route.tool,
         })
     }
@@ -335,17 +347,37 @@ pub(super) fn measured(
     tier: Tier,
     prices: &Prices,
     follow: measure::Follow<'_>,
-) -> (Findings, Amounts) {
-    // From tier 2 on, what nobody named is not let through.
-    let strict = tier >= Tier::Consequential;
-    let findings =
-        tool.map(|tool| measure::findings(arguments, &tool.schema, &tool.rules, strict, follow));
-    let mut findings = findings.unwrap_or_default();
+    effort: measure::Effort,
+) -> Result<(Findings, Amounts), measure::Heavy> {
+    let mut findings = match tool {
+        None => Findings::default(),
+        Some(tool) => {
+            let against = measure::Against {
+                schema: &tool.schema,
+                rules: &tool.rules,
+                // From tier 2 on, what nobody named is not let through.
+                strict: tier >= Tier::Consequential,
+            };
+            measure::findings(arguments, against, follow, effort)?
+        }
+    };
+    let at_once = effort == measure::Effort::AtOnce;
+    if at_once && measure::price::reads_arguments(prices) && measure::is_large(arguments) {
+        return Err(measure::Heavy);
+    }
     let ask = measure::price::asks(arguments, prices).unwrap_or_else(|finding| {
         findings.rules.push(finding);
         Amounts::ZERO.with(Dimension::Calls, 1)
     });
-    (findings, ask)
+    Ok((findings, ask))
+}
+
+/// What holds of a call that was not measured: it does not pass.
+pub(super) fn unmeasured() -> (Findings, Amounts) {
+    (
+        measure::unjudged("measuring it takes too long; call again, or with less"),
+        Amounts::ZERO.with(Dimension::Calls, 1),
+    )
 }
 
 /// The code of both eras is settled where the answer leaves.

@@ -68,8 +68,8 @@ impl Broker {
         };
         let door = self.parse(&session, Asked::Tool, Some(&params), &view);
         let mut door = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
-        if !door.unfollowed.is_empty() {
-            self.follow_links(&mut door).await;
+        if door.is_unmeasured() {
+            self.measure_on(&mut door).await;
         }
         let Door { mut call, .. } = door;
         // No instance is started for a question: what the server offered last is

@@ -6,6 +6,7 @@
 //! measured again, and what was not followed by then is refused.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,6 +16,10 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{Broker, Door, door};
+use crate::{
+    domain::Dimension,
+    measure::{Effort, Heavy},
+};
 
 /// How long the paths of one call may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -63,18 +68,47 @@ impl Links {
 }
 
 impl Broker {
-    /// Measures arguments again whose rules depend on where paths lead.
-    pub(super) async fn follow_links(&self, door: &mut Door) {
-        let real = self
-            .links
-            .behind(std::mem::take(&mut door.unfollowed))
-            .await;
-        let behind = |path: &Path| real.get(path).cloned();
-        let tool = door.tool.as_deref();
-        let arguments = door.context.arguments.as_ref();
-        let measured = door::measured(tool, arguments, door.call.tier, &door.prices, &behind);
-        // What it asks for does not depend on where a path leads.
-        (door.call.findings, _) = measured;
+    /// Measures to the end what was not measured at the door: what takes long, and where
+    /// paths lead.
+    pub(super) async fn measure_on(&self, door: &mut Door) {
+        if door.is_heavy {
+            self.measure_with(door, HashMap::new()).await;
+        }
+        let paths = std::mem::take(&mut door.unfollowed);
+        if !paths.is_empty() {
+            let real = self.links.behind(paths).await;
+            self.measure_with(door, real).await;
+        }
+    }
+
+    /// Measures with what is known of where paths lead.
+    async fn measure_with(&self, door: &mut Door, real: HashMap<PathBuf, PathBuf>) {
+        let (tool, prices) = (door.tool.clone(), door.prices.clone());
+        let (arguments, tier) = (door.context.arguments.clone(), door.call.tier);
+        let measure = move |effort| {
+            let unfollowed = RefCell::new(Vec::new());
+            let behind = |path: &Path| {
+                let known = real.get(path).cloned();
+                if known.is_none() {
+                    unfollowed.borrow_mut().push(path.to_owned());
+                }
+                known
+            };
+            let (tool, arguments) = (tool.as_deref(), arguments.as_ref());
+            let measured = door::measured(tool, arguments, tier, &prices, &behind, effort);
+            (measured, unfollowed.into_inner())
+        };
+        let measured = match door.is_heavy {
+            true => self.offload.done(move || measure(Effort::Beside)).await,
+            false => Some(measure(Effort::AtOnce)),
+        };
+        let (measured, unfollowed) = measured.unwrap_or((Err(Heavy), Vec::new()));
+        let (findings, ask) = measured.unwrap_or_else(|Heavy| door::unmeasured());
+        door.call.findings = findings;
+        // What the agent reports is not measured here.
+        let tokens = door.call.claim.ask.get(Dimension::Tokens);
+        door.call.claim.ask = ask.with(Dimension::Tokens, tokens);
+        door.unfollowed = unfollowed;
     }
 }
 

@@ -15,6 +15,7 @@ mod latest;
 mod links;
 mod news;
 mod offer;
+mod offload;
 mod own;
 mod owners;
 mod patience;
@@ -54,6 +55,7 @@ use crate::{
 use answer::No;
 use latest::Latest;
 use links::Links;
+use offload::Offload;
 use patience::{Patience, Waited};
 
 /// See the module.
@@ -76,6 +78,7 @@ pub struct Broker {
     under_way: under_way::UnderWay,
     latest: Latest,
     links: Links,
+    offload: Offload,
     patience: Patience,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
@@ -137,6 +140,7 @@ impl Broker {
             under_way,
             latest: Latest::default(),
             links: Links::default(),
+            offload: Offload::default(),
             patience: Patience::default(),
             met: watch::Sender::new(met),
         })
@@ -170,8 +174,8 @@ impl Broker {
             Ok(door) => door,
             Err(wrong) => return wrong,
         };
-        if !door.unfollowed.is_empty() {
-            Box::pin(self.follow_links(&mut door)).await;
+        if door.is_unmeasured() {
+            Box::pin(self.measure_on(&mut door)).await;
         }
         let has_output_schema = door.has_output_schema();
         let Door {

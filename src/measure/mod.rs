@@ -2,10 +2,13 @@
 //!
 //! Pure but for one thing that is handed in: what a path really points to.
 
+mod checked;
 pub mod leave_alone;
+mod pattern;
 pub mod price;
 mod rules;
 mod schema;
+mod weight;
 
 use std::path::{Path, PathBuf};
 
@@ -14,38 +17,99 @@ pub use schema::Schema;
 
 use serde_json::Value;
 
+use checked::TooMuch;
+
 use crate::{domain::Findings, wire::Raw};
 
 /// Follows the links of a path as far as it exists; nothing where that is not known.
 pub type Follow<'a> = &'a dyn Fn(&Path) -> Option<PathBuf>;
 
+/// Arguments longer than this are measured beside the runtime.
+const SMALL: usize = 64 * 1024;
+
+/// How much work may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// What others can wait for.
+    AtOnce,
+    /// What can be done where nobody waits for it.
+    Beside,
+}
+
+/// It is too much to be done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heavy;
+
+/// What the arguments of one call are held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Against<'a> {
+    /// The server's own schema.
+    pub schema: &'a Schema,
+    /// The operator's rules.
+    pub rules: &'a Rules,
+    /// Whether arguments that nobody names are refused.
+    pub strict: bool,
+}
+
 /// Everything that is wrong with the arguments of one call.
-#[must_use]
+///
+/// # Errors
+/// When it takes more than may be done at once. What is too much beside the runtime as
+/// well is a finding.
 pub fn findings(
     arguments: Option<&Raw>,
-    schema: &Schema,
-    rules: &Rules,
-    strict: bool,
+    against: Against<'_>,
     follow: Follow<'_>,
-) -> Findings {
+    effort: Effort,
+) -> Result<Findings, Heavy> {
+    let Against {
+        schema,
+        rules,
+        strict,
+    } = against;
+    let at_once = effort == Effort::AtOnce;
+    if at_once && !schema.is_at_hand() {
+        return Err(Heavy);
+    }
     if schema.is_open() && rules.is_empty() && !strict {
-        return Findings::default();
+        return Ok(Findings::default());
+    }
+    if at_once && is_large(arguments) {
+        return Err(Heavy);
     }
     let value = match arguments {
         None => Value::Object(serde_json::Map::new()),
         Some(raw) => match raw.to::<Value>() {
             Ok(value) => value,
             // A number that no schema can look at, such as 1e400.
-            Err(error) => {
-                return Findings {
-                    schema: vec![schema::finding("", &format!("cannot be judged: {error}"))],
-                    rules: Vec::new(),
-                };
-            }
+            Err(error) => return Ok(unjudged(&error.to_string())),
         },
     };
-    Findings {
-        schema: schema.check(&value),
-        rules: rules.check(&value, schema, strict, follow),
+    let bytes = arguments.map_or(2, |raw| raw.bytes().len());
+    let found = schema.check(&value, bytes, effort).and_then(|found| {
+        Ok(Findings {
+            schema: found,
+            rules: rules.check(&value, schema, strict, follow, (bytes, effort))?,
+        })
+    });
+    match (found, effort) {
+        (Ok(found), _) => Ok(found),
+        (Err(TooMuch), Effort::AtOnce) => Err(Heavy),
+        (Err(TooMuch), Effort::Beside) => Ok(unjudged("that takes more work than a call is worth")),
     }
+}
+
+/// What is found while nothing can be said.
+#[must_use]
+pub fn unjudged(why: &str) -> Findings {
+    Findings {
+        schema: vec![schema::finding("", &format!("cannot be judged: {why}"))],
+        rules: Vec::new(),
+    }
+}
+
+/// Whether others would wait while arguments are read.
+#[must_use]
+pub fn is_large(arguments: Option<&Raw>) -> bool {
+    arguments.is_some_and(|raw| raw.bytes().len() > SMALL)
 }

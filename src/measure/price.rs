@@ -13,6 +13,9 @@ use crate::{
     wire::Raw,
 };
 
+/// Values up to which a path is followed: each that it matches is kept until all are found.
+const MOST: usize = 1_000_000;
+
 /// Digits up to which a number with a fraction is what was written.
 const EXACT: usize = 15;
 
@@ -21,8 +24,8 @@ const EXACT: usize = 15;
 pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding> {
     let mut ask = Amounts::ZERO.with(Dimension::Calls, 1);
     let mut cost = prices.call;
-    let paths = [&prices.count, &prices.amount, &prices.estimate];
-    if paths.iter().any(|path| path.is_some()) {
+    let paths = paths(prices);
+    if reads_arguments(prices) {
         let value = match arguments {
             None => Value::Object(serde_json::Map::new()),
             Some(raw) => raw.to::<Value>().map_err(|error| Finding {
@@ -50,6 +53,16 @@ pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding
     let each = prices.each.saturating_mul(ask.get(Dimension::Count));
     ask.set(Dimension::Cost, cost.saturating_add(each));
     Ok(ask)
+}
+
+/// Whether the prices depend on what the arguments say.
+#[must_use]
+pub fn reads_arguments(prices: &Prices) -> bool {
+    paths(prices).into_iter().any(Option::is_some)
+}
+
+fn paths(prices: &Prices) -> [&Option<Path>; 3] {
+    [&prices.count, &prices.amount, &prices.estimate]
 }
 
 /// What an answer of so many bytes has cost, where `estimate` was kept back for it;
@@ -80,17 +93,33 @@ fn read(
     what: &str,
     of: impl Fn(&Path, &[&Value]) -> Result<u64, String>,
 ) -> Result<u64, Finding> {
-    let found = value.query(&path.text).unwrap_or_default();
-    let measured = if found.is_empty() {
-        Err("matches nothing".to_owned())
+    let mut left = MOST;
+    let measured = if has_more(value, &mut left) {
+        Err(format!("would be followed through more than {MOST} values"))
     } else {
-        of(path, &found)
+        match value.query(&path.text).unwrap_or_default().as_slice() {
+            [] => Err("matches nothing".to_owned()),
+            found => of(path, found),
+        }
     };
     measured.map_err(|why| Finding {
         at: String::new(),
         says: format!("the {what} cannot be measured: `{}` {why}", path.text),
         rule: Some(path.place.clone()),
     })
+}
+
+/// Whether there are more values than are left.
+fn has_more(value: &Value, left: &mut usize) -> bool {
+    let Some(less) = left.checked_sub(1) else {
+        return true;
+    };
+    *left = less;
+    match value {
+        Value::Array(items) => items.iter().any(|value| has_more(value, left)),
+        Value::Object(members) => members.values().any(|value| has_more(value, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// How many things there are. A path that can match several says it by how many it
@@ -203,6 +232,21 @@ mod tests {
             assert_eq!(finding.rule.unwrap().line, 7);
         }
         assert!(asks(None, &prices).is_err());
+    }
+
+    #[test]
+    fn a_path_is_not_followed_through_more_values_than_anybody_means() {
+        let prices = Prices {
+            count: path("$.to[*]", false),
+            ..free()
+        };
+        let arguments = format!("{{\"to\":[{}1]}}", "1,".repeat(MOST));
+        let finding = asks(Some(&raw(&arguments)), &prices).unwrap_err();
+        assert!(
+            finding.says.contains("more than 1000000"),
+            "{}",
+            finding.says
+        );
     }
 
     #[test]

@@ -2,14 +2,20 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use jsonschema::Validator;
 use serde_json::Value;
 
-use super::{Follow, Schema, schema::finding};
+use super::{
+    Effort, Follow, Schema,
+    checked::{Checked, TooMuch},
+    schema::finding,
+};
 use crate::{
     config::ArgRule,
     domain::{Finding, Place},
 };
+
+/// Arguments that nobody names beyond this are not told.
+const MAX_UNKNOWN: usize = 8;
 
 /// The rules of one tool, compiled.
 #[derive(Debug, Default)]
@@ -20,7 +26,7 @@ struct Rule {
     argument: String,
     /// The compiled keywords, or why they cannot be compiled: then nothing
     /// passes.
-    schema: Result<Validator, String>,
+    schema: Result<Checked, String>,
     under: Option<PathBuf>,
     host: Vec<String>,
     absent: bool,
@@ -36,9 +42,7 @@ impl Rules {
                 .iter()
                 .map(|rule| Rule {
                     argument: rule.argument.clone(),
-                    schema: jsonschema::options()
-                        .build(&rule.schema)
-                        .map_err(|error| error.to_string()),
+                    schema: Checked::new(&rule.schema),
                     under: rule.under.clone(),
                     host: rule.host.clone(),
                     absent: rule.absent,
@@ -56,25 +60,24 @@ impl Rules {
 
     /// What they find wrong. `strict` refuses arguments that neither the schema
     /// nor a rule names.
-    #[must_use]
-    pub fn check(
+    pub(super) fn check(
         &self,
         arguments: &Value,
         schema: &Schema,
         strict: bool,
         follow: Follow<'_>,
-    ) -> Vec<Finding> {
-        let mut found: Vec<Finding> = self
-            .0
-            .iter()
-            .filter_map(|rule| {
-                let says = rule.check(arguments.get(&rule.argument), follow)?;
-                Some(Finding {
+        (bytes, effort): (usize, Effort),
+    ) -> Result<Vec<Finding>, TooMuch> {
+        let mut found = Vec::new();
+        for rule in &self.0 {
+            let value = arguments.get(&rule.argument);
+            if let Some(says) = rule.check(value, follow, (bytes, effort))? {
+                found.push(Finding {
                     rule: Some(rule.place.clone()),
                     ..finding(&format!("/{}", rule.argument), &says)
-                })
-            })
-            .collect();
+                });
+            }
+        }
         if strict {
             let extra = arguments.as_object().into_iter().flat_map(|all| all.keys());
             found.extend(
@@ -82,6 +85,7 @@ impl Rules {
                     .filter(|name| {
                         !schema.names(name) && !self.0.iter().any(|rule| rule.argument == **name)
                     })
+                    .take(MAX_UNKNOWN)
                     .map(|name| {
                         finding(
                             &format!("/{name}"),
@@ -90,24 +94,39 @@ impl Rules {
                     }),
             );
         }
-        found
+        Ok(found)
     }
 }
 
 impl Rule {
-    fn check(&self, value: Option<&Value>, follow: Follow<'_>) -> Option<String> {
-        let value = value?;
+    fn check(
+        &self,
+        value: Option<&Value>,
+        follow: Follow<'_>,
+        (bytes, effort): (usize, Effort),
+    ) -> Result<Option<String>, TooMuch> {
+        let Some(value) = value else {
+            return Ok(None);
+        };
         if self.absent {
-            return Some("must not be given".to_owned());
+            return Ok(Some("must not be given".to_owned()));
         }
         match &self.schema {
             Ok(schema) => {
-                if let Some(error) = schema.iter_errors(value).next() {
-                    return Some(format!("breaks a rule: {}", error.masked()));
+                if let Some((_, says)) = schema.check(value, bytes, effort)?.first() {
+                    return Ok(Some(format!("breaks a rule: {says}")));
                 }
             }
-            Err(why) => return Some(format!("cannot be judged: its rule is broken: {why}")),
+            Err(why) => {
+                let says = format!("cannot be judged: its rule is broken: {why}");
+                return Ok(Some(says));
+            }
         }
+        Ok(self.misplaced(value, follow))
+    }
+
+    /// What is wrong with where a value leads.
+    fn misplaced(&self, value: &Value, follow: Follow<'_>) -> Option<String> {
         if let Some(dir) = &self.under {
             let Some(text) = value.as_str() else {
                 return Some("is not a path".to_owned());

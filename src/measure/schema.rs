@@ -2,13 +2,16 @@
 
 use std::sync::OnceLock;
 
-use jsonschema::Validator;
 use serde_json::Value;
 
+use super::{
+    Effort,
+    checked::{Checked, TooMuch},
+};
 use crate::{domain::Finding, wire::Raw};
 
-/// Findings beyond this are not told.
-const MAX_FINDINGS: usize = 8;
+/// A schema up to this length is compiled at once, if it has no pattern.
+const SMALL: usize = 32 * 1024;
 
 /// A message longer than this quotes the arguments, not the fault.
 const MAX_TEXT: usize = 200;
@@ -25,7 +28,7 @@ enum Compiled {
     /// Anything passes: no keyword says otherwise.
     Open,
     /// A validator and the properties it names.
-    Checks(Box<Validator>, Value),
+    Checks(Box<Checked>, Value),
     /// The schema itself is broken; the text says how.
     Broken(String),
 }
@@ -57,25 +60,31 @@ impl Schema {
         }
     }
 
-    /// What it finds wrong.
-    #[must_use]
-    pub fn check(&self, arguments: &Value) -> Vec<Finding> {
+    /// Whether it is compiled, or takes no while to be.
+    pub(super) fn is_at_hand(&self) -> bool {
+        let text = self.text.text();
+        // A key can be written with an escape.
+        let is_plain = || text.len() <= SMALL && !text.contains("attern") && !text.contains("\\u");
+        self.compiled.get().is_some() || is_plain()
+    }
+
+    /// What it finds wrong with arguments that were written in so many bytes.
+    pub(super) fn check(
+        &self,
+        arguments: &Value,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Vec<Finding>, TooMuch> {
         match self.compiled() {
-            Compiled::Open => Vec::new(),
-            Compiled::Checks(validator, _) => validator
-                .iter_errors(arguments)
-                .take(MAX_FINDINGS)
-                .map(|error| {
-                    finding(
-                        &error.instance_path().to_string(),
-                        &error.masked().to_string(),
-                    )
-                })
-                .collect(),
-            Compiled::Broken(why) => vec![finding(
+            Compiled::Open => Ok(Vec::new()),
+            Compiled::Checks(schema, _) => {
+                let told = schema.check(arguments, bytes, effort)?;
+                Ok(told.iter().map(|(at, says)| finding(at, says)).collect())
+            }
+            Compiled::Broken(why) => Ok(vec![finding(
                 "",
                 &format!("cannot be judged: the tool's inputSchema is broken: {why}"),
-            )],
+            )]),
         }
     }
 
@@ -96,10 +105,9 @@ impl Schema {
             if open {
                 return Compiled::Open;
             }
-            // No network: a schema's `$ref` is never fetched.
-            match jsonschema::options().build(&schema) {
-                Ok(validator) => Compiled::Checks(Box::new(validator), schema),
-                Err(error) => Compiled::Broken(bounded(&error.to_string())),
+            match Checked::new(&schema) {
+                Ok(checked) => Compiled::Checks(Box::new(checked), schema),
+                Err(why) => Compiled::Broken(bounded(&why)),
             }
         })
     }
@@ -139,7 +147,8 @@ mod tests {
         let found = schema(
             r#"{"type":"object","properties":{"n":{"type":"integer","maximum":3}},"required":["n","m"]}"#,
         )
-        .check(&serde_json::json!({"n": 7}));
+        .check(&serde_json::json!({"n": 7}), 7, Effort::AtOnce)
+        .unwrap();
         let text: Vec<String> = found
             .iter()
             .map(|finding| format!("{}: {}", finding.at, finding.says))
@@ -155,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_reference_to_the_network_is_not_followed() {
-        let found = schema(r#"{"$ref":"http://169.254.169.254/x"}"#).check(&Value::Null);
+        let found = schema(r#"{"$ref":"http://169.254.169.254/x"}"#);
+        let found = found.check(&Value::Null, 4, Effort::AtOnce).unwrap();
         assert!(found.iter().any(|finding| finding.says.contains("broken")));
     }
 }

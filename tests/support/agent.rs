@@ -243,8 +243,18 @@ impl Agent {
 
     /// Memory of the process behind the pipes, in MiB.
     pub fn resident(&self) -> usize {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it had so far, in MiB.
+    #[allow(dead_code, reason = "not every test measures memory")]
+    pub fn peak(&self) -> usize {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, what: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(what));
         let kib: usize = line
             .and_then(|line| line.split_whitespace().nth(1))
             .and_then(|number| number.parse().ok())
