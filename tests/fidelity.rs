@@ -231,7 +231,7 @@ fn a_request_reaches_the_server_as_it_was_sent() {
     for mut agent in both_eras(&home) {
         agent.until_listed(&["alpha__echo"]);
         let params = format!(
-            r#"{{"vendor":{{"y":1e400,"b":0}},"name":"alpha__echo","arguments":{arguments},"task":{{"ttl":1}}}}"#
+            r#"{{"vendor":{{"y":1e400,"b":0}},"name":"alpha__echo","arguments":{arguments}}}"#
         );
         let id = agent.request("tools/call", &params);
         let seen = agent.text(id);

@@ -121,3 +121,103 @@ fn a_link_to_what_does_not_exist_yet_leads_out_of_every_directory() {
         assert_eq!(agent.text(id), "done", "{path}");
     }
 }
+
+#[test]
+fn a_key_that_differs_from_one_with_a_rule_by_case_only_is_refused() {
+    let home = Home::new();
+    let mut alpha = home.server_with(
+        "alpha",
+        "call w: text done\ncall free: text done",
+        r#"
+        [tools.w]
+        tier = "read"
+        args.path = { pattern = "^/srv/" }
+        args.secret = { absent = true }
+        args.to = { properties = { name = { type = "string" } } }
+        "#,
+    );
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__w", "alpha__free"]);
+    for arguments in [
+        r#"{"path":"/srv/x","PATH":"/etc/passwd"}"#,
+        r#"{"Path":"/etc/passwd"}"#,
+        r#"{"\u017fecret":1}"#,
+        r#"{"to":{"name":"a","NAME":7}}"#,
+    ] {
+        let says = refused(&mut agent, "alpha__w", arguments);
+        assert!(says.contains("another spelling of"), "{says}");
+    }
+    assert_eq!(alpha.count("tools/call"), 0);
+    for (tool, arguments) in [
+        (
+            "alpha__w",
+            r#"{"path":"/srv/x","x":1,"X":2,"to":{"x":1,"X":2}}"#,
+        ),
+        ("alpha__free", r#"{"path":"/srv/x","PATH":"/etc/passwd"}"#),
+    ] {
+        let id = agent.call(tool, arguments);
+        assert_eq!(agent.text(id), "done", "{arguments}");
+    }
+}
+
+#[test]
+fn parameters_that_a_server_could_read_otherwise_are_wrong() {
+    let home = Home::new();
+    let mut alpha = home.server(
+        "alpha",
+        r#"
+        prompt {"name":"p"}
+        resource {"uri":"file:///a","name":"a"}
+        call w: echo
+        "#,
+    );
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__w"]);
+    for (method, params) in [
+        (
+            "tools/call",
+            r#"{"name":"alpha__w","arguments":{},"Arguments":{"a":1}}"#,
+        ),
+        ("tools/call", r#"{"name":"alpha__w","Name":"other"}"#),
+        ("tools/call", r#"{"name":"alpha__w","tas\u212a":{}}"#),
+        ("tools/call", r#"{"name":"alpha__w","_META":{}}"#),
+        ("prompts/get", r#"{"name":"alpha__p","NAME":"other"}"#),
+        (
+            "resources/read",
+            r#"{"uri":"file:///a","URI":"file:///etc/shadow"}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/resource","name":"alpha__p","uri":"file:///a"},"argument":{"name":"n","value":"v"}}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/resource","name":"alpha__p"},"argument":{"name":"n","value":"v"}}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"alpha__p","URI":"file:///a"},"argument":{"name":"n","value":"v"}}"#,
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"alpha__p"},"REF":{},"argument":{"name":"n","value":"v"}}"#,
+        ),
+    ] {
+        let id = agent.request(method, params);
+        assert_eq!(agent.error(id).0, -32602, "{params}");
+    }
+    // A task would go on where no stop finds it.
+    let params = r#"{"name":"alpha__w","arguments":{"task":1},"task":{"ttl":600000}}"#;
+    let id = agent.request("tools/call", params);
+    let seen = agent.text(id);
+    assert!(
+        seen.contains(r#""arguments":{"task":1}"#) && !seen.contains("ttl"),
+        "{seen}"
+    );
+    assert_eq!(alpha.count("tools/call"), 1);
+    assert_eq!(
+        alpha.count("resources/read") + alpha.count("prompts/get"),
+        0
+    );
+    assert_eq!(alpha.count("completion/complete"), 0);
+}

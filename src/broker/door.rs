@@ -16,7 +16,7 @@ use crate::{
         Amounts, Call, Claim, Dimension, Findings, Fingerprint, Offer, Prices, RunId, ServerName,
         Standing, Subject, Tier, shown,
     },
-    measure,
+    measure::{self, spelling::is_other_spelling},
     ports::Context,
     wire::{Node, Raw},
 };
@@ -52,6 +52,26 @@ impl Asked {
             _ => return None,
         })
     }
+
+    /// The parameters that say what is called with what.
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Asked::Tool => &["name", "arguments", "task", "_meta"],
+            Asked::Prompt => &["name", "arguments", "_meta"],
+            Asked::Resource | Asked::Subscribe | Asked::Unsubscribe => &["uri", "_meta"],
+            Asked::Completion => &["ref", "argument", "context", "_meta"],
+        }
+    }
+
+    /// The parameter that a server which does not look at case reads where we read none.
+    fn misread(self, key: &str) -> Option<&'static str> {
+        other_spelling(key, self.parameters())
+    }
+}
+
+fn other_spelling(key: &str, of: &[&'static str]) -> Option<&'static str> {
+    let mut of = of.iter().copied();
+    of.find(|meant| is_other_spelling(key, meant))
 }
 
 /// A request that got in.
@@ -120,6 +140,9 @@ impl Broker {
         let Node::Object(members) = &node else {
             return Err(wrong("the parameters are not an object"));
         };
+        if let Some(key) = members.iter().find_map(|(key, _)| asked.misread(key)) {
+            return Err(wrong(format!("`{key}` is spelt otherwise")));
+        }
         let member = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, v)| v);
         let text = |key: &str| match member(key) {
             Some(Node::String(text)) => Ok(text.as_ref()),
@@ -299,10 +322,21 @@ impl Broker {
                 _ => None,
             })
         };
-        let route = match (text("name"), text("uri")) {
-            (Some(name), _) => self.prompt_route(name, view)?,
-            (None, Some(uri)) => self.resource_route(uri, view, Subject::Resource)?,
-            (None, None) => return Err(wrong("`ref` names neither a prompt nor a resource")),
+        let has = |key: &str| reference.iter().any(|(name, _)| name == key);
+        let parts = ["type", "name", "uri"];
+        let misread = reference
+            .iter()
+            .find_map(|(key, _)| other_spelling(key, &parts));
+        // Which of both a server would take is its business, and not known.
+        if misread.is_some() || has("name") && has("uri") {
+            return Err(wrong("`ref` can be read as two things"));
+        }
+        let route = match (text("type"), text("name"), text("uri")) {
+            (Some("ref/prompt"), Some(name), None) => self.prompt_route(name, view)?,
+            (Some("ref/resource"), None, Some(uri)) => {
+                self.resource_route(uri, view, Subject::Resource)?
+            }
+            _ => return Err(wrong("`ref` names neither a prompt nor a resource")),
         };
         let name = route.subject.name().clone();
         Ok(Route {

@@ -31,11 +31,14 @@ const SEATS: usize = 16;
 /// What every Unix answers for what does not exist.
 const NOTHING_THERE: i32 = 2;
 
+/// Where a path leads, if that can be known.
+type Lead = dyn Fn(&Path) -> Option<PathBuf> + Send + Sync;
+
 /// Follows paths for calls.
 pub(super) struct Links {
     seats: Arc<Semaphore>,
     patience: Duration,
-    follow: Arc<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>,
+    follow: Arc<Lead>,
 }
 
 impl Default for Links {

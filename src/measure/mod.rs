@@ -8,6 +8,7 @@ mod pattern;
 pub mod price;
 mod rules;
 mod schema;
+pub mod spelling;
 mod weight;
 
 use std::path::{Path, PathBuf};

@@ -5,10 +5,12 @@
 use jsonpath_rust::JsonPath as _;
 use serde_json::Value;
 
+use super::spelling::misspelt_on_the_way;
 use crate::{
     domain::{
         Amounts, Dimension, Finding, Path, Prices,
         money::{self, MoneyError},
+        shown,
     },
     wire::Raw,
 };
@@ -96,6 +98,11 @@ fn read(
     let mut left = MOST;
     let measured = if has_more(value, &mut left) {
         Err(format!("would be followed through more than {MOST} values"))
+    } else if let Some(key) = misspelt_on_the_way(&path.text, value) {
+        let key = shown(key);
+        Err(format!(
+            "does not look at `{key}`, which is spelt almost the same"
+        ))
     } else {
         match value.query(&path.text).unwrap_or_default().as_slice() {
             [] => Err("matches nothing".to_owned()),
@@ -266,6 +273,8 @@ mod tests {
             r#"{"items":[{"amount":0.00000012}]}"#,
             r#"{"items":[{"amount":1234567890.123456789}]}"#,
             r#"{"items":[{"amount":true}]}"#,
+            r#"{"items":[{"amount":1,"Amount":9}]}"#,
+            r#"{"items":[{"amount":1},{"AMOUNT":9}]}"#,
             r#"{"items":[{"amount":"1,5"}]}"#,
             r#"{"items":[{"amount":123456789012345678901234567890}]}"#,
         ] {

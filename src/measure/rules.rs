@@ -8,10 +8,11 @@ use super::{
     Effort, Follow, Schema,
     checked::{Checked, TooMuch},
     schema::finding,
+    spelling::{is_other_spelling, misspelt},
 };
 use crate::{
     config::ArgRule,
-    domain::{Finding, Place},
+    domain::{Finding, Place, shown},
 };
 
 /// Arguments that nobody names beyond this are not told.
@@ -27,6 +28,8 @@ struct Rule {
     /// The compiled keywords, or why they cannot be compiled: then nothing
     /// passes.
     schema: Result<Checked, String>,
+    /// The same keywords as they are written, if they name members.
+    names: Option<Value>,
     under: Option<PathBuf>,
     host: Vec<String>,
     absent: bool,
@@ -43,6 +46,7 @@ impl Rules {
                 .map(|rule| Rule {
                     argument: rule.argument.clone(),
                     schema: Checked::new(&rule.schema),
+                    names: names_members(&rule.schema).then(|| rule.schema.clone()),
                     under: rule.under.clone(),
                     host: rule.host.clone(),
                     absent: rule.absent,
@@ -69,7 +73,14 @@ impl Rules {
         (bytes, effort): (usize, Effort),
     ) -> Result<Vec<Finding>, TooMuch> {
         let mut found = Vec::new();
+        let keys = || arguments.as_object().into_iter().flat_map(|all| all.keys());
         for rule in &self.0 {
+            // It is not `argument` to us, and so no rule holds for it.
+            let meant = |key: &&String| is_other_spelling(key, &rule.argument);
+            found.extend(keys().find(meant).map(|key| Finding {
+                rule: Some(rule.place.clone()),
+                ..finding(&format!("/{key}"), &other_spelling(&rule.argument))
+            }));
             let value = arguments.get(&rule.argument);
             if let Some(says) = rule.check(value, follow, (bytes, effort))? {
                 found.push(Finding {
@@ -79,9 +90,8 @@ impl Rules {
             }
         }
         if strict {
-            let extra = arguments.as_object().into_iter().flat_map(|all| all.keys());
             found.extend(
-                extra
+                keys()
                     .filter(|name| {
                         !schema.names(name) && !self.0.iter().any(|rule| rule.argument == **name)
                     })
@@ -122,6 +132,15 @@ impl Rule {
                 return Ok(Some(says));
             }
         }
+        if let Some(names) = &self.names
+            && let Some((given, meant)) = misspelt(names, value)
+        {
+            return Ok(Some(format!(
+                "has `{}`, which {}",
+                shown(given),
+                other_spelling(&meant)
+            )));
+        }
         Ok(self.misplaced(value, follow))
     }
 
@@ -150,6 +169,24 @@ impl Rule {
             }
         }
         None
+    }
+}
+
+fn other_spelling(meant: &str) -> String {
+    format!(
+        "is another spelling of `{}`, for which there is a rule",
+        shown(meant)
+    )
+}
+
+/// Whether a schema says anywhere what a member is called.
+fn names_members(schema: &Value) -> bool {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.contains_key("properties") || keywords.values().any(names_members)
+        }
+        Value::Array(items) => items.iter().any(names_members),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) fn params(
         }
         Subject::Resource(_) | Subject::Subscribe(_) | Subject::Unsubscribe(_) => {}
     }
+    // We declare no tasks, so nobody asks for one: the server would go on where no stop
+    // finds it.
+    edit.remove("task");
     let meta = meta(given.get("_meta").as_ref(), era, caller, progress);
     match meta {
         Some(meta) => edit.set("_meta", meta),
@@ -186,7 +189,7 @@ mod tests {
         assert_eq!(
             sent(
                 Era::Legacy,
-                r#"{"x":1e400,"name":"s__list","arguments":{"b":1,"a":2},"_meta":{"progressToken":"p","traceparent":"t","io.modelcontextprotocol/protocolVersion":"x","dev.tollgate/run":"r"}}"#
+                r#"{"x":1e400,"name":"s__list","task":{"ttl":60000},"arguments":{"b":1,"a":2},"_meta":{"progressToken":"p","traceparent":"t","io.modelcontextprotocol/protocolVersion":"x","dev.tollgate/run":"r"}}"#
             ),
             r#"{"x":1e400,"name":"list","arguments":{"b":1,"a":2},"_meta":{"traceparent":"t","progressToken":7}}"#
         );

@@ -1,0 +1,149 @@
+//! Keys that some servers read as another one: Go's JSON, for one, matches names without
+//! case, and the last that fits wins.
+
+use serde_json::Value;
+
+/// Whether a key is not `meant`, but read as it by who does not look at case.
+#[must_use]
+pub fn is_other_spelling(given: &str, meant: &str) -> bool {
+    given != meant && given.chars().map(folded).eq(meant.chars().map(folded))
+}
+
+/// A letter without case. Some letters beyond ASCII are one of ASCII without it: the
+/// long s, the sign of Kelvin.
+fn folded(c: char) -> char {
+    if c.is_ascii() {
+        return c.to_ascii_lowercase();
+    }
+    let one = |mut letters: &mut dyn Iterator<Item = char>| {
+        let first = (&mut letters).next();
+        first.filter(|_| letters.next().is_none())
+    };
+    let upper = one(&mut c.to_uppercase()).unwrap_or(c);
+    one(&mut upper.to_lowercase()).unwrap_or(upper)
+}
+
+/// The first key within a value that is another spelling of one which a schema names at
+/// this place; and that one.
+pub(super) fn misspelt<'v>(schema: &Value, value: &'v Value) -> Option<(&'v str, String)> {
+    let part = |key: &str| schema.get(key);
+    let lists = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(part);
+    let same = lists
+        .filter_map(Value::as_array)
+        .flatten()
+        .chain(part("not"));
+    let found = same.filter_map(|schema| misspelt(schema, value)).next();
+    if found.is_some() {
+        return found;
+    }
+    match value {
+        Value::Object(members) => {
+            let named = part("properties").and_then(Value::as_object);
+            let others = part("additionalProperties");
+            members.iter().find_map(|(key, value)| {
+                if let Some(schema) = named.and_then(|named| named.get(key)) {
+                    return misspelt(schema, value);
+                }
+                let mut meant = named.into_iter().flat_map(serde_json::Map::keys);
+                let meant = meant.find(|meant| is_other_spelling(key, meant));
+                match meant {
+                    Some(meant) => Some((key.as_str(), meant.clone())),
+                    None => others.and_then(|schema| misspelt(schema, value)),
+                }
+            })
+        }
+        Value::Array(items) => {
+            let schemas = ["items", "contains"].into_iter().filter_map(part);
+            let mut found = schemas.flat_map(|schema| {
+                let each = items.iter();
+                each.filter_map(move |value| misspelt(schema, value))
+            });
+            found.next()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// The first key that is another spelling of one on the way of a JSONPath. What a path
+/// looks for at any depth, or by a condition, has no place of its own: from there on
+/// nothing is said.
+pub(super) fn misspelt_on_the_way<'v>(path: &str, value: &'v Value) -> Option<&'v str> {
+    let plain = path.split(['?']).next().unwrap_or_default();
+    let plain = plain.split("..").next().unwrap_or_default();
+    let steps = plain.split(['$', '.', '[', ']', '\'', '"']);
+    let steps: Vec<&str> = steps.filter(|step| !step.is_empty()).collect();
+    misspelt_in(&steps, value)
+}
+
+fn misspelt_in<'v>(steps: &[&str], value: &'v Value) -> Option<&'v str> {
+    let (step, rest) = steps.split_first()?;
+    match value {
+        Value::Array(items) => items.iter().find_map(|value| misspelt_in(rest, value)),
+        Value::Object(members) if *step == "*" => {
+            members.values().find_map(|value| misspelt_in(rest, value))
+        }
+        Value::Object(members) => {
+            let other = members.keys().find(|key| is_other_spelling(key, step));
+            let within = || misspelt_in(rest, members.get(*step)?);
+            other.map(String::as_str).or_else(within)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_another_spelling_of_what_differs_by_case_only() {
+        for (given, meant) in [
+            ("PATH", "path"),
+            ("Path", "path"),
+            ("max_Items", "max_items"),
+            ("pa\u{17f}\u{17f}word", "password"),
+            ("to\u{212a}en", "token"),
+            ("\u{c4}rger", "\u{e4}rger"),
+            ("\u{3c2}", "\u{3a3}"),
+        ] {
+            assert!(is_other_spelling(given, meant), "{given}");
+            assert!(is_other_spelling(meant, given), "{given}");
+        }
+        for (given, meant) in [
+            ("path", "path"),
+            ("paths", "path"),
+            ("", "a"),
+            ("pat", "path"),
+        ] {
+            assert!(!is_other_spelling(given, meant), "{given}");
+        }
+    }
+
+    #[test]
+    fn within_a_value_only_what_a_schema_names_there_is_looked_at() {
+        let schema =
+            json!({"items": {"anyOf": [{"properties": {"n": {"properties": {"to": {}}}}}]}});
+        let found = |value: Value| misspelt(&schema, &value).map(|(given, _)| given.to_owned());
+        assert_eq!(
+            found(json!([{"n": {"to": 1}}, {"n": {"TO": 1}}])),
+            Some("TO".into())
+        );
+        assert_eq!(found(json!([{"N": {}}])), Some("N".into()));
+        assert_eq!(found(json!([{"n": {"x": {"TO": 1}}, "TO": 1}])), None);
+        assert_eq!(found(json!({"N": 1})), None);
+    }
+
+    #[test]
+    fn on_the_way_of_a_path_no_key_is_spelt_otherwise() {
+        let value = json!({"items": [{"amount": 1}, {"AMOUNT": 2}], "x": {"Items": 1}});
+        let other = |path| misspelt_on_the_way(path, &value);
+        assert_eq!(other("$.items[*].amount"), Some("AMOUNT"));
+        assert_eq!(other("$['items'][0]['amount']"), Some("AMOUNT"));
+        assert_eq!(other("$.*.items"), Some("Items"));
+        assert_eq!(other("$.items[*]"), None);
+        assert_eq!(other("$.amount"), None);
+        assert_eq!(other("$..amount"), None);
+    }
+}
