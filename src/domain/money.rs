@@ -98,8 +98,33 @@ pub fn parse_whole(text: &str) -> Result<u64, MoneyError> {
     scaled(text, 0)
 }
 
+/// Reads what somebody else says that something did cost, as millionths, or with
+/// `minor` in minor units: what is finer than a millionth counts as one, and what is
+/// more than can be counted as the most that can.
+///
+/// # Errors
+/// When it is no number or below zero.
+pub fn parse_reported(text: &str, minor: Option<Currency>) -> Result<u64, MoneyError> {
+    let digits = minor.map_or(6, |currency| 6 - i64::from(currency.minor_digits()));
+    match scaled_by(text, digits, Finer::Up) {
+        Err(MoneyError::TooMuch) => Ok(u64::MAX),
+        read => read,
+    }
+}
+
+/// What becomes of digits behind the last that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finer {
+    Refused,
+    Up,
+}
+
 /// The number times ten to the power of `digits`, if that is whole.
 fn scaled(text: &str, digits: i64) -> Result<u64, MoneyError> {
+    scaled_by(text, digits, Finer::Refused)
+}
+
+fn scaled_by(text: &str, digits: i64, finer: Finer) -> Result<u64, MoneyError> {
     use MoneyError::{Negative, NotANumber, TooFine, TooMuch};
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -132,18 +157,20 @@ fn scaled(text: &str, digits: i64) -> Result<u64, MoneyError> {
         .and_then(|shift| shift.checked_sub(length))
         .ok_or(TooMuch)?;
     // A whole number may end in zeros that a negative shift takes away again.
-    let (mantissa, shift) = if shift < 0 {
-        let cut = usize::try_from(-shift).map_err(|_| TooFine)?;
-        let split = mantissa.len().checked_sub(cut).ok_or(TooFine)?;
+    let (mantissa, shift, more) = if shift < 0 {
+        let cut = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
+        let split = mantissa.len().saturating_sub(cut);
         let (kept, gone) = mantissa.split_at_checked(split).ok_or(TooFine)?;
-        if gone.bytes().any(|byte| byte != b'0') || kept.is_empty() {
+        let is_finer = kept.is_empty() || gone.bytes().any(|byte| byte != b'0');
+        if is_finer && finer == Finer::Refused {
             return Err(TooFine);
         }
-        (kept, 0)
+        (if kept.is_empty() { "0" } else { kept }, 0, is_finer)
     } else {
-        (mantissa, shift)
+        (mantissa, shift, false)
     };
     let value: u64 = mantissa.parse().map_err(|_| TooMuch)?;
+    let value = value.checked_add(u64::from(more)).ok_or(TooMuch)?;
     let factor = u32::try_from(shift)
         .ok()
         .and_then(|shift| 10_u64.checked_pow(shift))
@@ -227,6 +254,38 @@ mod tests {
         for bad in ["", ".", "1.", ".5", "1,5", "0x1", "1e", "NaN", " 1", "1 "] {
             assert_eq!(parse_micros(bad), Err(MoneyError::NotANumber), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_exponent_without_end_is_refused_and_not_computed() {
+        for least in ["1.123456e-9223372036854775808", "1e-9223372036854775808"] {
+            assert!(parse_micros(least).is_err(), "{least}");
+            assert_eq!(parse_reported(least, None), Ok(1), "{least}");
+        }
+        let most = "1e9223372036854775807";
+        assert_eq!(parse_micros(most), Err(MoneyError::TooMuch));
+        assert_eq!(parse_reported(most, None), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_reported_is_rounded_up_and_never_lost() {
+        for (text, micros) in [
+            ("0.30000000000000004", 300_001),
+            ("0.0000125", 13),
+            ("1.25e-5", 13),
+            ("1e-9", 1),
+            ("0", 0),
+            ("0.5", 500_000),
+            ("1e30", u64::MAX),
+            ("18446744073709.551615", u64::MAX),
+            ("18446744073709.5516151", u64::MAX),
+            ("18446744073710", u64::MAX),
+        ] {
+            assert_eq!(parse_reported(text, None), Ok(micros), "{text}");
+        }
+        assert_eq!(parse_reported("1.00001", Some(Currency::USD)), Ok(10_001));
+        assert_eq!(parse_reported("-5", None), Err(MoneyError::Negative));
+        assert_eq!(parse_reported("x", None), Err(MoneyError::NotANumber));
     }
 
     #[test]
