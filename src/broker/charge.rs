@@ -18,10 +18,10 @@ pub(super) fn settlement(
     let answer = reply.as_ref().ok().map(Reply::raw);
     let bytes = answer.map_or(0, |answer| answer.bytes().len());
     let ask = call.claim.ask;
-    let estimate = ask.get(Dimension::Cost);
+    let kept = ask.get(Dimension::Cost);
     let (mut charged, unpriced) = match reply {
         Ok(Reply::Result(result)) => {
-            let (cost, unpriced) = price::cost(prices, estimate, Some(result), bytes);
+            let (cost, unpriced) = price::cost(prices, kept, Some(result), bytes);
             (ask.with(Dimension::Cost, cost), unpriced)
         }
         // An error has no price to read, and may have cost as much.

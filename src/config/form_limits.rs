@@ -421,6 +421,9 @@ pub(super) struct CostForm {
     each: Option<MoneyForm>,
     /// Where the arguments say what it will cost: a JSONPath.
     estimate: Option<CostPathOrTableForm>,
+    /// Kept back beside it until the answer says the rest: what `actual` or `kib` come to
+    /// at the most.
+    keep: Option<MoneyForm>,
     /// For each KiB that it answers.
     kib: Option<MoneyForm>,
 }

@@ -11,7 +11,7 @@ pub enum NoticeKind {
     BudgetStop,
     /// More was spent than the limit and a tenth of it.
     BudgetOverrun,
-    /// A price could not be read from an answer: the estimate was charged.
+    /// A price could not be read from an answer: what was kept back is charged.
     PriceUnknown,
     /// A breaker has opened.
     BreakerOpen,

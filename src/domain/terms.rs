@@ -37,6 +37,8 @@ pub struct Prices {
     pub each: u64,
     /// For each KiB that it answers.
     pub kib: u64,
+    /// Kept back beside what is known before the call, until the answer says the rest.
+    pub keep: u64,
     /// Where the arguments say what it will cost.
     pub estimate: Option<Path>,
     /// Where the result says what it did cost.
@@ -69,6 +71,7 @@ impl Prices {
             call: 0,
             each: 0,
             kib: 0,
+            keep: 0,
             estimate: None,
             actual: None,
             count: None,

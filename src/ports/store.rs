@@ -127,7 +127,7 @@ pub struct Settlement {
     pub trouble: (bool, bool),
     /// How long the server wants to be left alone.
     pub leave_alone: Option<Duration>,
-    /// Where its price should have stood and did not.
+    /// Why the price that its answer should say could not be read.
     pub unpriced: Option<String>,
 }
 

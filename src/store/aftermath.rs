@@ -129,13 +129,15 @@ impl Around<'_> {
     ) -> Aftermath {
         let mut after = Aftermath::default();
         self.breakers(settlement, probed, &mut after);
-        if let Some(path) = &settlement.unpriced {
+        if let Some(why) = &settlement.unpriced {
+            let cost = charged.get(Dimension::Cost);
             let notice = Notice {
                 kind: NoticeKind::PriceUnknown,
                 about: self.call.title().to_string(),
                 says: format!(
-                    "the answer of {} has no price at `{path}`: the estimate was charged",
-                    self.call.title()
+                    "in the answer of {}, {why}; {} was charged",
+                    self.call.title(),
+                    Dimension::Cost.show(cost, self.call.claim.currency)
                 ),
             };
             self.tell(notice, self.at() - HOUR, &mut after);
@@ -275,7 +277,7 @@ impl Around<'_> {
         if spent.len() < HABIT {
             return None;
         }
-        let usual = spent.iter().sum::<u64>() / spent.len() as u64;
+        let usual = mean(&spent);
         if now <= usual.saturating_mul(u64::from(times)) {
             return None;
         }
@@ -358,6 +360,13 @@ impl Around<'_> {
     }
 }
 
+/// Of some, however large.
+fn mean(of: &[u64]) -> u64 {
+    let sum: u128 = of.iter().copied().map(u128::from).sum();
+    let mean = sum.checked_div(of.len() as u128);
+    mean.and_then(|mean| u64::try_from(mean).ok()).unwrap_or(0)
+}
+
 /// More than the limit and a tenth of it.
 fn is_overrun(used: u64, allowed: u64) -> bool {
     u128::from(used) * 10 > u128::from(allowed) * 11
@@ -375,5 +384,17 @@ pub(super) fn is_first_use(state: &State, call: &Call) -> bool {
         | Subject::Completion(_)
         | Subject::Subscribe(_)
         | Subject::Unsubscribe(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_usual_can_be_told_however_much_it_is() {
+        assert_eq!(mean(&[]), 0);
+        assert_eq!(mean(&[1, 2, 4]), 2);
+        assert_eq!(mean(&[u64::MAX; 8]), u64::MAX);
     }
 }

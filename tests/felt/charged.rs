@@ -40,6 +40,33 @@ fn a_price_in_the_answer_is_charged_in_place_of_the_estimate() {
 }
 
 #[test]
+fn calls_at_the_same_time_do_not_spend_what_is_kept_back_for_another() {
+    let run = "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = \"1.00 USD\" }";
+    let home = limited(run);
+    let script =
+        "call buy: wait\nresult {\"content\":[],\"_meta\":{\"price\":0.30000000000000004}}";
+    let buy =
+        "[tools.buy]\ntier = \"read\"\ncost = { actual = \"$._meta.price\", keep = \"0.50 USD\" }";
+    let mut shop = home.server_with("shop", script, buy);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__buy"]);
+    let first = agent.call("shop__buy", "{\"nth\":1}");
+    let second = agent.call("shop__buy", "{\"nth\":2}");
+    shop.gets("tools/call");
+    shop.gets("tools/call");
+    let third = agent.call("shop__buy", "{\"nth\":3}");
+    assert_eq!(refusal(&agent.answer(third), "code"), "BUDGET_RUN_COST");
+    shop.order("go");
+    shop.order("go");
+    for call in [first, second] {
+        let answer = agent.answer(call);
+        let told = dig(&answer, "result._meta").and_then(|meta| member(&meta, "dev.tollgate/call"));
+        assert!(told.unwrap().contains("0.300001 USD"), "{answer}");
+    }
+    assert_eq!(shop.count("tools/call"), 2);
+}
+
+#[test]
 fn a_server_that_is_called_too_often_is_left_alone_for_as_long_as_it_says() {
     let ways = [
         r#"error {"code":-32000,"message":"slow down","data":{"status":429,"Retry-After":"120"}}"#,

@@ -10,7 +10,7 @@ use crate::config::error::{Code, quoted};
 use crate::domain::{Currency, Path, PricePlaces, Prices};
 
 pub(in crate::config) const COST: Vocabulary = Vocabulary {
-    keys: &["actual", "call", "each", "estimate", "kib"],
+    keys: &["actual", "call", "each", "estimate", "keep", "kib"],
     later: &[],
     elsewhere: &[],
 };
@@ -57,8 +57,10 @@ fn read_cost(field: &Field<'_>, units: &Units, has_count: bool, prices: &mut Pri
         return;
     };
     let price = |key: &str| table.get(key).and_then(|field| amount(&field, units));
-    prices.call = price("call").unwrap_or_default();
-    prices.each = price("each").unwrap_or_default();
+    let (call, each, keep) = (price("call"), price("each"), price("keep"));
+    prices.call = call.unwrap_or_default();
+    prices.each = each.unwrap_or_default();
+    prices.keep = keep.unwrap_or_default();
     prices.kib = price("kib").unwrap_or_default();
     if let Some(each) = table.get("each").filter(|_| !has_count) {
         field.file.report(
@@ -72,6 +74,48 @@ fn read_cost(field: &Field<'_>, units: &Units, has_count: bool, prices: &mut Pri
     let path = |key: &str| path_or_table(&table.get(key)?, &COST_PATH, units);
     prices.estimate = path("estimate");
     prices.actual = path("actual");
+    // What cannot be read is an error of its own.
+    let is_some =
+        |key: &str, price: Option<u64>| price.map_or(table.get(key).is_some(), |price| price > 0);
+    let keeps = is_some("keep", keep);
+    let known = is_some("call", call) || is_some("each", each) || table.get("estimate").is_some();
+    check_kept(&table, keeps, known, units);
+}
+
+/// A price that is known only when the call has ended keeps nothing back by itself: calls
+/// at the same time would spend the same money, no call would be too dear, and a kill
+/// would make it free.
+fn check_kept(table: &Table<'_>, keeps: bool, known: bool, units: &Units) {
+    let report = |key: &str| {
+        let Some(field) = table.get(key) else { return };
+        let message = format!("`{key}` needs `keep`, what is kept back until the price is known");
+        field.file.report(
+            field
+                .key_problem(Code::MissingKey, message)
+                .label("this is known only when the call has ended")
+                .hint(format!(
+                    "add to `cost` what a call costs at the most: keep = \"0.50 {}\"",
+                    units.shown()
+                )),
+        );
+    };
+    if !keeps {
+        report("kib");
+    }
+    if !keeps && !known {
+        report("actual");
+    }
+    let is_open = table.get("actual").is_some() || table.get("kib").is_some();
+    if let Some(keep) = table.get("keep").filter(|_| !is_open) {
+        keep.file.report(
+            keep.key_problem(
+                Code::NeverMatches,
+                "`keep` has no effect without `actual` or `kib`",
+            )
+            .label("the price is known before the call")
+            .hint("`call` is the price of each call"),
+        );
+    }
 }
 
 /// `"$.amount"` or `{ path = "$.amount", minor = true }`.

@@ -13,10 +13,11 @@ fn prices_say_what_a_call_costs_touches_and_moves() {
     let prices = tool(
         "count = \"$.payment_ids[*]\"\namount = { path = \"$.amount_minor\", currency = \"USD\", minor = true }\n\
          cost = { call = \"0 USD\", each = \"0.002 USD\", kib = \"0.001 USD\", \
-         estimate = { path = \"$['x y']\", minor = true }, actual = \"$._meta.cost\" }\n",
+         keep = \"0.25 USD\", estimate = { path = \"$['x y']\", minor = true }, actual = \"$._meta.cost\" }\n",
     )
     .prices;
     assert_eq!((prices.call, prices.each, prices.kib), (0, 2_000, 1_000));
+    assert_eq!(prices.keep, 250_000);
     let path = |path: Option<Path>| {
         path.map(|path| (path.text, path.minor, path.place.line))
             .unwrap()
@@ -58,6 +59,38 @@ fn a_limit_of_what_nothing_measures_is_an_error() {
     let tool = "[tools.refund]\ntier = \"read\"\nlimit = { cost = \"5 USD\" }\n";
     assert!(error("", tool).contains("this limit of `cost` can never be reached"));
     generation("", &format!("{tool}cost = \"1 USD\"\n"));
+}
+
+#[test]
+fn a_price_that_only_the_answer_tells_needs_something_to_keep_back() {
+    let cost = |cost: &str| {
+        let counted = "[tools.refund]\ntier = \"read\"\ncount = \"$.ids[*]\"\n";
+        format!("{counted}cost = {{ {cost} }}\n")
+    };
+    for (of, key) in [
+        ("actual = \"$._meta.cost\"", "actual"),
+        ("actual = \"$._meta.cost\", call = \"0 USD\"", "actual"),
+        ("actual = \"$._meta.cost\", keep = \"0 USD\"", "actual"),
+        ("kib = \"0.01 USD\"", "kib"),
+        ("kib = \"0.01 USD\", call = \"0.01 USD\"", "kib"),
+        ("kib = \"0.01 USD\", estimate = \"$.price\"", "kib"),
+    ] {
+        let error = error("currency = \"USD\"", &cost(of));
+        let needs = format!("`{key}` needs `keep`");
+        assert!(error.contains(&needs), "{of}: {error}");
+        assert!(error.contains("keep = \"0.50 USD\""), "{error}");
+    }
+    for of in [
+        "actual = \"$._meta.cost\", call = \"0.01 USD\"",
+        "actual = \"$._meta.cost\", each = \"0.01 USD\"",
+        "actual = \"$._meta.cost\", estimate = \"$.price\"",
+        "actual = \"$._meta.cost\", keep = \"0.05 USD\"",
+        "kib = \"0.01 USD\", keep = \"0.05 USD\"",
+    ] {
+        generation("", &cost(of));
+    }
+    let known = error("", &cost("call = \"1 USD\", keep = \"1 USD\""));
+    assert!(known.contains("`keep` has no effect"), "{known}");
 }
 
 #[test]
