@@ -177,6 +177,8 @@ fn errors_in_a_row_demand_a_pause_and_then_end_the_run() {
         refusal.retry_at.unwrap().as_microsecond(),
         world.now() + 60_000_000
     );
+    let remedy = refusal.remedy.unwrap();
+    assert!(remedy.contains(" UTC (in 60 s), then try"), "{remedy}");
     world.wait(60);
     // One that succeeds ends the row.
     world.again().unwrap();
@@ -390,6 +392,12 @@ fn a_rate_lets_a_burst_pass_and_then_one_after_another() {
         refusal.retry_at.unwrap().as_microsecond(),
         world.now() + 1_000_000
     );
+    let remedy = refusal.remedy.unwrap();
+    assert!(
+        remedy.starts_with("Wait, then call again, from 20"),
+        "{remedy}"
+    );
+    assert!(remedy.ends_with(" UTC (in 1 s) on."), "{remedy}");
     // Another agent and another tool have their own.
     let eve = world.call_with("eve", "2", "buy", "{}");
     assert_eq!(world.makes(eve), Ok(()));
@@ -498,6 +506,10 @@ fn outside_its_hours_a_tool_is_closed_and_says_when_it_opens() {
     let call = world.call();
     let refusal = world.ask(call).err().unwrap();
     assert_eq!(refusal.code.as_str(), "OUTSIDE_WINDOW");
+    assert_eq!(
+        refusal.says,
+        "it may be called Mon-Fri 08:00-18:00 Europe/Paris; it opens 2026-03-30 06:00:00 UTC (in 3 days)"
+    );
     // Monday at eight is an hour earlier now.
     assert_eq!(
         refusal.retry_at.unwrap().to_string(),

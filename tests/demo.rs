@@ -112,7 +112,7 @@ fn masked_word(word: &str) -> String {
         .collect();
     let name = match shape.as_str() {
         "0000-00-00" => "(day)",
-        "00:00" => "(hour)",
+        "00:00" | "00:00:00" => "(hour)",
         run if run.starts_with("r-") && run.len() == 12 => "(run)",
         _ => return word.to_owned(),
     };

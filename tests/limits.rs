@@ -57,7 +57,11 @@ fn the_26th_step_of_a_run_is_refused_and_a_call_within_the_25th_is_not() {
     assert_eq!(bound.limit, "25 steps");
     assert_eq!(bound.used, "25 steps");
     assert_eq!(bound.requested, "1 step");
-    assert!(refusal.remedy.unwrap().contains("tollgate runs extend r-1"));
+    let remedy = refusal.remedy.unwrap();
+    assert!(
+        remedy.contains("`tollgate runs extend r-1 --steps 25`"),
+        "{remedy}"
+    );
 }
 
 #[test]
@@ -311,11 +315,19 @@ fn a_price_that_is_missing_from_the_answer_is_the_estimate_and_told() {
     let call = world.call();
     let flying = world.ask(call).unwrap();
     let settlement = Settlement {
-        unpriced: Some("$._meta.cost".into()),
+        unpriced: Some("the price at `$._meta.cost` cannot be read: it matches nothing".into()),
         ..Settlement::plain(done(false), std::time::Duration::ZERO, cost(MICROS))
     };
     world.settles(flying, &settlement);
     assert_eq!(world.notices(), ["price.unknown"]);
+    let notices = world.records("notice");
+    let told = notices
+        .iter()
+        .rfind(|notice| notice["notice"] == "price.unknown");
+    assert_eq!(
+        told.unwrap()["says"],
+        "in the answer of shop.buy, the price at `$._meta.cost` cannot be read: it matches nothing; 1.00 USD was charged"
+    );
 }
 
 #[test]
@@ -439,6 +451,67 @@ fn thirty_cents_warn_once_and_fifty_end_the_run() {
     assert!(!world.store().clear(&bot, "ana").unwrap());
     let fresh = world.call_with("bot", "2", "buy", "{\"x\":2}");
     assert_eq!(world.makes(fresh), Ok(()));
+}
+
+#[test]
+fn a_run_that_was_resumed_with_nothing_left_is_refused_and_killed_again_only_once_it_went_on() {
+    let main = only(
+        "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = { at = \"1.00 USD\", then = \"kill\" } }",
+    );
+    let mut world = World::new(&main, &format!("{DOLLAR}[tools.look]\ntier = \"read\"\n"));
+    let free = |world: &mut World| world.call_with("bot", "1", "look", "{\"q\":1}");
+    world.again().unwrap();
+    assert_eq!(world.again(), Err("RUN_KILLED"));
+    let bot = tollgate::domain::AgentName::parse("bot").unwrap();
+    world.wait(1);
+    assert!(world.store().clear(&bot, "ana").unwrap());
+    world.restart();
+    let call = free(&mut world);
+    assert_eq!(world.makes(call), Err("BUDGET_RUN_COST"));
+    let call = world.call();
+    let Err(refusal) = world.ask(call) else {
+        panic!("nothing was left");
+    };
+    assert_eq!(refusal.code.as_str(), "BUDGET_RUN_COST");
+    assert!(refusal.ends.is_none());
+    let remedy = refusal.remedy.unwrap();
+    assert!(
+        remedy.contains("`tollgate runs extend r-1 --cost \"1.00 USD\"`"),
+        "{remedy}"
+    );
+    // What that command does.
+    let run = tollgate::domain::RunId::from_tail("1");
+    let helping = Helping {
+        added: Amounts::ZERO.with(Dimension::Cost, MICROS),
+        alone: None,
+    };
+    world.store().extend(&run, &helping, "ana").unwrap();
+    world.wait(1);
+    let call = free(&mut world);
+    assert_eq!(world.makes(call), Ok(()));
+    assert_eq!(world.again(), Ok(()));
+    assert_eq!(world.again(), Err("RUN_KILLED"));
+    assert_eq!(world.notices(), ["killed", "budget.stop", "killed"]);
+}
+
+#[test]
+fn when_it_is_free_again_is_when_every_limit_is() {
+    let main = only(
+        "[budget]\nrun = \"none\"\nhour = { calls = 1 }\nday = { calls = 1 }\nmonth = { calls = 1 }",
+    );
+    let mut world = World::at("2026-03-02T22:00:00Z", &main, "");
+    world.again().unwrap();
+    let call = world.call();
+    let Err(refusal) = world.ask(call) else {
+        panic!("it passed");
+    };
+    assert_eq!(refusal.code.as_str(), "BUDGET_HOUR_CALLS");
+    assert_eq!(refusal.again_at().unwrap(), "2026-04-01T00:00:00Z");
+    let sentence = refusal.sentence("shop.buy");
+    assert!(
+        sentence.ends_with("Free again at 2026-04-01 00:00:00 UTC (in 30 days)."),
+        "{sentence}"
+    );
 }
 
 #[test]

@@ -44,6 +44,8 @@ impl Zone {
 pub struct Window {
     /// As written.
     pub text: String,
+    /// With the zone of each, also where it was left out.
+    shown: String,
     /// Open while one of them is.
     spans: Vec<Span>,
 }
@@ -83,13 +85,20 @@ impl Window {
         }
         let days = Days::parse(days)?;
         let (from, to) = parse_hours(hours)?;
-        let zone = match zone {
-            Some(name) => Zone::parse(name)
-                .ok_or("no time zone has this name: names are like `Europe/Paris`")?,
-            None => default.clone(),
+        let (zone, shown) = match zone {
+            Some(name) => {
+                let zone = Zone::parse(name)
+                    .ok_or("no time zone has this name: names are like `Europe/Paris`")?;
+                (zone, text.to_owned())
+            }
+            None => (
+                default.clone(),
+                format!("{} {}", text.trim(), default.name()),
+            ),
         };
         Ok(Window {
             text: text.to_owned(),
+            shown,
             spans: vec![Span {
                 days,
                 from,
@@ -102,13 +111,17 @@ impl Window {
     /// A window that is open while any of these is; none without any.
     #[must_use]
     pub fn any(windows: Vec<Window>) -> Option<Self> {
-        let texts: Vec<&str> = windows.iter().map(|window| window.text.as_str()).collect();
-        let text = texts.join(", ");
+        let joined =
+            |of: fn(&Window) -> &str| windows.iter().map(of).collect::<Vec<_>>().join(", ");
+        let (text, shown) = (
+            joined(|window| &window.text),
+            joined(|window| &window.shown),
+        );
         let spans: Vec<Span> = windows
             .into_iter()
             .flat_map(|window| window.spans)
             .collect();
-        (!spans.is_empty()).then_some(Window { text, spans })
+        (!spans.is_empty()).then_some(Window { text, shown, spans })
     }
 
     /// Whether it is open: at the instant it begins it is, at its end it is not.
@@ -152,7 +165,7 @@ impl Window {
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.shown)
     }
 }
 

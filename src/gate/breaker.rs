@@ -1,6 +1,6 @@
 //! Are the tool and its server well enough to be called?
 
-use super::{Effect, Facts, Gate, Tell, Verdict, window::shown};
+use super::{Effect, Facts, Gate, Tell, Verdict, moment::shown};
 use crate::domain::{BreakerRule, Call, Circuit, Code, Over, Refusal};
 
 pub(super) const GATE: Gate = Gate {

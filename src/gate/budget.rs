@@ -2,10 +2,10 @@
 //!
 //! One gate for every limit: what is counted, for whom and over which time is data.
 
-use super::{Effect, Facts, Gate, Tell, Verdict};
+use super::{Effect, Facts, Gate, Tell, Verdict, moment::from_now};
 use crate::domain::{
     Amounts, Bound, Call, Code, Dimension, Ends, HaltKind, Level, Limit, Notice, NoticeKind, Over,
-    Period, Refusal, Then,
+    Period, Refusal, Then, extend_command,
 };
 
 pub(super) const GATE: Gate = Gate {
@@ -17,6 +17,7 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     let ask = asked(call, facts);
     let mut levels = facts.levels.iter();
     let mut limits = 0;
+    let mut refused: Option<Refusal> = None;
     for limit in call.claim.limits() {
         // A limit whose level nobody knows lets nothing pass.
         let Some(level) = levels.next() else {
@@ -27,8 +28,18 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         let asked = ask.get(limit.dimension);
         let allowed = level.allowed(limit);
         if limit.dimension.exceeds(level.total(), asked, allowed) {
-            return Verdict::Refuse(refuse(call, limit, level, asked));
+            match &mut refused {
+                None => refused = Some(refuse(call, facts, limit, level, asked)),
+                // The first says why; the call fits once it fits into all of them.
+                Some(refused) => {
+                    let both = refused.retry_at.zip(moment(level.resets));
+                    refused.retry_at = both.map(|(one, other)| one.max(other));
+                }
+            }
         }
+    }
+    if let Some(refused) = refused {
+        return Verdict::Refuse(advised(refused, facts));
     }
     Verdict::With(
         Effect::Reserve(ask),
@@ -45,7 +56,19 @@ fn asked(call: &Call, facts: &Facts<'_>) -> Amounts {
     call.claim.ask.with(Dimension::Steps, steps)
 }
 
-fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
+fn moment(at: Option<i64>) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_microsecond(at?).ok()
+}
+
+/// When it is free again is known only when all limits have been looked at.
+fn advised(mut refusal: Refusal, facts: &Facts<'_>) -> Refusal {
+    if let Some((at, remedy)) = refusal.retry_at.zip(refusal.remedy.as_mut()) {
+        remedy.push_str(&format!(" Free again at {}.", from_now(at, facts.now)));
+    }
+    refusal
+}
+
+fn refuse(call: &Call, facts: &Facts<'_>, limit: &Limit, level: &Level, asked: u64) -> Refusal {
     let show = |quantity| limit.dimension.show(quantity, call.claim.currency);
     let allowed = level.allowed(limit);
     let whose = match limit.over {
@@ -73,7 +96,9 @@ fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
         ),
     };
     let kills = match limit.then {
-        Then::Kill => true,
+        // The person who lifted the halt has seen it; ending the run again would help
+        // nobody until it has gone on.
+        Then::Kill => limit.period == Period::Action || !facts.resumed,
         Then::Refuse | Then::Ask => false,
     };
     let why = kills.then(|| says.clone());
@@ -83,7 +108,7 @@ fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
         (Code::Budget(limit.period, limit.dimension), says)
     };
     let mut refusal = Refusal::new(code, GATE.name, says)
-        .remedy(remedy(call, limit))
+        .remedy(remedy(call, limit, level, asked, kills))
         .rule(limit.place.clone());
     refusal.bound = Some(Box::new(Bound {
         name: name.clone(),
@@ -91,9 +116,7 @@ fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
         used: show(level.total()),
         requested: show(asked),
     }));
-    refusal.retry_at = level
-        .resets
-        .and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
+    refusal.retry_at = moment(level.resets);
     refusal.ends = why.map(|says| Ends {
         kind: HaltKind::Killed,
         says,
@@ -114,15 +137,20 @@ fn refuse(call: &Call, limit: &Limit, level: &Level, asked: u64) -> Refusal {
     refusal
 }
 
-fn remedy(call: &Call, limit: &Limit) -> String {
-    match (limit.period, limit.then) {
-        (_, Then::Kill) => "Do not retry; tell your user.".into(),
-        (Period::Action, Then::Refuse | Then::Ask) => "Ask for less in one call.".into(),
-        (Period::Run, Then::Refuse | Then::Ask) => format!(
-            "Do not retry; your user can add to it: `tollgate runs extend {}`.",
-            call.run
-        ),
-        (Period::Hour | Period::Day | Period::Month, Then::Refuse | Then::Ask) => {
+fn remedy(call: &Call, limit: &Limit, level: &Level, asked: u64, kills: bool) -> String {
+    if kills {
+        return "Do not retry; tell your user.".into();
+    }
+    match limit.period {
+        Period::Action => "Ask for less in one call.".into(),
+        Period::Run => {
+            let needed = level.total().saturating_add(asked.max(1));
+            let missing = needed.saturating_sub(level.allowed(limit));
+            let currency = call.claim.currency;
+            let command = extend_command(&call.run, limit.dimension, limit.at, missing, currency);
+            format!("Do not retry; your user can add to it: `{command}`.")
+        }
+        Period::Hour | Period::Day | Period::Month => {
             "Do not retry before it is free again; tell your user.".into()
         }
     }

@@ -3,7 +3,7 @@
 //! A halt is the agent's: another run, another connection or ten minutes of
 //! silence do not shake it off.
 
-use super::{Facts, Gate, Tell, Verdict};
+use super::{Facts, Gate, Tell, Verdict, moment::shown};
 use crate::domain::{Call, Code, Halt, HaltKind, Refusal};
 
 pub(super) const GATE: Gate = Gate {
@@ -30,12 +30,14 @@ pub fn refusal(halt: &Halt) -> Refusal {
             format!("{whose} is paused until a person resumes it: {}", halt.says),
         ),
     };
+    let until = halt.until;
+    let until = until.and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
+    let ends = until.map(|until| format!(", and it ends by itself at {}", shown(until)));
     let mut refusal = Refusal::new(code, GATE.name, says).remedy(format!(
-        "Do not retry; tell your user: `tollgate resume --agent {}` lifts it.",
-        halt.agent
+        "Do not retry; tell your user: `tollgate resume --agent {}` lifts it{}.",
+        halt.agent,
+        ends.unwrap_or_default()
     ));
-    refusal.retry_at = halt
-        .until
-        .and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
+    refusal.retry_at = until;
     refusal
 }

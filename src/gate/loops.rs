@@ -1,6 +1,6 @@
 //! Does the agent do the same again and again?
 
-use super::{Facts, Gate, Tell, Verdict};
+use super::{Facts, Gate, Tell, Verdict, moment::from_now};
 use crate::domain::{Call, Code, Ends, HaltKind, Loops, Notice, NoticeKind, Refusal, Streaks};
 
 pub(super) const GATE: Gate = Gate {
@@ -47,7 +47,7 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     for (threshold, count, what, until) in ways {
         let reached = threshold.refuse.is_some_and(|refuse| count >= refuse);
         if reached && until.is_none_or(|until| now < until) {
-            return Verdict::Refuse(refused(call, rule, count, what, until));
+            return Verdict::Refuse(refused(call, facts, rule, count, what, until));
         }
     }
     tell.pass(|| format!("{} of this call in a row", streaks.same))
@@ -59,14 +59,25 @@ fn pause_ends(rule: &Loops, streaks: &Streaks) -> i64 {
 }
 
 /// `until` is when a pause is over, where one is asked for.
-fn refused(call: &Call, rule: &Loops, count: u32, what: &str, until: Option<i64>) -> Refusal {
+fn refused(
+    call: &Call,
+    facts: &Facts<'_>,
+    rule: &Loops,
+    count: u32,
+    what: &str,
+    until: Option<i64>,
+) -> Refusal {
+    let until = until.and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
     let mut refusal = Refusal::new(Code::Loop, GATE.name, format!("{count} times {what}"))
         .remedy(match until {
-            Some(_) => "Pause, then try something else; going on like this ends the run.",
-            None => "Do something else; going on like this ends the run.",
+            Some(until) => format!(
+                "Pause until {}, then try something else; going on like this ends the run.",
+                from_now(until, facts.now)
+            ),
+            None => "Do something else; going on like this ends the run.".to_owned(),
         })
         .rule(rule.place.clone());
-    refusal.retry_at = until.and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
+    refusal.retry_at = until;
     refusal.notice = Some(Box::new(Notice {
         kind: NoticeKind::Loop,
         about: format!("loop {} {}", call.by.agent, call.run),

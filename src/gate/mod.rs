@@ -10,6 +10,7 @@ mod breaker;
 mod budget;
 mod halt;
 mod loops;
+mod moment;
 mod rate;
 mod stop;
 mod tier;
@@ -77,6 +78,8 @@ pub struct Facts<'a> {
     pub pinned: Option<Fingerprint>,
     /// The agent's halt.
     pub halt: Option<&'a Halt>,
+    /// A person lifted a halt of the agent lately, and no call of the run passed since.
+    pub resumed: bool,
     /// Since when the agent has worked without a person, in microseconds since 1970.
     pub alone_since: Option<i64>,
     /// Until when a person said that it may.
@@ -105,6 +108,7 @@ impl<'a> Facts<'a> {
             follows: None,
             pinned,
             halt: None,
+            resumed: false,
             alone_since: None,
             alone_until: None,
             streaks: Streaks::default(),

@@ -1,6 +1,6 @@
 //! Does the agent call, or begin runs, faster than it may?
 
-use super::{Facts, Gate, Tell, Verdict};
+use super::{Facts, Gate, Tell, Verdict, moment::from_now};
 use crate::domain::{Call, Code, Rate, Refusal};
 
 pub(super) const GATE: Gate = Gate {
@@ -15,14 +15,20 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
             Some(rule) => format!("the agent has begun {} runs in a short time", rule.calls),
             None => "the agent has begun many runs in a short time".to_owned(),
         };
-        let remedy = "Go on in a run that exists, or wait.";
+        let remedy = "Go on in a run that exists, or begin one";
         let place = rule.and_then(|rate| rate.place.clone());
-        return refuse(says, remedy, at, place);
+        return refuse(facts, says, remedy, at, place);
     }
     for (rate, wait) in call.claim.rates().zip(facts.rates) {
         if let Some(at) = wait {
             let says = format!("more than {}", shown(rate));
-            return refuse(says, "Wait, then call again.", *at, rate.place.clone());
+            return refuse(
+                facts,
+                says,
+                "Wait, then call again",
+                *at,
+                rate.place.clone(),
+            );
         }
     }
     tell.pass(|| match call.claim.rates().count() {
@@ -31,11 +37,19 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     })
 }
 
-fn refuse(says: String, remedy: &str, at: i64, place: Option<crate::domain::Place>) -> Verdict {
+fn refuse(
+    facts: &Facts<'_>,
+    says: String,
+    remedy: &str,
+    at: i64,
+    place: Option<crate::domain::Place>,
+) -> Verdict {
+    let at = jiff::Timestamp::from_microsecond(at).ok();
+    let from = at.map(|at| format!(", from {} on", from_now(at, facts.now)));
     let mut refusal = Refusal::new(Code::RateLimited, GATE.name, says)
-        .remedy(remedy)
+        .remedy(format!("{remedy}{}.", from.unwrap_or_default()))
         .rule(place);
-    refusal.retry_at = jiff::Timestamp::from_microsecond(at).ok();
+    refusal.retry_at = at;
     Verdict::Refuse(refusal)
 }
 

@@ -1,8 +1,6 @@
 //! Is it a time at which this may be called, and may the agent still work alone?
 
-use jiff::{Timestamp, tz::TimeZone};
-
-use super::{Facts, Gate, Tell, Verdict};
+use super::{Facts, Gate, Tell, Verdict, moment::from_now};
 use crate::domain::{Call, Code, Refusal, Tier};
 
 pub(super) const GATE: Gate = Gate {
@@ -20,7 +18,10 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         }
         let next = window.next_opening(facts.now);
         let says = match next {
-            Some(next) => format!("it may be called {window}; it opens {}", shown(next)),
+            Some(next) => {
+                let opens = from_now(next, facts.now);
+                format!("it may be called {window}; it opens {opens}")
+            }
             None => format!("it may be called {window}, which never opens again"),
         };
         let mut refusal = Refusal::new(Code::OutsideWindow, GATE.name, says)
@@ -63,21 +64,5 @@ fn alone_too_long(call: &Call, facts: &Facts<'_>) -> Option<Refusal> {
                 call.run
             ))
             .rule(place.clone()),
-    )
-}
-
-/// A moment, to the minute that is not before it: who comes back then is not early.
-pub(super) fn shown(at: Timestamp) -> String {
-    let up = jiff::TimestampRound::new()
-        .smallest(jiff::Unit::Minute)
-        .mode(jiff::RoundMode::Ceil);
-    let at = at.round(up).unwrap_or(at).to_zoned(TimeZone::UTC);
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02} UTC",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute()
     )
 }

@@ -120,6 +120,13 @@ impl Conduct {
         halt.holds(now).then_some(halt)
     }
 
+    /// Whether a person lifted a halt of the agent within a day, and its run, whose last
+    /// call that passed is given, has not gone on since.
+    pub(super) fn resumed(&self, agent: &AgentName, passed: Option<i64>, now: i64) -> bool {
+        let lifted = self.lately(agent, now).map_or(0, |agent| agent.cleared);
+        lifted > 0 && now - lifted < DAY && passed.is_none_or(|passed| passed <= lifted)
+    }
+
     pub(super) fn halts(&self) -> impl Iterator<Item = &Halt> {
         self.agents.values().filter_map(|agent| agent.halt.as_ref())
     }

@@ -19,6 +19,7 @@ pub(super) struct Sight {
     follows: Option<Stop>,
     pinned: Option<Fingerprint>,
     halt: Option<Halt>,
+    resumed: bool,
     alone: (Option<i64>, Option<i64>),
     pub(super) streaks: Streaks,
     new_run_at: Option<i64>,
@@ -64,12 +65,15 @@ impl Sight {
         let circuits = call.claim.breakers().map(circuit).collect();
         let rule = call.claim.loops(call.tier);
         let streaks = conduct.streaks(call, rule, at);
+        let run = state.usage.run(&call.run, at);
+        let resumed = conduct.resumed(agent, run.map(|run| run.last), at);
         let (alone, halt) = (conduct.alone(agent, at), conduct.halt(agent, at).cloned());
         Self {
             now,
             follows: state.usage.follows(in_force, agent, &call.run, at).cloned(),
             pinned,
             halt,
+            resumed,
             alone,
             streaks,
             new_run_at,
@@ -89,6 +93,7 @@ impl Sight {
             follows: self.follows.as_ref(),
             pinned: self.pinned,
             halt: self.halt.as_ref(),
+            resumed: self.resumed,
             alone_since: self.alone.0,
             alone_until: self.alone.1,
             streaks: self.streaks,

@@ -101,7 +101,8 @@ fn what_is_no_window_is_said_in_a_phrase() {
 fn a_zone_that_is_left_out_is_the_configured_one_and_the_text_stays() {
     let kolkata = Zone::parse("Asia/Kolkata").unwrap();
     let window = Window::parse("daily 09:00-17:00", &kolkata).unwrap();
-    assert_eq!(window.to_string(), "daily 09:00-17:00");
+    assert_eq!(window.text, "daily 09:00-17:00");
+    assert_eq!(window.to_string(), "daily 09:00-17:00 Asia/Kolkata");
     assert!(window.is_open(at("2027-01-04T03:30:00Z")));
     assert!(!window.is_open(at("2027-01-04T03:29:59Z")));
     assert!(!window.is_open(at("2027-01-04T11:30:00Z")));

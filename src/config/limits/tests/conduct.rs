@@ -146,7 +146,7 @@ fn windows_are_one_or_any_of_several_in_the_configured_zone() {
     assert!(window.is_open("2027-01-05T09:30:00Z".parse().unwrap()));
     assert!(!window.is_open("2027-01-04T09:30:00Z".parse().unwrap()));
     let server = &generation.servers[0];
-    assert_eq!(server.terms.windows[0].0.to_string(), "daily 08:00-18:00");
+    assert_eq!(server.terms.windows[0].0.text, "daily 08:00-18:00");
     assert_eq!(server.tools["refund"].terms.windows.len(), 1);
     assert_eq!(generation.zone.name(), "Asia/Kolkata");
     let bot = bot("window = \"Sun 01:00-02:00\"\n");
