@@ -113,7 +113,7 @@ fn a_run_that_has_used_up_its_calls_goes_on_when_a_person_adds_to_it() {
     );
     let shown = text(&home.run(&["runs", run]));
     assert!(shown.contains("in calls, 0.90 USD"), "{shown}");
-    assert!(shown.contains("extended  +1 calls"), "{shown}");
+    assert!(shown.contains("extended  +1 call\n"), "{shown}");
     let runs = text(&home.run(&["runs"]));
     assert!(runs.contains("0.90 USD"), "{runs}");
 }

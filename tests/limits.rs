@@ -429,6 +429,14 @@ fn thirty_cents_warn_once_and_fifty_end_the_run() {
         world.again().unwrap();
     }
     assert_eq!(world.notices(), ["budget.warn"]);
+    let notices = world.records("notice");
+    let told = notices
+        .iter()
+        .rfind(|notice| notice["notice"] == "budget.warn");
+    assert_eq!(
+        told.unwrap()["says"],
+        "run r-1: 0.30 USD of 0.50 USD used (run.cost)"
+    );
     let call = world.call();
     let flying = world.ask(call).unwrap();
     let halt = world.done(flying).unwrap();

@@ -60,7 +60,7 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
         }
         Answer::Fault(fault) => faulty(&fault, era, asked),
         Answer::Unrecorded { call, fault } => unrecorded(&call, &fault, era, asked),
-        Answer::Failed { call, fault } => failed(&call, &fault, era, asked),
+        Answer::Failed { call, fault, paid } => failed(&call, &fault, paid.as_deref(), era, asked),
         Answer::Done {
             call,
             paid,
@@ -76,6 +76,7 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
         Answer::Asks { call, .. } => failed(
             &call,
             &ToolFault::Protocol("it asked a question that cannot be passed on".into()),
+            None,
             era,
             asked,
         ),
@@ -255,18 +256,30 @@ fn unrecorded(call: &Call, fault: &Fault, era: Era, asked: Asked) -> Shaped {
 }
 
 /// The server did not answer properly: what is known, in one sentence.
-fn failed(call: &Call, fault: &ToolFault, era: Era, asked: Asked) -> Shaped {
+fn failed(call: &Call, fault: &ToolFault, paid: Option<&Paid>, era: Era, asked: Asked) -> Shaped {
     let after = if fault.may_have_run() && call.tier.is_durable() {
         " It may have acted: do not retry before somebody has looked."
     } else {
         ""
     };
     let text = format!("tollgate: server `{}` {fault}.{after}", call.server);
+    let mut told = serde_json::json!({ "id": call.id, "tier": call.tier, "server": call.server });
+    if let (Some(told), Some(paid)) = (told.as_object_mut(), paid) {
+        let currency = call.claim.currency;
+        told.insert("run".into(), call.run.as_str().into());
+        if paid.cost > 0 {
+            told.insert("cost".into(), show_money(paid.cost, currency).into());
+        }
+        let mut left = String::new();
+        paid.left.write_json(currency, &mut left);
+        told.insert(
+            "budget_left".into(),
+            serde_json::from_str(&left).unwrap_or_default(),
+        );
+    }
     failure(
         &text,
-        &serde_json::json!({
-            "dev.tollgate/call": { "id": call.id, "tier": call.tier, "server": call.server }
-        }),
+        &serde_json::json!({ "dev.tollgate/call": told }),
         era,
         asked,
     )
@@ -319,7 +332,7 @@ fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked
             let fault = ToolFault::Protocol(
                 "it needs something of the user that the agent's client cannot be asked".into(),
             );
-            return failed(call, &fault, era, asked);
+            return failed(call, &fault, None, era, asked);
         }
         (Era::Legacy, Era::Modern, _) if (-32099..=-32020).contains(&code) && code != -32042 => {
             -32603

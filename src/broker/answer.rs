@@ -73,6 +73,8 @@ pub enum Answer {
         call: Box<Call>,
         /// What went wrong.
         fault: ToolFault,
+        /// What it cost all the same; none if it never left.
+        paid: Option<Box<Paid>>,
     },
     /// The server answered.
     Done {
@@ -130,7 +132,11 @@ impl Answer {
                 refusal: Box::new(refusal),
                 has_output_schema,
             },
-            (Err(fault), None) => Answer::Failed { call, fault },
+            (Err(fault), None) => Answer::Failed {
+                call,
+                fault,
+                paid: Some(paid),
+            },
         }
     }
 }
@@ -162,7 +168,11 @@ impl No {
                 refusal: Box::new(refusal),
                 has_output_schema,
             },
-            No::Failed(fault) => Answer::Failed { call, fault },
+            No::Failed(fault) => Answer::Failed {
+                call,
+                fault,
+                paid: None,
+            },
             No::Fault(fault) => Answer::Fault(fault),
         }
     }

@@ -67,21 +67,19 @@ impl Broker {
     fn status(&self, session: &Session) -> Raw {
         let (agent, run) = (&session.principal().agent, session.run());
         let currency = self.policy.free().currency;
-        let limits: Vec<&Limit> = session
-            .terms
-            .limits
-            .iter()
-            .filter(|limit| limit.period != Period::Action)
-            .collect();
-        let asked: Vec<_> = limits
-            .iter()
-            .map(|limit| {
-                let scope = match limit.over {
-                    Over::Agent => Scope::Agent(agent.clone()),
-                    Over::Everything | Over::Server | Over::Tool => Scope::Everything,
-                };
-                (scope, Some(run.clone()), (*limit).clone())
-            })
+        let own = session.terms.limits.iter();
+        let own = own.filter(|limit| limit.period != Period::Action);
+        let own = own.map(|limit| {
+            let scope = match limit.over {
+                Over::Agent => Scope::Agent(agent.clone()),
+                Over::Everything | Over::Server | Over::Tool => Scope::Everything,
+            };
+            (scope, limit.clone())
+        });
+        let of_servers = self.policy.limits_of_servers(session.visible().iter());
+        let asked: Vec<_> = own
+            .chain(of_servers)
+            .map(|(scope, limit)| (scope, Some(run.clone()), limit))
             .collect();
         let levels = self.store.levels(&asked);
         let nowhere = |server: &ServerName| {
@@ -106,17 +104,23 @@ impl Broker {
             text.push_str(&format!("An operator stopped: {}.\n", names.join(", ")));
         }
         let mut rows = Vec::new();
-        for (limit, level) in limits.iter().zip(&levels) {
+        for ((scope, _, limit), level) in asked.iter().zip(&levels) {
+            let of = match scope {
+                Scope::Server(_) | Scope::Tool(..) => Some(scope.to_string()),
+                Scope::Everything | Scope::Agent(_) => None,
+            };
+            let whose = of.as_ref().map(|of| format!(" of {of}"));
             let show = |quantity| limit.dimension.show(quantity, currency);
             text.push_str(&format!(
-                "{}: {} left of {}\n",
+                "{}{}: {} left of {}\n",
                 limit.name(),
+                whose.unwrap_or_default(),
                 show(level.left(limit)),
                 show(level.allowed(limit))
             ));
-            rows.push(row(limit, level));
+            rows.push(row(of.as_deref(), limit, level));
         }
-        if limits.is_empty() {
+        if asked.is_empty() {
             text.push_str("Nothing is limited.\n");
         }
         Raw::of(&serde_json::json!({
@@ -133,7 +137,7 @@ impl Broker {
     }
 }
 
-fn row(limit: &Limit, level: &Level) -> serde_json::Value {
+fn row(of: Option<&str>, limit: &Limit, level: &Level) -> serde_json::Value {
     let quantity = |quantity: u64| match limit.dimension {
         Dimension::Cost | Dimension::Amount => money::show_micros(quantity).into(),
         Dimension::Time | Dimension::Elapsed => (quantity / 1000).into(),
@@ -148,6 +152,7 @@ fn row(limit: &Limit, level: &Level) -> serde_json::Value {
         .and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
     serde_json::json!({
         "limit": limit.name(),
+        "of": of,
         "at": quantity(level.allowed(limit)),
         "used": quantity(level.used),
         "reserved": quantity(level.reserved),

@@ -128,6 +128,7 @@ impl No {
             No::Cancelled(reason) => Answer::Failed {
                 call: Box::new(call),
                 fault: ToolFault::Cancelled(reason),
+                paid: None,
             },
             No::TooOften => Answer::Wrong {
                 code: -32603,

@@ -160,6 +160,28 @@ impl Policy {
             .collect()
     }
 
+    /// The limits of these servers and of the tools that they offer, but those of a
+    /// single call.
+    pub(super) fn limits_of_servers<'a>(
+        &'a self,
+        names: impl Iterator<Item = &'a ServerName>,
+    ) -> Vec<(Scope, Limit)> {
+        let mut limits = Vec::new();
+        for (name, server) in names.filter_map(|name| self.servers.get_key_value(name)) {
+            limits.extend(of_author(&Scope::Server(name.clone()), &server.terms));
+            let offered = server
+                .tools
+                .iter()
+                .filter(|(_, said)| said.offer != Offer::Off);
+            for (tool, said) in offered {
+                let tool = Scope::Tool(name.clone(), tool.as_str().into());
+                limits.extend(of_author(&tool, &said.terms));
+            }
+        }
+        limits.retain(|(_, limit)| limit.period != Period::Action);
+        limits
+    }
+
     /// How long an agent may go on without a person.
     #[must_use]
     pub fn autonomy(&self, agent: &AgentName) -> Option<Duration> {

@@ -99,6 +99,8 @@ fn lines(budget: &Budget) -> Vec<String> {
     let mut lines = table(limits, *at);
     if limits.is_empty() {
         lines.push("no limits are in force".to_owned());
+    } else if limits.iter().all(|row| row.period == "action") {
+        lines.push("no limit counts over a time".to_owned());
     } else if limits.iter().all(is_unused) {
         lines.push("nothing is used yet".to_owned());
     }
@@ -402,6 +404,12 @@ pub(super) mod tests {
         budget.limits.truncate(1);
         budget.breakers.clear();
         budget.halts.clear();
+        assert!(lines(&budget).ends_with(&["no limit counts over a time".to_owned()]));
+        budget.limits = vec![row(
+            "everything",
+            (Period::Day, Dimension::Calls),
+            [9, 0, 0],
+        )];
         insta::assert_snapshot!(lines(&budget).join("\n"));
         budget.limits.clear();
         assert_eq!(lines(&budget), ["no limits are in force"]);

@@ -10,7 +10,7 @@ use super::{Trouble, ask, beside_the_point, person};
 use crate::config::{parse_duration, show_duration};
 use crate::control::{Alone, Budget, BudgetQuery, ExtendOrder, Extended, Question, Reply};
 use crate::daemon::{Failure, FailureKind, Place};
-use crate::domain::money::{parse_money, show_money};
+use crate::domain::money::{MICROS, parse_money, show_money};
 use crate::domain::{Amounts, Currency, Dimension, RunId};
 
 /// Add to the limits of a run, or let its agent go on without a person
@@ -69,13 +69,19 @@ pub(super) struct Args {
     yes: bool,
 }
 
+/// More than any run can use.
+const MOST: u64 = 1_000_000_000_000;
+
 fn some() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..)
+    clap::value_parser!(u64).range(1..=MOST)
 }
 
 fn money(text: &str) -> Result<(u64, Currency), String> {
     match parse_money(text)? {
         (0, _) => Err("this would add nothing".to_owned()),
+        (micros, _) if micros / MICROS > MOST => {
+            Err("this is more than any run can use".to_owned())
+        }
         some => Ok(some),
     }
 }
@@ -88,7 +94,11 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     };
     let before = budget(place, of_run())?;
     let currency = args.currency(&before)?;
-    let added = args.added();
+    let (added, vain) = limited(&before, &args.added());
+    out.lines(vain.iter().map(|dimension| in_vain(run, *dimension)))?;
+    if !vain.is_empty() && added.is_zero() && args.alone.is_none() {
+        return Ok(out.line("nothing changed: nothing of this is limited")?);
+    }
     let alone = match args.alone {
         Some(long) => Some(Alone::For(micros(long))),
         None => added.is_zero().then_some(Alone::AsUsual),
@@ -156,6 +166,29 @@ fn micros(long: Duration) -> u64 {
     u64::try_from(long.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Of what is to be added that which counts towards a limit of the run, and the rest.
+fn limited(before: &Budget, added: &Amounts) -> (Amounts, Vec<Dimension>) {
+    let (mut some, mut vain) = (Amounts::ZERO, Vec::new());
+    for (dimension, quantity) in added.nonzero() {
+        match before
+            .limits
+            .iter()
+            .any(|row| row.dimension == dimension.name())
+        {
+            true => some.set(dimension, quantity),
+            false => vain.push(dimension),
+        }
+    }
+    (some, vain)
+}
+
+fn in_vain(run: &RunId, dimension: Dimension) -> String {
+    format!(
+        "run.{} of run {run} is not limited: there is nothing to add to",
+        dimension.name()
+    )
+}
+
 /// What will be added, and to what.
 fn asked(
     run: &RunId,
@@ -169,16 +202,6 @@ fn asked(
         false => format!("run {run}: to add {}", shown(added, currency)),
     }];
     lines.extend(standing(before, added));
-    for (dimension, _) in added.nonzero() {
-        let is_limited = |row: &&str| *row == dimension.name();
-        let limited = before.limits.iter().map(|row| row.dimension.as_str());
-        if limited.clone().all(|row| !is_limited(&row)) {
-            lines.push(format!(
-                "  run.{} is not limited: adding to it changes nothing",
-                dimension.name()
-            ));
-        }
-    }
     match alone {
         Some(long) => lines.push(format!(
             "  its agent may go on without a person for {} from now on",
@@ -301,8 +324,12 @@ mod tests {
         let args = args(&["--calls", "10", "--tokens", "5", "--for", "2h"]).unwrap();
         let (before, mut after) = (budget(50), budget(60));
         let currency = args.currency(&before).unwrap();
-        let added = args.added();
-        let mut lines = asked(&args.run, &before, &added, args.alone, currency);
+        let (added, vain) = limited(&before, &args.added());
+        assert_eq!(added, Amounts::ZERO.with(Dimension::Calls, 10));
+        assert_eq!(vain, [Dimension::Tokens]);
+        let vain = vain.iter().map(|dimension| in_vain(&args.run, *dimension));
+        let mut lines: Vec<String> = vain.collect();
+        lines.extend(asked(&args.run, &before, &added, args.alone, currency));
         after.halts.push(halt());
         let extended = Extended {
             agent: AgentName::parse("dev").unwrap(),
@@ -340,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_cannot_be_added() {
+    fn neither_nothing_nor_everything_can_be_added() {
         for line in [
             ["--calls", "0"],
             ["--calls", "-1"],
@@ -348,6 +375,8 @@ mod tests {
             ["--cost", "1"],
             ["--time", "0s"],
             ["--for", "soon"],
+            ["--calls", "18446744073709551615"],
+            ["--cost", "18446744073709.00 USD"],
         ] {
             assert!(args(&line).is_err(), "{line:?}");
         }

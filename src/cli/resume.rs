@@ -1,11 +1,12 @@
 //! `tollgate resume`: lifts a stop or a halt, after asking.
 
+use super::budget::{budget, name};
 use super::out::Out;
 use super::scope::{self, Scope};
 use super::{Trouble, ask, ask_if_running, beside_the_point, person};
-use crate::control::{HaltRow, Question, Reply};
+use crate::control::{Budget, BudgetQuery, HaltRow, Question, Reply};
 use crate::daemon::{Failure, Place, is_held};
-use crate::domain::{Stop, StopScope};
+use crate::domain::{Currency, Dimension, Stop, StopScope, extend_command};
 use crate::store::stop_file;
 
 /// Lift a stop of everything, or of one agent, server or run; or an agent's halt
@@ -113,13 +114,54 @@ fn clear(place: &Place, halt: &HaltRow, out: &mut Out) -> Result<(), Trouble> {
             out.line(format_args!(
                 "what its runs have used stays used: tollgate budget --agent {agent}"
             ))?;
-            Ok(())
+            let all = BudgetQuery {
+                all: true,
+                ..BudgetQuery::default()
+            };
+            Ok(out.lines(used_up(&budget(place, all)?, halt))?)
         }
         Reply::Cleared { lifted: false } => Ok(out.line(format_args!(
             "agent `{agent}` is not halted any more: nothing was left to lift"
         ))?),
         _ => Err(beside_the_point().into()),
     }
+}
+
+/// The limits of which the run has nothing left, which stop its next call, with the way
+/// out of each.
+fn used_up(budget: &Budget, halt: &HaltRow) -> Vec<String> {
+    let currency = Currency::parse(&budget.currency).unwrap_or_default();
+    let concerns = |row: &&crate::control::LimitRow| match &row.run {
+        Some(run) => *run == halt.run,
+        None => row.agent.as_ref().is_none_or(|agent| *agent == halt.agent),
+    };
+    let rows = budget.limits.iter().filter(concerns);
+    let rows = rows.filter(|row| row.left.exact == 0 && row.period != "action");
+    rows.flat_map(|row| {
+        let whose = match &row.run {
+            Some(run) => format!("run {run}"),
+            None => row.scope.clone(),
+        };
+        let used = format!(
+            "nothing is left of {} for {whose}: {} of {} used",
+            name(row),
+            row.used.text,
+            row.allowed.text
+        );
+        let at = row.allowed.exact.saturating_sub(row.added.exact);
+        let total = row.used.exact.saturating_add(row.reserved.exact);
+        let missing = total.saturating_sub(row.allowed.exact).saturating_add(1);
+        let way = match (&row.run, Dimension::parse(&row.dimension), row.resets) {
+            (Some(run), Some(dimension), _) => {
+                let command = extend_command(run, dimension, at, missing, currency);
+                Some(format!("  add to it with: {command}"))
+            }
+            (_, _, Some(resets)) => Some(format!("  it is free again from {resets:.0} on")),
+            (_, _, None) => None,
+        };
+        std::iter::once(used).chain(way)
+    })
+    .collect()
 }
 
 /// What the STOP file holds can be lifted without a daemon; what the journal
@@ -207,8 +249,40 @@ pub(super) fn halted(halt: &HaltRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::budget::tests::halt;
-    use crate::domain::{AgentName, RunId};
+    use crate::cli::budget::tests::{halt, of_run, row};
+    use crate::domain::{AgentName, Period, RunId};
+
+    #[test]
+    fn who_lifts_a_halt_hears_what_still_stops_the_run() {
+        let run = |dimension, numbers| of_run(row("everything", (Period::Run, dimension), numbers));
+        let mut day = row("everything", (Period::Day, Dimension::Calls), [9, 9, 0]);
+        day.resets = Some("2026-11-21T00:00:00Z".parse().unwrap());
+        let mut other = run(Dimension::Cost, [1_000_000, 1_000_000, 0]);
+        other.run = RunId::parse("r-0");
+        let limits = vec![
+            row("everything", (Period::Action, Dimension::Cost), [0, 0, 0]),
+            day,
+            run(Dimension::Cost, [1_000_000, 4_000_000, 0]),
+            run(Dimension::Calls, [50, 3, 0]),
+            other,
+        ];
+        let budget = Budget {
+            at: "2026-11-20T16:06:00Z".parse().unwrap(),
+            currency: "USD".into(),
+            limits,
+            breakers: vec![],
+            halts: vec![],
+        };
+        assert_eq!(
+            used_up(&budget, &halt()),
+            [
+                "nothing is left of day.calls for everything: 9 calls of 9 calls used",
+                "  it is free again from 2026-11-21T00:00:00Z on",
+                "nothing is left of run.cost for run r-7Q2K: 4.00 USD of 1.00 USD used",
+                "  add to it with: tollgate runs extend r-7Q2K --cost \"3.000001 USD\"",
+            ]
+        );
+    }
 
     #[test]
     fn what_stays_in_force_is_told_with_the_way_out() {

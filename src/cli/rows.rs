@@ -256,13 +256,13 @@ fn helping(record: &Record) -> String {
                 format!("+{} {name}", dimension.show(quantity, Currency::USD))
             }
             Some(
-                Dimension::Steps
+                dimension @ (Dimension::Steps
                 | Dimension::Calls
                 | Dimension::Count
                 | Dimension::Bytes
-                | Dimension::Tokens,
-            )
-            | None => format!("+{quantity} {name}"),
+                | Dimension::Tokens),
+            ) => format!("+{}", dimension.show(quantity, Currency::USD)),
+            None => format!("+{quantity} {name}"),
         })
         .collect();
     if record.shown("alone").is_some() {

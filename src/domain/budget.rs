@@ -79,8 +79,10 @@ impl Dimension {
         match self {
             Dimension::Cost | Dimension::Amount => show_money(quantity, currency),
             Dimension::Time | Dimension::Elapsed => {
-                let (seconds, millis) = (quantity / 1_000_000, quantity % 1_000_000 / 1_000);
-                if millis == 0 || seconds >= 100 {
+                // Rounded, so that what is used and what is left add up.
+                let millis = quantity.saturating_add(500) / 1_000;
+                let (seconds, millis) = (millis / 1_000, millis % 1_000);
+                if millis == 0 {
                     format!("{seconds} s")
                 } else {
                     format!("{seconds}.{millis:03} s")
@@ -463,6 +465,15 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_used_and_what_is_left_add_up() {
+        let show = |micros| Dimension::Time.show(micros, Currency::USD);
+        assert_eq!(show(300), "0 s");
+        assert_eq!(show(120_000_000 - 300), "120 s");
+        assert_eq!(show(120_000_000 - 1_250_000), "118.750 s");
+        assert_eq!(show(1_250_000), "1.250 s");
+    }
 
     fn day_of_calls(at: u64) -> Limit {
         Limit {

@@ -171,7 +171,7 @@ impl Code {
                 "A limit of `[budget]`, of the agent, the server or the tool is used up, or this call would go beyond it. The name says which period and what is counted; `tollgate budget` shows all limits, `tollgate runs extend RUN` adds to a run's."
             }
             Code::RunKilled => {
-                "The run was ended, by a limit with `then = \"kill\"` or as a loop. It stays ended for the agent, whatever run it names, for a day or until `tollgate resume --agent NAME`."
+                "The run was ended, by a limit with `then = \"kill\"` or as a loop. It stays ended for the agent, whatever run it names, until that limit is free again or, if it is one of a run or a loop, for a day; or until `tollgate resume --agent NAME`."
             }
             Code::RunPaused => {
                 "The agent spends much faster than it used to (`spend`). It waits for a person: `tollgate resume --agent NAME`."

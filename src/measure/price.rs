@@ -190,12 +190,29 @@ fn count(path: &Path, found: &[&Value]) -> Result<u64, String> {
             Value::Number(number) => {
                 money::parse_whole(&exact(number)?).map_err(|why| format!("is {why}"))
             }
+            // Whatever a server makes of none: it may be all.
+            Value::Array(items) if items.is_empty() => Err("is empty".to_owned()),
             Value::Array(items) => Ok(items.len() as u64),
+            Value::Object(members) if members.is_empty() => Err("is empty".to_owned()),
             Value::Object(members) => Ok(members.len() as u64),
-            Value::String(_) => Ok(1),
+            Value::String(text) => one_thing(text),
             Value::Bool(_) | Value::Null => Err("is no number and no list".to_owned()),
         },
         found => Ok(found.len() as u64),
+    }
+}
+
+/// A text names one thing, unless it looks like a number of them or a list.
+fn one_thing(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err("is empty".to_owned())
+    } else if text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok() {
+        Err("is a number in quotes, which may be how many or which one".to_owned())
+    } else if text.contains([',', ';', '\n']) {
+        Err("is a text that may name several".to_owned())
+    } else {
+        Ok(1)
     }
 }
 
@@ -346,6 +363,19 @@ mod tests {
         assert_eq!(read(r#"{"n":"x"}"#), Ok(1));
         assert!(read(r#"{"n":2.5}"#).is_err());
         assert!(read(r#"{"n":null}"#).is_err());
+        // What may be many does not count as one, and nothing not as none.
+        for many in [
+            "\"50\"",
+            "\"1e3\"",
+            "\"1,2,3\"",
+            "\"a; b\"",
+            "\"a\\nb\"",
+            "\" \"",
+            "[]",
+            "{}",
+        ] {
+            assert!(read(&format!("{{\"n\":{many}}}")).is_err(), "{many}");
+        }
     }
 
     #[test]

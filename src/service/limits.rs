@@ -216,5 +216,5 @@ fn no_such_run(run: &RunId) -> Refused {
         RefusedCode::NotFound,
         format!("no run `{run}` is remembered"),
     )
-    .hint("a run is, from its first call that passes until a day after its last; `tollgate budget --all` lists them")
+    .hint("a run is remembered from its first call, also one that is refused, until a day after its last; `tollgate budget --all` lists them")
 }

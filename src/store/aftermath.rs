@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, BreakerRule, Call, Circuit, Dimension, Ends, Halt, HaltKind, Level, Notice,
-        NoticeKind, Outcome, Period, Refusal, Scope, Subject, Then,
+        Amounts, BreakerRule, Call, Circuit, Dimension, Ends, Halt, HaltKind, Level, Limit, Notice,
+        NoticeKind, Outcome, Over, Period, Refusal, Scope, Subject, Then,
     },
     ports::Settlement,
 };
@@ -187,9 +187,11 @@ impl Around<'_> {
                 let notice = Notice {
                     kind,
                     says: format!(
-                        "{about}: {} of {} used",
+                        "{}: {} of {} used ({})",
+                        subject(limit, call),
                         show(total),
-                        show(level.allowed(limit))
+                        show(level.allowed(limit)),
+                        limit.name()
                     ),
                     about,
                 };
@@ -223,7 +225,7 @@ impl Around<'_> {
     /// A limit that ends the run, and is used up by what was charged.
     fn used_up(&self, levels: &[Level], charged: &Amounts) -> Option<Halt> {
         let call = self.call;
-        let kills = |limit: &&crate::domain::Limit| match limit.then {
+        let kills = |limit: &&Limit| match limit.then {
             Then::Kill => limit.period != Period::Action,
             Then::Refuse | Then::Ask => false,
         };
@@ -341,7 +343,11 @@ impl Around<'_> {
         } else if count >= rule.failures as usize
             && circuits.circuit(scope, self.at()) == Circuit::Closed
         {
-            format!("it failed {count} times within {} s", rule.within.as_secs())
+            let within = rule.within.as_secs();
+            match count {
+                1 => format!("it failed once within {within} s"),
+                _ => format!("it failed {count} times within {within} s"),
+            }
         } else {
             return;
         };
@@ -357,6 +363,17 @@ impl Around<'_> {
         after
             .acts
             .extend(record_limits::breaker_opened(scope, opened));
+    }
+}
+
+/// Whose use a limit counts, for people.
+fn subject(limit: &Limit, call: &Call) -> String {
+    let scope = Scope::of(limit.over, call);
+    let scope = scope.map(|scope| scope.to_string()).unwrap_or_default();
+    match (limit.period, limit.over) {
+        (Period::Run, Over::Everything | Over::Agent) => format!("run {}", call.run),
+        (Period::Run, Over::Server | Over::Tool) => format!("run {}, {scope}", call.run),
+        (Period::Action | Period::Hour | Period::Day | Period::Month, _) => scope,
     }
 }
 

@@ -67,6 +67,51 @@ fn calls_at_the_same_time_do_not_spend_what_is_kept_back_for_another() {
 }
 
 #[test]
+fn a_call_that_fails_says_what_it_cost_all_the_same() {
+    let home = limited("[budget]\nrun = { cost = \"1.00 USD\" }");
+    let buy = "[tools.buy]\ntier = \"read\"\ncost = \"0.30 USD\"";
+    let _shop = home.server_with("shop", "call buy: exit 3", buy);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__buy"]);
+    let call = agent.call("shop__buy", "{}");
+    let answer = agent.answer(call);
+    let told = dig(&answer, "result._meta").and_then(|meta| member(&meta, "dev.tollgate/call"));
+    let told = told.unwrap();
+    assert_eq!(
+        member(&told, "cost").as_deref(),
+        Some("\"0.30 USD\""),
+        "{told}"
+    );
+    let left = member(&told, "budget_left").unwrap();
+    assert_eq!(
+        member(&left, "cost").as_deref(),
+        Some("\"0.70 USD\""),
+        "{left}"
+    );
+}
+
+#[test]
+fn an_agent_can_ask_for_the_limits_of_the_servers_and_tools_that_it_sees() {
+    let home = limited("budget = \"none\"");
+    let buy = "budget = { hour = { calls = 9 } }\n[tools]\nhi = \"off\"\n[tools.buy]\ntier = \"read\"\nbudget = { run = { calls = 2 } }";
+    let _shop = home.server_with("shop", "call buy: text done", buy);
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__buy"]);
+    let call = agent.call("shop__buy", "{}");
+    agent.answer(call);
+    let status = agent.call("tollgate__status", "{}");
+    let status = agent.result(status);
+    assert!(
+        status.contains("hour.calls of server shop: 8 calls left of 9 calls"),
+        "{status}"
+    );
+    assert!(
+        status.contains("run.calls of shop.buy: 1 call left of 2 calls"),
+        "{status}"
+    );
+}
+
+#[test]
 fn a_server_that_is_called_too_often_is_left_alone_for_as_long_as_it_says() {
     let ways = [
         r#"error {"code":-32000,"message":"slow down","data":{"status":429,"Retry-After":"120"}}"#,
