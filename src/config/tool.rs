@@ -73,7 +73,7 @@ fn decode(
     server: &OfServer,
     everything: &Everything,
 ) -> Option<ToolRule> {
-    let limits = |table| limits::tool(table, &server.breaker, &everything.units);
+    let limits = |table| limits::tool(table, server, everything);
     if !matches!(field.value(), DeValue::Table(_)) {
         let (terms, prices) = limits(None);
         return Some(ToolRule {

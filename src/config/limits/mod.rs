@@ -21,7 +21,8 @@ use toml::de::DeValue;
 use super::decode::{Field, Table, Vocabulary};
 use super::error::Code;
 use crate::domain::{
-    BreakerRule, Currency, Dimension, Loops, Over, Period, Place, Prices, Rate, Terms, Tier, Zone,
+    BreakerRule, Currency, Dimension, Limit, Loops, Over, Period, Place, Prices, Rate, Terms, Tier,
+    Zone,
 };
 pub(super) use breaker::Breaker;
 use budget::Budget;
@@ -117,6 +118,8 @@ pub(super) struct Everything {
     pub(super) terms: Terms,
     pub(super) tier_rates: BTreeMap<Tier, Rate>,
     pub(super) breaker: Breaker,
+    /// Some agent has a limit of its own for what a call may cost.
+    agents_differ: bool,
 }
 
 /// Reads the limits of everything; without a file those that hold without a line.
@@ -141,6 +144,7 @@ pub(super) fn everything(root: Option<&Table<'_>>) -> Everything {
         },
         tier_rates: BTreeMap::new(),
         breaker: Said::Nothing,
+        agents_differ: false,
     };
     let mut budget = Budget::default();
     if let Some(root) = root {
@@ -174,6 +178,13 @@ fn read_everything<'a>(root: &Table<'a>, into: &mut Everything, budget: &mut Bud
     standing.spend.lay_over(&mut terms.spend);
     into.breaker = breaker(root);
     into.tier_rates = tier_rates(root);
+    into.agents_differ = match root.get("agents").as_ref().map(Field::value) {
+        Some(DeValue::Table(agents)) => agents.iter().any(|(_, agent)| {
+            let budget = agent.get_ref().get("budget").map(toml::Spanned::get_ref);
+            budget.is_some_and(|budget| budget.is_str() || budget.get("action").is_some())
+        }),
+        Some(_) | None => false,
+    };
 }
 
 fn tier_rates(root: &Table<'_>) -> BTreeMap<Tier, Rate> {
@@ -315,9 +326,10 @@ pub(super) fn server(root: &Table<'_>, everything: &Everything) -> OfServer {
 /// What is said of a tool; without a table what holds for it all the same.
 pub(super) fn tool(
     table: Option<&Table<'_>>,
-    breaker_of_server: &Breaker,
-    units: &Units,
+    server: &OfServer,
+    everything: &Everything,
 ) -> (Terms, Prices) {
+    let (breaker_of_server, units) = (&server.breaker, &everything.units);
     let mut terms = Terms::default();
     let Some(table) = table else {
         terms.breakers.extend(breaker_of_server.rule(Over::Tool));
@@ -336,7 +348,52 @@ pub(super) fn tool(
     terms.rates.extend(rate_of(table, Over::Tool));
     let breaker = breaker(table).or(breaker_of_server);
     terms.breakers.extend(breaker.rule(Over::Tool));
-    (terms, prices::decode(table, units))
+    let prices = prices::decode(table, units);
+    let shared = everything.terms.limits.iter();
+    // An agent can be freed of what holds without a line, and of nothing else.
+    let shared = shared.filter(|limit| limit.place.is_some() || !everything.agents_differ);
+    let limits = shared.chain(&server.terms.limits).chain(&terms.limits);
+    check_affordable(table, &prices, limits);
+    (terms, prices)
+}
+
+/// A tool whose every call costs more than any may is never called.
+fn check_affordable<'a>(
+    table: &Table<'_>,
+    prices: &Prices,
+    limits: impl Iterator<Item = &'a Limit>,
+) {
+    let of_a_call =
+        |limit: &&Limit| limit.period == Period::Action && limit.dimension == Dimension::Cost;
+    let least = prices.call.saturating_add(prices.keep);
+    let tightest = limits.filter(of_a_call).min_by_key(|limit| limit.at);
+    let (Some(limit), Some(field)) = (tightest, table.get("cost")) else {
+        return;
+    };
+    if least <= limit.at {
+        return;
+    }
+    let show = |quantity| Dimension::Cost.show(quantity, prices.currency);
+    let most = show(limit.at);
+    let hint = match &limit.place {
+        Some(place) => format!("{place} says how much a call may cost"),
+        None => format!(
+            "{most} is what holds without a line; in tollgate.toml: [budget] action = {{ cost = \"{}\" }}",
+            show(least)
+        ),
+    };
+    field.file.report(
+        field
+            .key_problem(
+                Code::NeverMatches,
+                "at this price the tool can never be called",
+            )
+            .label(format!(
+                "a call keeps back {}, and may cost {most}",
+                show(least)
+            ))
+            .hint(hint),
+    );
 }
 
 /// A limit of what nothing measures never ends anything.

@@ -94,6 +94,32 @@ fn a_price_that_only_the_answer_tells_needs_something_to_keep_back() {
 }
 
 #[test]
+fn a_price_that_no_call_may_cost_is_an_error() {
+    let yen = "currency = \"JPY\"\n";
+    let tool = "[tools.refund]\ntier = \"read\"\ncost = \"100 JPY\"\n";
+    let told = error(yen, tool);
+    assert!(
+        told.contains("at this price the tool can never be called"),
+        "{told}"
+    );
+    assert!(
+        told.contains("[budget] action = { cost = \"100.00 JPY\" }"),
+        "{told}"
+    );
+    let written = format!("{tool}limit = {{ cost = \"99 JPY\" }}\n");
+    assert!(error(&format!("{yen}budget = \"none\""), &written).contains("pay.toml:"));
+    // Whoever may, in whatever way.
+    for main in [
+        "budget = \"none\"\n",
+        "[budget]\naction = { cost = \"100 JPY\" }\n",
+        "[agents.bot]\nowner = \"ana\"\nbudget = { action = \"none\" }\n",
+        "[agents.bot]\nowner = \"ana\"\nbudget = \"none\"\n",
+    ] {
+        generation(&format!("{yen}{main}"), tool);
+    }
+}
+
+#[test]
 fn a_path_that_would_take_for_ever_to_read_is_refused_at_once() {
     let depth = 60;
     let nested = format!(
