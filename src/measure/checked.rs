@@ -243,6 +243,13 @@ mod tests {
         assert_eq!(ask(&node, &of("y"), AT_ONCE), Ok(true));
         let wrong = json!({"filter": {"or": []}});
         assert_eq!(ask(&node, &wrong, AT_ONCE), Ok(false));
+        // What is called `id` in data has no address.
+        let known: Vec<Value> = (0..100).map(|id| json!({"id": id.to_string()})).collect();
+        let schema = json!({"properties": {"item": {"enum": known}}});
+        assert_eq!(
+            ask(&schema, &json!({"item": {"id": "7"}}), AT_ONCE),
+            Ok(true)
+        );
         assert!(Checked::new(&json!({"$ref": "http://169.254.169.254/x"})).is_err());
     }
 

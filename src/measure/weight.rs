@@ -292,32 +292,42 @@ impl<'a> Reader<'a> {
             patterns: 0,
             backtracks: false,
         };
+        // In data a member is called `id` as well, so only where it means an address.
+        let mut early = Vec::new();
+        let mut is_early = false;
         let mut left = vec![root];
         while let Some(value) = left.pop() {
             match value {
                 Value::Object(members) => {
                     let says = |key: &str| members.get(key).and_then(Value::as_str);
-                    if says("$id").or_else(|| says("id")).is_some() {
-                        reader.addressed.push(value);
-                    }
+                    is_early |= says("$schema").is_some_and(|schema| schema.contains("draft-04"));
                     for key in ["$anchor", "$dynamicAnchor"] {
                         reader.anchors.extend(says(key).map(|name| (name, value)));
                     }
-                    // Early drafts name a part by its address.
-                    for key in ["$id", "id"] {
-                        let name = says(key).and_then(|address| address.split_once('#'));
-                        reader.anchors.extend(name.map(|(_, name)| (name, value)));
+                    if let Some(address) = says("$id") {
+                        reader.has_address(address, value);
                     }
+                    early.extend(says("id").map(|address| (address, value)));
                     left.extend(members.values());
                 }
                 Value::Array(items) => left.extend(items),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
             }
         }
+        for (address, value) in early.into_iter().filter(|_| is_early) {
+            reader.has_address(address, value);
+        }
         if reader.addressed.len() + reader.anchors.len() > MOST_NAMED {
             return Err(format!("it names more than {MOST_NAMED} of its parts"));
         }
         Ok(reader)
+    }
+
+    /// Early drafts name a part by the end of its address.
+    fn has_address(&mut self, address: &'a str, schema: &'a Value) {
+        self.addressed.push(schema);
+        let name = address.split_once('#').map(|(_, name)| name);
+        self.anchors.extend(name.map(|name| (name, schema)));
     }
 
     fn part_of(&mut self, schema: &'a Value) -> usize {
