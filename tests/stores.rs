@@ -501,10 +501,11 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
         .map(|record| record["call"].as_str().unwrap())
         .collect();
     assert_eq!(calls, ["c-900", "c-900", "c-901", "c-901"]);
+    let all = find(store, &Query::default());
     assert_eq!(
-        find(store, &Query::default()).len(),
-        1000,
-        "unless it is said"
+        all.len() as u64,
+        store.verify().unwrap().last,
+        "all of them"
     );
     let after = newest[1]["seq"].as_u64();
     let behind = find(
@@ -529,6 +530,113 @@ promise!(records_are_found_by_what_they_and_their_call_say, |world| {
         lines(&store.records_of(&call("450", "x", "x").id).unwrap()).len(),
         2
     );
+});
+
+promise!(
+    a_call_is_found_by_what_is_called_whatever_people_are_told_of_it,
+    |world| {
+        let store = &*world.store;
+        let definition = raw(r#"{"name":"rm"}"#);
+        let pinned = store.pin(&server("files"), "rm", &definition, print("1"));
+        assert_eq!(pinned.unwrap(), print("1"));
+        for id in ["1", "2"] {
+            let call = tool(id, "rm", print("1"));
+            done(store, permit(store, &call, &Context::default()));
+        }
+        let told = find(store, &Query::default());
+        let told = told.iter().filter(|record| record["kind"] == "notice");
+        assert_eq!(told.count(), 1, "the first use");
+        let some = |text: &str| Some(text.to_owned());
+        let tool = Query {
+            tool: some("files.rm"),
+            ..Query::default()
+        };
+        let tier = Query {
+            tier: some("read"),
+            outcome: some("done"),
+            ..Query::default()
+        };
+        for query in [tool, tier] {
+            for limit in [None, Some(100)] {
+                let query = Query {
+                    limit,
+                    ..query.clone()
+                };
+                let found = find(store, &query);
+                let calls: Vec<_> = found
+                    .iter()
+                    .filter_map(|record| record["call"].as_str())
+                    .collect();
+                assert_eq!(calls, ["c-1", "c-1", "c-1", "c-2", "c-2"]);
+            }
+        }
+    }
+);
+
+/// Pages of a search, each a follower's or a searcher's next question.
+fn pages(store: &dyn Store, mut query: Query) -> Vec<Vec<serde_json::Value>> {
+    let mut pages = Vec::new();
+    loop {
+        let page = store.page(&query).unwrap();
+        pages.push(lines(&page.lines));
+        if !page.more {
+            return pages;
+        }
+        (query.after, query.limit) = (Some(page.upto), None);
+    }
+}
+
+promise!(more_than_a_page_comes_page_by_page_and_whole, |world| {
+    let store = &*world.store;
+    let long = context(&format!(r#"{{"text":"{}"}}"#, "x".repeat(7000)));
+    let open = permit(store, &call("0", "ann", "A"), &Context::default());
+    for n in 1..=1200_u32 {
+        let call = call(&n.to_string(), "bob", "B");
+        let permit = permit(store, &call, &long);
+        if n % 40 > 0 {
+            done(store, permit);
+        }
+    }
+    done(store, open);
+    let numbers = |pages: &[Vec<serde_json::Value>]| -> Vec<u64> {
+        let records = pages.iter().flatten();
+        records
+            .map(|record| record["seq"].as_u64().unwrap())
+            .collect()
+    };
+    let last = store.verify().unwrap().last;
+    let all = pages(store, Query::default());
+    assert!(all.len() > 1, "{}", all.len());
+    assert!(numbers(&all).into_iter().eq(1..=last));
+    let bytes = |page: &Vec<serde_json::Value>| -> usize {
+        page.iter().map(|record| record.to_string().len()).sum()
+    };
+    assert!(all.iter().all(|page| bytes(page) <= 5 << 20));
+
+    // The newest, without a hole, and no more than was asked for.
+    let newest = pages(
+        store,
+        Query {
+            limit: Some(1900),
+            ..Query::default()
+        },
+    );
+    assert!(newest.len() > 1);
+    assert!(numbers(&newest).into_iter().eq(last - 1899..=last));
+
+    // A call is whole although its records are on different pages.
+    let some = |text: &str| Some(text.to_owned());
+    let query = Query {
+        agent: some("ann"),
+        outcome: some("done"),
+        ..Query::default()
+    };
+    assert_eq!(numbers(&pages(store, query)).len(), 2);
+    let query = Query {
+        outcome: some("done"),
+        ..Query::default()
+    };
+    assert_eq!(numbers(&pages(store, query)).len(), 2 * 1171);
 });
 
 promise!(records_are_in_order_and_followed, |world| {

@@ -1,5 +1,6 @@
 //! `tollgate audit`: the record of everything, searched, shown and verified.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::filter::Filter;
 use super::out::Out;
 use super::record::Record;
 use super::rows::{Calls, Row, merged};
-use super::{Trouble, beside_the_point, not_running, records};
+use super::{Trouble, all_records, beside_the_point, not_running, records};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, FailureKind, Place, connect};
@@ -94,36 +95,27 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     }
 }
 
-fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
+fn search(place: &Place, query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
     if form.csv {
         out.line(csv::header())?;
     }
     let mut found = Vec::new();
     let asked = query.since;
-    let kept = loop {
-        let Records {
-            lines,
-            upto,
-            more,
-            since,
-        } = records(place, Question::Audit(Box::new(query.clone())))?;
+    let kept = all_records(place, query, |lines| {
         match (form.json, form.csv) {
             (true, _) => as_they_stand(&lines, out)?,
             (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
             (false, false) => found.extend(parsed(&lines)),
         }
-        if !more {
-            break since;
-        }
-        query.after = Some(upto);
-        query.limit = None;
-    };
+        Ok(())
+    })?;
     if form.json || form.csv {
         return Ok(());
     }
     if found.is_empty() {
         out.line("no records match")?;
     }
+    let found = with_beginnings(place, found)?;
     by_day(&merged(&found), out)?;
     match kept {
         Some(kept) if found.is_empty() || asked.is_some_and(|asked| asked < kept) => {
@@ -131,6 +123,43 @@ fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// The records, and before them the beginnings of the calls of which only the end is
+/// among them: a row says who called what.
+pub(super) fn with_beginnings(place: &Place, found: Vec<Record>) -> Result<Vec<Record>, Failure> {
+    let mut whole = Vec::new();
+    for call in without_beginning(&found) {
+        whole.extend(beginning(place, call)?);
+    }
+    whole.sort_by_key(Record::seq);
+    whole.extend(found);
+    Ok(whole)
+}
+
+/// The calls of which an outcome is there and nothing before it.
+fn without_beginning(found: &[Record]) -> Vec<CallId> {
+    let mut begun = HashSet::new();
+    let mut missing = Vec::new();
+    for record in found {
+        match (record.kind(), record.str("call")) {
+            ("call.intent", Some(call)) => {
+                begun.insert(call);
+            }
+            ("call.outcome", Some(call)) if begun.insert(call) => {
+                missing.extend(CallId::parse(call));
+            }
+            _ => {}
+        }
+    }
+    missing
+}
+
+/// The record of a call's leaving, if it is kept.
+fn beginning(place: &Place, call: CallId) -> Result<Option<Record>, Failure> {
+    let Records { lines, .. } = records(place, Question::Call { id: call })?;
+    let mut records = parsed(&lines).into_iter();
+    Ok(records.find(|record| record.kind() == "call.intent"))
 }
 
 /// What is said where somebody may look for a record that was pruned.
@@ -292,8 +321,15 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
         if json {
             as_they_stand(&lines, out)?;
         } else {
-            for row in parsed(&lines).iter().filter_map(|record| calls.row(record)) {
-                out.line(running(&row))?;
+            for record in parsed(&lines) {
+                if let Some(call) = calls.unknown(&record)
+                    && let Some(begun) = beginning(place, call)?
+                {
+                    calls.learn(&begun);
+                }
+                if let Some(row) = calls.row(&record) {
+                    out.line(running(&row))?;
+                }
             }
         }
         query.after = Some(upto);
@@ -329,6 +365,17 @@ mod tests {
             .map(|row| format!("{} {}", row.date, running(row)))
             .collect();
         insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn a_call_of_which_only_the_end_is_listed_is_looked_up() {
+        let mut cut = records();
+        cut.retain(|record| record.seq() > Some(4));
+        let missing: Vec<String> = without_beginning(&cut)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(missing, ["c-5KQ3"], "the other one begins here");
     }
 
     #[test]

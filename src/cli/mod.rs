@@ -38,12 +38,15 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::control::proto::VERSION;
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
+use crate::ports::Query;
 use out::Out;
 
 /// The gate between AI agents and the tools they use.
@@ -218,12 +221,41 @@ fn ask_if_running(place: &Place, question: Question) -> Result<Option<Reply>, Fa
     Ok(Some(reply))
 }
 
+/// The newest of a kind that is rare may be far behind.
+const SEARCH: Duration = Duration::from_secs(60);
+
 /// The records that a question is answered with.
 fn records(place: &Place, question: Question) -> Result<Records, Failure> {
-    let Reply::Records(records) = ask(place, question)? else {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Err(not_running(place));
+    };
+    let request = Request::Ask(question);
+    let reply = client::ask_patiently(&daemon, &place.config_text(), request, SEARCH)?;
+    let Reply::Records(records) = reply else {
         return Err(beside_the_point());
     };
     Ok(records)
+}
+
+/// All records that match, page after page, and from when on records are kept.
+fn all_records(
+    place: &Place,
+    mut query: Query,
+    mut each: impl FnMut(Vec<String>) -> Result<(), Trouble>,
+) -> Result<Option<Timestamp>, Trouble> {
+    loop {
+        let Records {
+            lines,
+            upto,
+            more,
+            since,
+        } = records(place, Question::Audit(Box::new(query.clone())))?;
+        each(lines)?;
+        if !more {
+            return Ok(since);
+        }
+        (query.after, query.limit) = (Some(upto), None);
+    }
 }
 
 /// Exit code: the answer is no.

@@ -26,6 +26,10 @@ impl Record {
         self.str("kind").unwrap_or_default()
     }
 
+    pub(super) fn seq(&self) -> Option<u64> {
+        self.0.get("seq").and_then(Value::as_u64)
+    }
+
     /// A text.
     pub(super) fn str(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str)

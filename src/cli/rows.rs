@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::record::{Cost, Record, duration};
-use crate::domain::{Currency, Dimension, money::show_micros};
+use crate::domain::{CallId, Currency, Dimension, money::show_micros};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,15 @@ struct Begun {
 const REMEMBERED: usize = 10_000;
 
 impl Calls {
-    fn learn(&mut self, record: &Record) {
+    /// The call that a record ends, if it is not known how it began.
+    pub(super) fn unknown(&self, record: &Record) -> Option<CallId> {
+        let call = record
+            .str("call")
+            .filter(|_| record.kind() == "call.outcome")?;
+        CallId::parse(call).filter(|_| !self.0.contains_key(call))
+    }
+
+    pub(super) fn learn(&mut self, record: &Record) {
         if self.0.len() >= REMEMBERED {
             self.0.clear();
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::audit::{missing, not_kept};
+use super::audit::{missing, not_kept, with_beginnings};
 use super::extend;
 use super::filter::Filter;
 use super::out::Out;
@@ -10,9 +10,9 @@ use super::record::{Record, duration};
 use super::resume::{halted, halts};
 use super::rows::{Row, merged};
 use super::sums::{Costs, Run, summed};
-use super::{Trouble, records};
+use super::{Trouble, all_records};
 use crate::clock::{Clock, SystemClock};
-use crate::control::{HaltRow, Question, Records};
+use crate::control::HaltRow;
 use crate::daemon::{Failure, FailureKind, Place};
 use crate::domain::RunId;
 use crate::ports::Query;
@@ -91,7 +91,7 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
         }
         return Ok(());
     }
-    let records = parsed(&lines);
+    let records = with_beginnings(place, parsed(&lines))?;
     let runs = summed(&records);
     let Some(run) = runs.iter().find(|run| run.run == id.as_str()) else {
         return Err(missing(id, since, "`tollgate runs` lists runs").into());
@@ -109,22 +109,13 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
 }
 
 /// What matches, and from when on records are kept.
-fn all(place: &Place, mut query: Query) -> Result<(Vec<String>, Option<Timestamp>), Failure> {
+fn all(place: &Place, query: Query) -> Result<(Vec<String>, Option<Timestamp>), Trouble> {
     let mut found = Vec::new();
-    loop {
-        let Records {
-            lines,
-            upto,
-            more,
-            since,
-        } = records(place, Question::Audit(Box::new(query.clone())))?;
+    let since = all_records(place, query, |lines| {
         found.extend(lines);
-        if !more {
-            return Ok((found, since));
-        }
-        query.after = Some(upto);
-        query.limit = None;
-    }
+        Ok(())
+    })?;
+    Ok((found, since))
 }
 
 fn parsed(lines: &[String]) -> Vec<Record> {

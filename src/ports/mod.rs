@@ -10,8 +10,8 @@ mod store;
 use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
 
 pub use store::{
-    Admission, Context, Helping, InFlight, Intent, Permit, Pin, PrunedBy, Query, RunKnown, Settled,
-    Settlement, Spent, Store, Verified,
+    Admission, Context, Helping, InFlight, Intent, Page, Permit, Pin, PrunedBy, Query, RunKnown,
+    Settled, Settlement, Spent, Store, Verified,
 };
 
 use crate::{

@@ -292,11 +292,28 @@ pub trait Store: Send + Sync {
     /// When it cannot be recorded: the stop then stays.
     fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault>;
 
-    /// Records that match, oldest first, as they stand: one JSON line each.
+    /// Records that match, oldest first, as they stand: as many as one answer carries.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    fn query(&self, query: &Query) -> Result<Vec<String>, Fault>;
+    fn page(&self, query: &Query) -> Result<Page, Fault>;
+
+    /// All of them, page after page.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn query(&self, query: &Query) -> Result<Vec<String>, Fault> {
+        let mut query = query.clone();
+        let mut lines = Vec::new();
+        loop {
+            let page = self.page(&query)?;
+            lines.extend(page.lines);
+            if !page.more {
+                return Ok(lines);
+            }
+            (query.after, query.limit) = (Some(page.upto), None);
+        }
+    }
 
     /// The records of one call, oldest first.
     ///
@@ -370,8 +387,19 @@ pub struct Query {
     pub trace: Option<String>,
     /// After this record.
     pub after: Option<u64>,
-    /// At most this many, the newest.
+    /// At most this many, the newest; without it all of them.
     pub limit: Option<usize>,
+}
+
+/// Records that were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// One JSON line each, oldest first.
+    pub lines: Vec<String>,
+    /// The number up to which was searched.
+    pub upto: u64,
+    /// Whether there may be more behind that.
+    pub more: bool,
 }
 
 /// What walking the chain found.

@@ -14,16 +14,13 @@ use crate::{
     },
     domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject},
     gate::{GATES, Verdict},
-    ports::{Pin, Query, Store},
+    ports::{Page, Pin, Query, Store},
     store::{recorded_name, stop_file},
     wire::{Node, Raw},
 };
 
 /// Lines of stderr that one look at a server shows.
 const STDERR_LINES: usize = 50;
-
-/// Bytes of records in one answer; who wants more asks again.
-const RECORDS: usize = 8 << 20;
 
 /// How long a follower waits for a record before it is told that there is none.
 const NEXT_RECORD: Duration = Duration::from_secs(5);
@@ -41,11 +38,15 @@ impl Tollgate {
             Question::Try(trial) => self.trial(trial).await,
             Question::Call { id } => {
                 let lines = self.read(move |store| store.records_of(&id)).await?;
-                Ok(Reply::Records(self.records(lines)))
+                Ok(Reply::Records(self.records(Page {
+                    upto: 0,
+                    more: false,
+                    lines,
+                })))
             }
             Question::Audit(query) => {
-                let lines = self.read(move |store| store.query(&query)).await?;
-                Ok(Reply::Records(self.records(lines)))
+                let page = self.read(move |store| store.page(&query)).await?;
+                Ok(Reply::Records(self.records(page)))
             }
             Question::Follow(query) => self.follow(*query).await,
             Question::Verify => Ok(Reply::Verified(self.read(|store| store.verify()).await?)),
@@ -271,15 +272,19 @@ impl Tollgate {
             let first = query.after.is_none();
             if query.after.is_none_or(|after| after < upto) {
                 let wanted = query.clone();
-                let lines = self.read(move |store| store.query(&wanted)).await?;
-                if first || !lines.is_empty() {
-                    let mut records = self.records(lines);
-                    if !records.more {
-                        records.upto = records.upto.max(upto);
-                    }
-                    return Ok(Reply::Records(records));
+                let page = self.read(move |store| store.page(&wanted)).await?;
+                let reached = match page.more {
+                    true => page.upto,
+                    // Also what is in blocks that it need not look into.
+                    false => page.upto.max(upto),
+                };
+                if first || page.more || !page.lines.is_empty() {
+                    return Ok(Reply::Records(Records {
+                        upto: reached,
+                        ..self.records(page)
+                    }));
                 }
-                query.after = Some(upto);
+                query.after = Some(reached);
             }
             tokio::select! {
                 changed = news.changed() => if changed.is_err() {
@@ -293,23 +298,11 @@ impl Tollgate {
         }
     }
 
-    /// As many as one answer carries.
-    fn records(&self, mut lines: Vec<String>) -> Records {
-        let mut bytes = 0;
-        let fit = lines
-            .iter()
-            .take_while(|line| {
-                bytes += line.len();
-                bytes <= RECORDS
-            })
-            .count()
-            // A single record is far smaller; still, an answer must get on.
-            .max(1);
-        let more = fit < lines.len();
-        lines.truncate(fit);
+    fn records(&self, page: Page) -> Records {
+        let Page { lines, upto, more } = page;
         Records {
-            upto: last(&lines).unwrap_or_default(),
             lines,
+            upto,
             more,
             since: self.broker.store().kept_since(),
         }
@@ -395,16 +388,6 @@ fn canonical(definition: &Raw) -> String {
         |_| definition.text().to_owned(),
         |node| node.canonical().clone(),
     )
-}
-
-/// The number of the last record.
-fn last(lines: &[String]) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Numbered {
-        seq: u64,
-    }
-    let numbered: Numbered = serde_json::from_str(lines.last()?).ok()?;
-    Some(numbered.seq)
 }
 
 fn not_found(says: String) -> Refused {

@@ -29,7 +29,7 @@ use crate::{
     },
     gate::{self, Decision, Verdict},
     ports::{
-        Admission, Boxed, Context, Helping, InFlight, Intent, Permit, Pin, Query, RunKnown,
+        Admission, Boxed, Context, Helping, InFlight, Intent, Page, Permit, Pin, Query, RunKnown,
         Settled, Settlement, Spent, Store, Verified,
     },
     wire::Raw,
@@ -393,14 +393,14 @@ impl<L: Log> Store for Ledger<L> {
         Ok(true)
     }
 
-    fn query(&self, query: &Query) -> Result<Vec<String>, Fault> {
+    fn page(&self, query: &Query) -> Result<Page, Fault> {
         let since = query.since.map(Timestamp::as_microsecond);
         let blocks = self.blocks(|block| {
             since.is_none_or(|since| block.latest >= since)
                 && query.run.as_ref().is_none_or(|run| block.may_name(run))
         });
-        let intents = |call: &str| self.blocks(|block| block.may_name(call));
-        search::search(&self.log, query, blocks, &intents)
+        let calls = |call: &str| self.blocks(|block| block.may_name(call));
+        search::page(&self.log, query, blocks, &calls)
     }
 
     fn records_of(&self, call: &CallId) -> Result<Vec<String>, Fault> {

@@ -101,8 +101,15 @@ impl Log for MemoryLog {
         from: Place,
         visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        let records = self.records().clone();
-        for (seq, kept) in (1..).zip(&records).filter(|(seq, _)| *seq >= from.offset) {
+        // One by one: whoever visits may put records meanwhile.
+        let record = |seq: u64| {
+            let nth = usize::try_from(seq.checked_sub(1)?).ok()?;
+            self.records().get(nth).cloned()
+        };
+        for seq in from.offset.max(1).. {
+            let Some(kept) = record(seq) else {
+                break;
+            };
             let seen = Seen {
                 placed: placed(seq),
                 at: &kept.at,

@@ -1,11 +1,13 @@
-//! Finding records: block by block from the newest, so that the usual question
-//! (the last few that …) reads little and holds no more than it answers.
+//! Finding records, page by page: what one answer holds, and what is read for it,
+//! is bounded; whoever wants more asks again behind it.
 //!
-//! A call matches as a whole: what the intent says (agent, tool, tier, trace)
-//! and what the outcome says are asked of both records together.
+//! A call matches as a whole: what its first record says (agent, tool, tier,
+//! trace) and what its outcome says are asked of all of its records together. So a
+//! block is read once to learn which calls it tells of, and then for the lines
+//! that match.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use memchr::memmem;
@@ -14,10 +16,16 @@ use serde::Deserialize;
 use super::journal::{Place, Seq};
 use super::ledger::Log;
 use super::section::Seen;
-use crate::{domain::Fault, ports::Query};
+use crate::{
+    domain::Fault,
+    ports::{Page, Query},
+};
 
-/// How many records an answer holds when the question does not say.
-const LIMIT: usize = 1000;
+/// Bytes of records on one page; a longer record is a page of its own.
+const PAGE: usize = 4 << 20;
+
+/// Bytes of records that are looked at for one page; then it ends, even empty.
+const LOOKED_AT: usize = 128 << 20;
 
 /// Some records in a row.
 #[derive(Debug, Clone, Copy)]
@@ -42,114 +50,272 @@ struct Said<'a> {
     trace: Option<String>,
 }
 
-/// A call as far as its records were read.
+/// A call, as far as its records were read.
 #[derive(Debug, Default)]
 struct Told {
-    /// Whether what the intent or the refusal says fits.
+    /// Whether what its first record says fits.
     fits: Option<bool>,
     /// How it ended.
     outcome: Option<String>,
-    /// Whether the first of its records was read: nothing older will come.
-    begun: bool,
+    /// Whether its records were looked up, wherever they are.
+    looked_up: bool,
 }
 
-pub(super) fn search<L: Log>(
+/// A record without its line.
+#[derive(Debug)]
+struct Item {
+    seq: u64,
+    call: Option<String>,
+    /// Whether it fits by itself.
+    fits: bool,
+    /// Whether it was made in the time that is asked about, and is not known yet.
+    wanted: bool,
+}
+
+type Naming<'n> = &'n dyn Fn(&str) -> Vec<Stretch>;
+
+/// What matches behind `after`; with a limit, the newest of it. `blocks` come newest
+/// first, and `naming` finds those in which a call may be named.
+pub(super) fn page<L: Log>(
     log: &L,
     query: &Query,
-    blocks: Vec<Stretch>,
-    naming: &dyn Fn(&str) -> Vec<Stretch>,
-) -> Result<Vec<String>, Fault> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    let after = query.after.unwrap_or(0);
-    let mut found: BTreeMap<u64, String> = BTreeMap::new();
-    // Calls whose records lie in several blocks: few.
-    let mut calls: HashMap<String, Told> = HashMap::new();
-    for block in blocks {
-        let mut lines: Vec<(u64, Option<String>, bool, String)> = Vec::new();
-        let mut ended = false;
-        read(log, block, &mut |seen| {
-            let seq = seen.placed.seq.get();
-            ended |= seq <= after;
-            let in_time = time_fits(query, seen.at);
-            let said: Said<'_> = serde_json::from_str(seen.line).unwrap_or_default();
-            match &said.call {
-                Some(call) => {
-                    let told = calls.entry(call.as_ref().to_owned()).or_default();
-                    match seen.kind {
-                        "call.outcome" => told.outcome = said.outcome.clone(),
-                        "call.refused" => {
-                            told.begun = true;
-                            told.fits = Some(fits(query, &said));
-                            told.outcome = Some("refused".to_owned());
-                        }
-                        _ => {
-                            told.begun = true;
-                            told.fits = Some(fits(query, &said));
-                        }
-                    }
-                    if in_time && seq > after {
-                        lines.push((
-                            seq,
-                            Some(call.as_ref().to_owned()),
-                            true,
-                            seen.line.to_owned(),
-                        ));
-                    }
-                }
-                None if in_time && seq > after => {
-                    let plain = query.outcome.is_none() && fits(query, &said);
-                    lines.push((seq, None, plain, seen.line.to_owned()));
-                }
-                None => {}
+    mut blocks: Vec<Stretch>,
+    naming: Naming<'_>,
+) -> Result<Page, Fault> {
+    let mut search = Search {
+        log,
+        query,
+        naming,
+        after: query.after.unwrap_or(0),
+        last: u64::MAX,
+        calls: HashMap::new(),
+        looked_at: 0,
+    };
+    if let Some(limit) = query.limit {
+        let Some(first) = search.newest(&blocks, limit)? else {
+            return Ok(Page {
+                upto: search.after,
+                ..Page::default()
+            });
+        };
+        search.after = first.saturating_sub(1);
+    }
+    blocks.reverse();
+    search.onward(&blocks)
+}
+
+struct Search<'s, L> {
+    log: &'s L,
+    query: &'s Query,
+    naming: Naming<'s>,
+    /// The last record that is known, and the last that counts.
+    after: u64,
+    last: u64,
+    /// Those that still matter: few.
+    calls: HashMap<String, Told>,
+    looked_at: usize,
+}
+
+impl<L: Log> Search<'_, L> {
+    /// The first of the newest records that match, or none. Holds their numbers alone.
+    fn newest(&mut self, blocks: &[Stretch], limit: usize) -> Result<Option<u64>, Fault> {
+        let mut found = BTreeSet::new();
+        let mut newest = 0;
+        let mut older = self.learn(blocks.first())?;
+        for nth in 1..=blocks.len() {
+            let items = std::mem::replace(&mut older, self.learn(blocks.get(nth))?);
+            newest = newest.max(items.last().map_or(0, |item| item.seq));
+            found.extend(self.matching(&items, &older)?);
+            while found.len() > limit {
+                found.pop_first();
             }
+            if found.len() >= limit || items.iter().any(|item| item.seq <= self.after) {
+                break;
+            }
+        }
+        // What is made from now on would be too much.
+        self.last = newest;
+        Ok(found.first().copied())
+    }
+
+    /// What matches behind `after`, oldest first.
+    fn onward(mut self, blocks: &[Stretch]) -> Result<Page, Fault> {
+        self.calls.clear();
+        self.looked_at = 0;
+        let seen = |block: &Stretch| {
+            block
+                .until
+                .is_some_and(|until| until.get() <= self.after + 1)
+        };
+        let from = blocks.partition_point(seen);
+        let blocks = blocks.get(from..).unwrap_or_default();
+        let mut page = Page {
+            upto: self.after,
+            ..Page::default()
+        };
+        let mut room = PAGE;
+        let mut newer = self.learn(blocks.first())?;
+        for (block, nth) in blocks.iter().zip(1..) {
+            let next = blocks.get(nth);
+            let items = std::mem::replace(&mut newer, self.learn(next)?);
+            let matching = self.matching(&items, &newer)?;
+            self.collect(*block, &matching, &mut page, &mut room)?;
+            if page.more {
+                break;
+            }
+            let reached = items.last().map_or(page.upto, |item| item.seq);
+            page.upto = reached.min(self.last).max(page.upto);
+            if self.looked_at >= LOOKED_AT && next.is_some() {
+                page.more = true;
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Puts the lines of a block that match on the page. If not all of them fit, it ends
+    /// before the first that does not.
+    fn collect(
+        &self,
+        block: Stretch,
+        matching: &BTreeSet<u64>,
+        page: &mut Page,
+        room: &mut usize,
+    ) -> Result<(), Fault> {
+        let Some(last) = matching.last() else {
+            return Ok(());
+        };
+        read(self.log, block, &mut |seen| {
+            let seq = seen.placed.seq.get();
+            if !matching.contains(&seq) {
+                return ControlFlow::Continue(());
+            }
+            match room.checked_sub(seen.line.len()) {
+                Some(left) => *room = left,
+                None if page.lines.is_empty() => *room = 0,
+                None => {
+                    page.more = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            page.lines.push(seen.line.to_owned());
+            page.upto = seq;
+            match seq < *last {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })
+    }
+
+    /// Reads what the records of a block say, and notes it of their calls.
+    fn learn(&mut self, block: Option<&Stretch>) -> Result<Vec<Item>, Fault> {
+        let mut items = Vec::new();
+        let Some(block) = block else {
+            return Ok(items);
+        };
+        let Self {
+            log,
+            query,
+            after,
+            last,
+            calls,
+            looked_at,
+            ..
+        } = self;
+        let anything = unfiltered(query) && query.outcome.is_none();
+        read(*log, *block, &mut |seen| {
+            *looked_at += seen.line.len();
+            let seq = seen.placed.seq.get();
+            let mut item = Item {
+                seq,
+                call: None,
+                fits: anything,
+                wanted: *after < seq && seq <= *last && time_fits(query, seen.at),
+            };
+            if !anything {
+                let said: Said<'_> = serde_json::from_str(seen.line).unwrap_or_default();
+                note(query, seen.kind, &said, calls);
+                item.fits = query.outcome.is_none() && fits(query, &said);
+                item.call = said.call.map(Cow::into_owned);
+            }
+            items.push(item);
             ControlFlow::Continue(())
         })?;
-        for (seq, call, plain, line) in lines {
-            let matches = match &call {
-                None => plain,
-                Some(call) => call_fits(log, query, call, &mut calls, naming)?,
+        Ok(items)
+    }
+
+    /// Which of these records match; `next` are those that come to be asked after them.
+    fn matching(&mut self, items: &[Item], next: &[Item]) -> Result<BTreeSet<u64>, Fault> {
+        let mut matching = BTreeSet::new();
+        for item in items.iter().filter(|item| item.wanted) {
+            let fits = match &item.call {
+                None => item.fits,
+                Some(call) => self.call_fits(call, item.fits)?,
             };
-            if matches {
-                found.insert(seq, line);
+            if fits {
+                matching.insert(item.seq);
             }
         }
-        while found.len() > limit {
-            found.pop_first();
-        }
-        calls.retain(|_, told| !told.begun);
-        if found.len() >= limit || ended {
-            break;
-        }
+        // What is known from its beginning to its end has no records in other blocks.
+        let soon: HashSet<&str> = next
+            .iter()
+            .filter_map(|item| item.call.as_deref())
+            .collect();
+        self.calls.retain(|call, told| {
+            told.fits.is_none() || told.outcome.is_none() || soon.contains(call.as_str())
+        });
+        Ok(matching)
     }
-    Ok(found.into_values().collect())
+
+    fn call_fits(&mut self, call: &str, itself: bool) -> Result<bool, Fault> {
+        let unknown = |told: &Told| {
+            let begun = told.fits.is_some() || unfiltered(self.query);
+            let ended = told.outcome.is_some() || self.query.outcome.is_none();
+            !told.looked_up && told.fits != Some(false) && (!begun || !ended)
+        };
+        if self.calls.get(call).is_none_or(unknown) {
+            for block in (self.naming)(call) {
+                let calls = &mut self.calls;
+                of_call_in(self.log, call, block, &mut |seen, said| {
+                    note(self.query, seen.kind, said, calls);
+                })?;
+            }
+            self.calls.entry(call.to_owned()).or_default().looked_up = true;
+        }
+        let told = self.calls.get(call);
+        let ended =
+            self.query.outcome.as_ref().is_none_or(|wanted| {
+                told.is_some_and(|told| told.outcome.as_ref() == Some(wanted))
+            });
+        // Of a call whose beginning is not kept there is only what its record says.
+        let begun = told.and_then(|told| told.fits);
+        Ok(ended && begun.unwrap_or(unfiltered(self.query) || itself))
+    }
 }
 
-fn call_fits<L: Log>(
-    log: &L,
-    query: &Query,
-    call: &str,
-    calls: &mut HashMap<String, Told>,
-    naming: &dyn Fn(&str) -> Vec<Stretch>,
-) -> Result<bool, Fault> {
-    let told = calls.entry(call.to_owned()).or_default();
-    if told.fits.is_none() {
-        told.fits = Some(unfiltered(query));
-        if !unfiltered(query) {
-            // The outcome stands in this block, the intent in an older one.
-            for line in of_call(log, call, &naming(call))? {
-                let said: Said<'_> = serde_json::from_str(&line).unwrap_or_default();
-                if said.agent.is_some() {
-                    told.fits = Some(fits(query, &said));
-                }
-            }
-        }
-    }
-    let ended = match (&query.outcome, &told.outcome) {
-        (None, _) => true,
-        (Some(wanted), Some(outcome)) => wanted == outcome,
-        (Some(_), None) => false,
+/// What a record says of its call. A notice names a call and tells nothing of it.
+fn note(query: &Query, kind: &str, said: &Said<'_>, calls: &mut HashMap<String, Told>) {
+    let begins = matches!(kind, "call.intent" | "call.refused" | "call.held");
+    let Some(call) = said.call.as_deref() else {
+        return;
     };
-    Ok(ended && told.fits == Some(true))
+    if !begins && kind != "call.outcome" {
+        return;
+    }
+    if !calls.contains_key(call) {
+        calls.insert(call.to_owned(), Told::default());
+    }
+    let Some(told) = calls.get_mut(call) else {
+        return;
+    };
+    if begins {
+        told.fits = Some(fits(query, said));
+    }
+    match kind {
+        "call.outcome" => told.outcome = said.outcome.clone(),
+        "call.refused" => told.outcome = Some("refused".to_owned()),
+        _ => {}
+    }
 }
 
 /// The lines that belong to a call, oldest first.
@@ -159,19 +325,31 @@ pub(super) fn of_call<L: Log>(
     blocks: &[Stretch],
 ) -> Result<Vec<String>, Fault> {
     let mut lines = Vec::new();
-    let finder = memmem::Finder::new(call.as_bytes());
     for block in blocks.iter().rev() {
-        read(log, *block, &mut |seen| {
-            if finder.find(seen.line.as_bytes()).is_some()
-                && serde_json::from_str::<Said<'_>>(seen.line)
-                    .is_ok_and(|said| said.call.as_deref() == Some(call))
-            {
-                lines.push(seen.line.to_owned());
-            }
-            ControlFlow::Continue(())
+        of_call_in(log, call, *block, &mut |seen, _| {
+            lines.push(seen.line.to_owned());
         })?;
     }
     Ok(lines)
+}
+
+/// Hands the records of a block on that belong to a call.
+fn of_call_in<L: Log>(
+    log: &L,
+    call: &str,
+    block: Stretch,
+    visit: &mut dyn FnMut(&Seen<'_>, &Said<'_>),
+) -> Result<(), Fault> {
+    let finder = memmem::Finder::new(call.as_bytes());
+    read(log, block, &mut |seen| {
+        if finder.find(seen.line.as_bytes()).is_some()
+            && let Ok(said) = serde_json::from_str::<Said<'_>>(seen.line)
+            && said.call.as_deref() == Some(call)
+        {
+            visit(seen, &said);
+        }
+        ControlFlow::Continue(())
+    })
 }
 
 fn read<L: Log>(
