@@ -46,7 +46,7 @@ fn compare<L: Log + ?Sized>(log: &L, section: &Mutex<Section>) -> Result<String,
     log.write(last.seq)?;
     let Begin { state, seen, from } = begin(footing.as_ref(), &log.base())?;
     let kept_at = kept.as_ref().map(|(_, seq)| *seq);
-    let (anew, then) = replay(log, state, (seen, from), last, kept_at)?;
+    let (anew, then) = replay(log, state, seen, from, last, kept_at)?;
     if let Some(key) = difference(&now, &anew) {
         return Err(Fault::new(format!(
             "the state in memory is not what follows from the journal: they differ in {key}"
@@ -84,7 +84,8 @@ struct Begin {
     state: State,
     /// The last record that the state has seen.
     seen: Seq,
-    from: Place,
+    /// Where to read from, and the record that stands there.
+    from: (Seq, Place),
 }
 
 /// From nothing, or from what a pruned journal stands on.
@@ -93,7 +94,7 @@ fn begin(footing: Option<&Footing>, base: &Base) -> Result<Begin, Fault> {
         return Ok(Begin {
             state: State::default(),
             seen: base.seq.previous(),
-            from: start_of(base.segment),
+            from: (base.seq, start_of(base.segment)),
         });
     };
     let state = footing
@@ -102,7 +103,7 @@ fn begin(footing: Option<&Footing>, base: &Base) -> Result<Begin, Fault> {
     Ok(Begin {
         state,
         seen: footing.applied.seq,
-        from: footing.applied.place,
+        from: (footing.applied.seq, footing.applied.place),
     })
 }
 
@@ -110,13 +111,14 @@ fn begin(footing: Option<&Footing>, base: &Base) -> Result<Begin, Fault> {
 fn replay<L: Log + ?Sized>(
     log: &L,
     mut state: State,
-    (seen, from): (Seq, Place),
+    seen: Seq,
+    (first, from): (Seq, Place),
     last: Placed,
     then: Option<Seq>,
 ) -> Result<(Entries, Option<Entries>), Fault> {
     let mut failed = None;
     let mut there = None;
-    log.read(from, &mut |record| {
+    log.read(first, from, &mut |record| {
         let seq = record.placed.seq;
         if seq <= seen {
             return ControlFlow::Continue(());

@@ -50,9 +50,11 @@ pub(super) trait Log: Send + Sync {
     /// Makes what is written survive a power cut, at once.
     fn sync(&self) -> Result<(), Fault>;
 
-    /// Hands the written records from a place on to `visit` until it breaks off.
+    /// Hands the written records from `first` on, which stands at a place, to `visit`
+    /// until it breaks off.
     fn read(
         &self,
+        first: Seq,
         from: Place,
         visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault>;
@@ -192,6 +194,7 @@ impl<L: Log> Ledger<L> {
         for block in section.state.blocks() {
             if wanted(block) {
                 found.push(search::Stretch {
+                    first: block.first,
                     from: block.place,
                     until: behind,
                 });

@@ -307,11 +307,14 @@ impl Log for Pen {
 
     fn read(
         &self,
+        first: Seq,
         from: Place,
         visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
         self.journal
-            .read_from(from, &mut |record, place| visit(&seen(record, place)))
+            .read_from(first, from, &mut |record, place| {
+                visit(&seen(record, place))
+            })
             .map_err(|refused| refusal(&refused))
     }
 
@@ -353,10 +356,11 @@ impl Log for Local {
 
     fn read(
         &self,
+        first: Seq,
         from: Place,
         visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        self.pen.read(from, visit)
+        self.pen.read(first, from, visit)
     }
 
     fn verify(&self) -> Result<Verified, Fault> {

@@ -98,7 +98,8 @@ impl Log for MemoryLog {
 
     fn read(
         &self,
-        from: Place,
+        first: Seq,
+        _: Place,
         visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
         // One by one: whoever visits may put records meanwhile.
@@ -106,7 +107,7 @@ impl Log for MemoryLog {
             let nth = usize::try_from(seq.checked_sub(1)?).ok()?;
             self.records().get(nth).cloned()
         };
-        for seq in from.offset.max(1).. {
+        for seq in first.get().max(1).. {
             let Some(kept) = record(seq) else {
                 break;
             };

@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::{
     age::{self, DAY, Mark},
     footing::{Footing, MAGIC},
-    journal::{Base, BodyError, Journal, Loss, Options, Pruned, Seq, start_of},
+    journal::{Base, BodyError, Journal, Loss, Options, Pruned, Refused, Seq, start_of},
     ledger::{Log as _, closed, lock as lock_section},
     local::Pen,
     news::News,
@@ -359,20 +359,22 @@ fn said(journal: &Journal, base: &Base) -> Result<Option<jiff::Timestamp>, Fault
         return Ok(None);
     };
     let mut found = None;
-    journal
-        .read(stand.record, &mut |record, _| {
-            if record.seq == stand.record
-                && record.kind == Pruned::KIND
-                && let Ok(pruned) = Pruned::read(record.line)
-                && pruned.first == base.seq
-                && pruned.body == stand.body
-            {
-                found = record.at.parse().ok();
-            }
-            std::ops::ControlFlow::Break(())
-        })
-        .map_err(|refused| refusal(&refused))?;
-    Ok(found)
+    let read = journal.read(stand.record, &mut |record, _| {
+        if record.seq == stand.record
+            && record.kind == Pruned::KIND
+            && let Ok(pruned) = Pruned::read(record.line)
+            && pruned.first == base.seq
+            && pruned.body == stand.body
+        {
+            found = record.at.parse().ok();
+        }
+        std::ops::ControlFlow::Break(())
+    });
+    match read {
+        // It is gone, or not to be had.
+        Ok(()) | Err(Refused::Unreadable { .. }) => Ok(found),
+        Err(refused) => Err(refusal(&refused)),
+    }
 }
 
 /// What the journal below `state` stands on, if it was pruned, or why that is lost.

@@ -30,6 +30,8 @@ const LOOKED_AT: usize = 128 << 20;
 /// Some records in a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
+    /// The first of them, and where it stands.
+    pub(super) first: Seq,
     pub(super) from: Place,
     /// The first record behind them; none for the last stretch.
     pub(super) until: Option<Seq>,
@@ -357,7 +359,7 @@ fn read<L: Log>(
     block: Stretch,
     visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
-    log.read(block.from, &mut |seen| {
+    log.read(block.first, block.from, &mut |seen| {
         if block.until.is_some_and(|until| seen.placed.seq >= until) {
             return ControlFlow::Break(());
         }

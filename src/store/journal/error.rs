@@ -104,6 +104,15 @@ pub enum Refused {
         /// Who knows.
         by: MarkedBy,
     },
+    /// A written record is not where it was.
+    Unreadable {
+        /// Where it should be.
+        place: Place,
+        /// Which.
+        seq: Seq,
+        /// What is there.
+        why: Why,
+    },
     /// A record was written by a version of the format that this program does not know.
     Newer {
         /// Which.
@@ -142,6 +151,9 @@ impl Refused {
             Refused::HeadMissing | Refused::BaseDamaged | Refused::Damaged { .. } => {
                 "`tollgate audit verify` shows the damage; restore the state directory from a backup, \
                  or accept the loss with `tollgate state rebuild --accept-loss`"
+            }
+            Refused::Unreadable { .. } => {
+                "`tollgate audit verify` shows the damage; restore the state directory from a backup"
             }
             Refused::Newer { .. } | Refused::Replay { .. } => {
                 "run the version of tollgate that wrote it, or a newer one; nothing was changed"
@@ -186,6 +198,12 @@ impl fmt::Display for Refused {
                     place.offset
                 )
             }
+            Refused::Unreadable { place, seq, why } => write!(
+                f,
+                "record {seq} can't be read (`journal/{}`, byte {}): {why}",
+                super::segments::name(place.segment),
+                place.offset
+            ),
             Refused::Newer { seq } => write!(f, "record {seq} was written by a newer tollgate"),
             Refused::Replay { seq, why } => write!(f, "record {seq} can't be replayed: {why}"),
         }
@@ -203,6 +221,7 @@ impl std::error::Error for Refused {
             | Refused::HeadMissing
             | Refused::BaseDamaged
             | Refused::Damaged { .. }
+            | Refused::Unreadable { .. }
             | Refused::Newer { .. }
             | Refused::Replay { .. } => None,
         }

@@ -242,7 +242,7 @@ impl Journal {
     /// the first that is kept if `from` was pruned. Hashes are not checked.
     ///
     /// # Errors
-    /// When a file can't be read, or a line is not a record.
+    /// When a file can't be read, or a written record is not where it belongs.
     pub fn read(
         &self,
         from: Seq,
@@ -250,17 +250,18 @@ impl Journal {
     ) -> Result<(), Refused> {
         let _reading = self.reading();
         let until = self.written();
-        let list = self.segments_from(self.base().segment)?;
-        let mut begin = 0;
+        let base = self.base();
+        let list = self.segments_from(base.segment)?;
+        let (mut begin, mut first) = (0, base.seq);
         for (i, segment) in list.iter().enumerate().rev() {
-            let first = self.first_in(*segment, until)?;
-            if first.is_some_and(|first| first.seq <= from) {
-                begin = i;
+            let found = self.first_in(*segment, until)?;
+            if let Some(found) = found.filter(|found| found.seq <= from) {
+                (begin, first) = (i, found.seq);
                 break;
             }
         }
         let list = list.get(begin..).unwrap_or_default();
-        self.read_segments(list, 0, until, &mut |record, place| {
+        self.read_segments(list, 0, first, until, &mut |record, place| {
             if record.seq < from {
                 return ControlFlow::Continue(());
             }
@@ -268,52 +269,78 @@ impl Journal {
         })
     }
 
-    /// The same, from the record that stands at a place.
+    /// The same, from the record `first`, which stands at a place.
     ///
     /// # Errors
-    /// When a file can't be read, or a line is not a record.
+    /// When a file can't be read, or a written record is not where it belongs.
     pub fn read_from(
         &self,
+        first: Seq,
         from: Place,
         visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
     ) -> Result<(), Refused> {
         let _reading = self.reading();
         let until = self.written();
-        // What could not be removed is not read either.
-        let list = self.segments_from(from.segment.max(self.base().segment))?;
+        let base = self.base();
+        if from.segment < base.segment {
+            // What could not be removed is not read either.
+            let list = self.segments_from(base.segment)?;
+            return self.read_segments(&list, 0, base.seq, until, visit);
+        }
+        let list = self.segments_from(from.segment)?;
         let offset = match list.first() {
-            Some(first) if *first == from.segment => from.offset,
+            Some(segment) if *segment == from.segment => from.offset,
             Some(_) | None => 0,
         };
-        self.read_segments(&list, offset, until, visit)
+        self.read_segments(&list, offset, first, until, visit)
     }
 
+    /// Begins with the record `next`, which stands at `offset` in the first of `list`.
     fn read_segments(
         &self,
         list: &[u32],
         mut offset: u64,
+        mut next: Seq,
         until: Seq,
         visit: &mut dyn FnMut(&Record<'_>, Place) -> ControlFlow<()>,
     ) -> Result<(), Refused> {
+        let mut end = Place {
+            segment: list.first().copied().unwrap_or(self.base().segment),
+            offset,
+        };
         for &segment in list {
             let path = segments::path(&self.dir, segment);
             let io = |e| Refused::io("read", &path, e);
             let file = self.options.disk.open(&path, Open::Read).map_err(io)?;
             let mut lines = Lines::new(&*file, std::mem::take(&mut offset));
-            while let Some(line) = lines.next().map_err(io)? {
-                // Behind `until` a line may be half written.
-                let Some((record, offset)) = parse(&line) else {
+            // Behind `until` a line may be half written, and before it none may.
+            while next <= until {
+                let Some(line) = lines.next().map_err(io)? else {
                     break;
                 };
-                if record.seq > until {
+                let (offset, record) = parse(&line);
+                let place = Place { segment, offset };
+                let record = match record {
+                    Ok(record) if record.seq == next => record,
+                    Ok(record) => {
+                        return Err(unreadable(place, next, Why::Seq { found: record.seq }));
+                    }
+                    Err(why) => return Err(unreadable(place, next, why)),
+                };
+                if visit(&record, place).is_break() {
                     return Ok(());
                 }
-                if visit(&record, Place { segment, offset }).is_break() {
-                    return Ok(());
-                }
+                next = next.next();
+                end = Place {
+                    segment,
+                    offset: offset + record.line.len() as u64 + 1,
+                };
             }
         }
-        Ok(())
+        match next > until {
+            true => Ok(()),
+            false => Err(unreadable(end, next, Why::Missing)),
+        }
     }
 
     /// The line of the record that stands at a place, if it is the one that is expected.
@@ -416,9 +443,14 @@ impl Drop for Journal {
     }
 }
 
-fn parse<'a>(line: &Line<'a>) -> Option<(Record<'a>, u64)> {
+fn unreadable(place: Place, seq: Seq, why: Why) -> Refused {
+    Refused::Unreadable { place, seq, why }
+}
+
+fn parse<'a>(line: &Line<'a>) -> (u64, Result<Record<'a>, Why>) {
     match line {
-        Line::Whole { offset, bytes } => Some((Record::parse(bytes).ok()?, *offset)),
-        Line::Unended { .. } | Line::TooLong { .. } => None,
+        Line::Whole { offset, bytes } => (*offset, Record::parse(bytes)),
+        Line::Unended { offset } => (*offset, Err(Why::Unended)),
+        Line::TooLong { offset } => (*offset, Err(Why::TooLong)),
     }
 }
