@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
     fs,
-    io::{Read, Write},
+    io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
@@ -89,8 +89,7 @@ impl Tollgate {
                 "swept processes that an earlier daemon left"
             );
         }
-        let secret = secret(&place.state.join("secret.key"))
-            .map_err(|cause| Failure::io("can't keep a secret in the state directory", &cause))?;
+        let secret = secret(&place.state.join("secret.key"))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let ids = Ids::system().map_err(|cause| {
             Failure::fault(format!("the system gives no random bytes: {cause}"))
@@ -392,16 +391,30 @@ fn fetch(secret: &SecretRef) -> Result<String, String> {
 }
 
 /// The secret of a state directory: made once, readable by its owner only.
-fn secret(path: &Path) -> std::io::Result<[u8; 32]> {
-    let mut key = [0; 32];
-    match fs::File::open(path) {
-        Ok(mut file) => {
-            file.read_exact(&mut key)?;
-            return Ok(key);
+fn secret(path: &Path) -> Result<[u8; 32], Failure> {
+    let failed = |cause| Failure::io("can't keep a secret in the state directory", &cause);
+    let known = match fs::read(path) {
+        Ok(known) => known,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return new_secret(path).map_err(failed);
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+        Err(error) => return Err(failed(error)),
+    };
+    <[u8; 32]>::try_from(known).map_err(|known| {
+        Failure::fault(format!(
+            "`{}` is damaged: it has {} bytes, not 32",
+            path.display(),
+            known.len()
+        ))
+        .hint(
+            "restore it from a backup; or remove it: the next start makes another, and the \
+             digests of calls in older records fit no new call",
+        )
+    })
+}
+
+fn new_secret(path: &Path) -> std::io::Result<[u8; 32]> {
+    let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(std::io::Error::other)?;
     let draft = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
@@ -435,4 +448,21 @@ fn user() -> Owner {
 fn owner_of_uid(uid: u32) -> Owner {
     // Digits and a dash are always a name.
     Owner::parse(&format!("uid-{uid}")).unwrap_or_else(|_| owner_of_uid(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_secret_is_named_with_a_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret.key");
+        let made = secret(&path).unwrap();
+        assert_eq!(secret(&path).unwrap(), made);
+        fs::write(&path, [1; 20]).unwrap();
+        let failure = secret(&path).unwrap_err();
+        assert!(failure.to_string().contains("it has 20 bytes, not 32"));
+        assert!(failure.hint.unwrap().contains("or remove it"));
+    }
 }

@@ -30,7 +30,7 @@ use tollgate::clock::SetClock;
 use tollgate::domain::StopScope;
 use tollgate::ports::{Context, Query, Store};
 use tollgate::store::journal::{Journal, Refused, Seq, Why};
-use tollgate::store::{LocalStore, Setup};
+use tollgate::store::{LocalStore, Setup, can_rebuild, verify_files};
 
 fn numbers(journal: &Journal, from: u64) -> Result<Vec<u64>, Refused> {
     let mut seen = Vec::new();
@@ -150,4 +150,128 @@ fn a_search_does_not_hide_what_it_cannot_read() {
     );
     assert!(fault.hint.unwrap().contains("`tollgate audit verify`"));
     assert!(store.records_of(&call("20", "bot", "7").id).is_err());
+}
+
+/// What a walk over the files says is wrong, and that a start agrees.
+fn refused_by_both(kept: &Kept) -> String {
+    let verified = verify_files(kept.path(), &*kept.clock).unwrap();
+    let setup = Setup::new(kept.path(), kept.clock.clone());
+    let fault = LocalStore::open(setup).unwrap_err();
+    assert!(fault.hint.is_some(), "{}", fault.says);
+    verified
+        .broken
+        .unwrap_or_else(|| panic!("a start says: {}", fault.says))
+}
+
+#[test]
+fn a_walk_finds_whatever_a_start_would_refuse() {
+    let kept = Kept::new();
+    let whole = verify_files(kept.path(), &*kept.clock).unwrap();
+    assert_eq!((whole.broken, whole.uncompared), (None, None));
+    let head = kept.path().join("journal/head");
+    let saved = fs::read(&head).unwrap();
+    fs::remove_file(&head).unwrap();
+    let broken = refused_by_both(&kept);
+    assert!(broken.starts_with("`journal/head`"), "{broken}");
+    kept.change(|lines| lines.truncate(lines.len() - 10));
+    let broken = refused_by_both(&kept);
+    assert!(broken.contains("it is missing"), "{broken}");
+    fs::write(&head, saved).unwrap();
+    assert!(refused_by_both(&kept).contains("it is missing"));
+    fs::remove_dir_all(kept.path().join("journal")).unwrap();
+    assert!(refused_by_both(&kept).starts_with("record 1 "));
+    fs::remove_file(kept.path().join("journal.key")).unwrap();
+    assert!(refused_by_both(&kept).starts_with("record 1 "));
+}
+
+#[test]
+fn an_older_copy_of_the_journal_is_found_by_the_state_that_saw_more() {
+    let kept = Kept::new();
+    let journal = kept.path().join("journal");
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir_all(to).unwrap();
+        for name in ["head", "000001.jsonl"] {
+            fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    };
+    let old = kept.path().join("old");
+    copy(&journal, &old);
+    let store = kept.open();
+    store.resume(&StopScope::Everything, "ann").unwrap();
+    Kept::ended(store);
+    fs::remove_dir_all(&journal).unwrap();
+    copy(&old, &journal);
+    assert!(refused_by_both(&kept).contains("it is missing"));
+    fs::remove_dir_all(kept.path().join("state.sled")).unwrap();
+    let alone = verify_files(kept.path(), &*kept.clock).unwrap();
+    assert_eq!(alone.broken, None);
+    assert_eq!(alone.uncompared.as_deref(), Some("none is kept"));
+}
+
+#[test]
+fn a_running_tollgate_demands_all_that_it_has_written() {
+    let kept = Kept::new();
+    let store = kept.open();
+    assert_eq!(store.verify().unwrap().broken, None);
+    let head = kept.path().join("journal/head");
+    let saved = fs::read(&head).unwrap();
+    fs::remove_file(&head).unwrap();
+    let broken = store.verify().unwrap().broken.unwrap();
+    assert!(broken.starts_with("`journal/head`"), "{broken}");
+    fs::write(&head, saved).unwrap();
+    kept.change(|lines| lines.truncate(4));
+    let broken = store.verify().unwrap().broken.unwrap();
+    assert!(broken.starts_with("record 5 "), "{broken}");
+}
+
+#[test]
+fn nothing_written_yet_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = SetClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+    for state in [dir.path(), &dir.path().join("none")] {
+        let verified = verify_files(state, &clock).unwrap();
+        assert_eq!((verified.records, verified.broken), (0, None));
+    }
+}
+
+#[test]
+fn a_state_is_neither_judged_nor_built_by_a_damaged_journal() {
+    for damage in [
+        (|lines| {
+            lines[9] = String::from_utf8_lossy(&lines[9])
+                .replace("call", "caml")
+                .into()
+        }) as fn(&mut Vec<Vec<u8>>),
+        |lines| lines.swap(9, 10),
+    ] {
+        let kept = Kept::new();
+        can_rebuild(kept.path(), &*kept.clock).unwrap();
+        kept.change(damage);
+        let fault = can_rebuild(kept.path(), &*kept.clock).unwrap_err();
+        assert!(
+            fault.says.contains("the journal is damaged: record 10 "),
+            "{}",
+            fault.says
+        );
+        // It goes on from what is kept: the damage is older.
+        let store = kept.open();
+        let fault = store.check().unwrap_err();
+        assert!(
+            fault.says.contains("the journal is damaged: record 10 "),
+            "{}",
+            fault.says
+        );
+        let hint = fault.hint.unwrap();
+        assert!(
+            !hint.contains("state rebuild") && hint.contains("backup"),
+            "{hint}"
+        );
+    }
+}
+
+#[test]
+fn a_torn_end_that_was_never_safe_keeps_nobody_from_building_the_state_anew() {
+    let kept = Kept::new();
+    kept.change(|lines| lines.push(br#"{"v":1,"seq":"#.to_vec()));
+    can_rebuild(kept.path(), &*kept.clock).unwrap();
 }

@@ -250,7 +250,7 @@ fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
         }
         // A journal that is damaged keeps the daemon from starting: then it is
         // looked at where it lies.
-        None => store::verify_files(&place.state).map_err(unreadable)?,
+        None => store::verify_files(&place.state, &SystemClock::new()).map_err(unreadable)?,
     };
     out.line(verdict(&verified))?;
     match verified.broken {
@@ -274,13 +274,20 @@ fn verdict(verified: &Verified) -> String {
         last,
         pruned,
         broken,
+        uncompared,
     } = verified;
     match broken {
         None if *records == 0 => "ok  no records yet".to_owned(),
         None => {
             let earlier = pruned.as_ref().map(|by| gone(*first, by));
             let earlier = earlier.unwrap_or_default();
-            format!("ok  {records} records, {first} to {last}, the chain is unbroken{earlier}")
+            let uncompared = uncompared
+                .as_ref()
+                .map(|why| format!("; not compared with the state beside it: {why}"))
+                .unwrap_or_default();
+            format!(
+                "ok  {records} records, {first} to {last}, the chain is unbroken{earlier}{uncompared}"
+            )
         }
         Some(broken) => format!("BROKEN  {records} records are in order, then: {broken}"),
     }
@@ -390,11 +397,13 @@ mod tests {
                 broken: None,
             }),
             broken: None,
+            uncompared: Some("none is kept".into()),
         };
         assert_eq!(
             verdict(&pruned),
             "ok  5 records, 12 to 16, the chain is unbroken; \
-             those before 12 were pruned on 2026-03-04, as record 14 says"
+             those before 12 were pruned on 2026-03-04, as record 14 says; \
+             not compared with the state beside it: none is kept"
         );
     }
 
@@ -406,6 +415,7 @@ mod tests {
             last: 6,
             pruned: None,
             broken: Some("record 7 in 000001.jsonl, line 7: its hash does not fit".into()),
+            uncompared: None,
         };
         assert_eq!(
             verdict(&broken),

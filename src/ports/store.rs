@@ -416,6 +416,9 @@ pub struct Verified {
     pub pruned: Option<PrunedBy>,
     /// The first one that is not, and why.
     pub broken: Option<String>,
+    /// Why they were not held against the state that is kept beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncompared: Option<String>,
 }
 
 /// The record that says that earlier records were pruned.

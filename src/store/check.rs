@@ -21,6 +21,16 @@ const TRIES: u32 = 3;
 
 /// Compares them, and says what was found.
 pub(super) fn check<L: Log + ?Sized>(log: &L, section: &Mutex<Section>) -> Result<String, Fault> {
+    // A replay takes every record for what was written.
+    if let Some(broken) = log.verify()?.broken {
+        return Err(Fault::new(format!(
+            "the state can't be checked, because the journal is damaged: {broken}"
+        ))
+        .hint(
+            "the state in memory and what is kept of it may be all that is whole: do not have it \
+             built anew; restore `journal` from a backup",
+        ));
+    }
     let mut tries = TRIES;
     loop {
         let base = log.base();

@@ -14,6 +14,7 @@ use super::{
     calendar::Calendar,
     checkpoint::{Keeper, Kept},
     entry::Entries,
+    files,
     footing::Footing,
     journal::{
         Base, Disk, Entry, Journal, Loss, Options, Pace, Place, Placed, Poisoned, PutError,
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{Fault, Zone},
-    ports::{Boxed, PrunedBy, Store, Verified},
+    ports::{Boxed, Store, Verified},
 };
 
 /// The store of one machine.
@@ -320,7 +321,7 @@ impl Log for Pen {
 
     fn verify(&self) -> Result<Verified, Fault> {
         let report = self.journal.verify().map_err(|refused| refusal(&refused))?;
-        Ok(verified(report))
+        Ok(files::verified(report))
     }
 
     fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault> {
@@ -382,30 +383,5 @@ impl Log for Local {
     fn close(&self) {
         self.keeper.end();
         self.pen.close();
-    }
-}
-
-/// Walks the journal of a state directory that nobody has open.
-///
-/// # Errors
-/// When it cannot be read at all.
-pub fn verify_files(state: &Path) -> Result<Verified, Fault> {
-    super::journal::verify(&RealDisk, state, None)
-        .map(verified)
-        .map_err(|refused| refusal(&refused))
-}
-
-fn verified(report: super::journal::Report) -> Verified {
-    let (first, last) = (report.first.get(), report.last.get());
-    Verified {
-        records: (last + 1).saturating_sub(first),
-        first,
-        last,
-        pruned: report.pruned.map(|by| PrunedBy {
-            record: by.record.get(),
-            at: by.at,
-            broken: by.says.broken,
-        }),
-        broken: report.broken.map(|broken| broken.to_string()),
     }
 }

@@ -11,6 +11,7 @@ mod circuits;
 mod conduct;
 mod entry;
 mod entry_limits;
+mod files;
 mod footing;
 mod index;
 pub mod journal;
@@ -40,8 +41,8 @@ mod state;
 pub mod stop_file;
 mod usage;
 
-pub use local::{LocalStore, Setup, verify_files};
+pub use files::{can_rebuild, verify_files};
+pub use local::{LocalStore, Setup};
 pub use memory::MemoryStore;
 pub use redact::name as recorded_name;
-pub use retention::can_rebuild;
 pub use shelf::FileShelf;

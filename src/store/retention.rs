@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::{
     age::{self, DAY, Mark},
     footing::{Footing, MAGIC},
-    journal::{Base, BodyError, Journal, Loss, Options, Pruned, Refused, Seq, start_of},
+    journal::{Base, BodyError, Journal, Options, Pruned, Refused, Seq, start_of},
     ledger::{Log as _, closed, lock as lock_section},
     local::Pen,
     news::News,
@@ -428,19 +428,6 @@ pub(super) fn can_build(state: &Path, options: &Options) -> Result<(), Fault> {
         },
         None => Ok(()),
     }
-}
-
-/// Whether the state of a state directory that nobody has open can be built anew
-/// from its journal.
-///
-/// # Errors
-/// When it can't, or when the journal can't be read.
-pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
-    let options = Options {
-        loss: Loss::Refuse,
-        ..Options::new(clock.now())
-    };
-    can_build(state, &options)
 }
 
 fn body(error: &BodyError) -> Fault {

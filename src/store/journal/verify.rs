@@ -3,16 +3,18 @@
 //! Reads only; decides nothing, mends nothing.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 
-use super::disk::Disk;
+use super::Placed;
+use super::disk::{Disk, Open};
 use super::error::Refused;
 use super::key::Key;
 use super::line::{Seq, Why};
 use super::notes::{Base, Head};
 use super::pruned::Pruned;
 use super::segments;
-use super::walk::{Files, Start, walk};
+use super::walk::{Files, Remains, Start, survey, walk};
 
 /// What a walk over the whole journal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,11 @@ pub struct Report {
     pub pruned: Option<PrunedBy>,
     /// The first record that is not in order.
     pub broken: Option<Broken>,
+    /// There are records, and no head that says how far they were written safely.
+    pub headless: bool,
+    /// Whether the record that the state follows from is the one that it names; none if
+    /// that is not there.
+    pub follows: Option<bool>,
 }
 
 /// The record that says that earlier ones were pruned.
@@ -66,22 +73,42 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Walks the journal below `state`, at most to `until`, the last record that is written
-/// when the journal is in use.
+/// Walks the journal below `state`, to `until`, the last record that is written, when the
+/// journal is in use.
 ///
 /// # Errors
 /// When it can't be read at all: no key, a damaged base, a file out of reach.
 pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Report, Refused> {
+    verify_with(disk, state, until, None)
+}
+
+/// The same, where it is known up to which record a state follows from it.
+///
+/// # Errors
+/// When it can't be read at all: no key, a damaged base, a file out of reach.
+pub fn verify_with(
+    disk: &dyn Disk,
+    state: &Path,
+    until: Option<Seq>,
+    applied: Option<Placed>,
+) -> Result<Report, Refused> {
     let dir = &*state.join("journal");
-    let key = &Key::load(disk, state, false)?;
-    let slot = Head::open(disk, dir, key)?.and_then(|(_, slot)| slot);
+    let (list, fresh) = found(disk, dir)?;
+    let key = match Key::load(disk, state, false) {
+        Err(Refused::KeyMissing) if fresh => return Ok(nothing(applied)),
+        key => &key?,
+    };
+    let head = Head::open(disk, dir, key)?;
+    let headless = head.is_none() && !fresh;
+    let slot = head.and_then(|(_, slot)| slot);
     let files = Files { disk, dir, key };
     let base = Base::load(disk, dir, key)?;
-    let mut list = segments::list(disk, dir)?;
+    let mut list = list;
     list.retain(|segment| *segment >= base.segment);
 
     let mut pruned = None;
     let mut other = None;
+    let mut follows = None;
     let mut line = (0, 0);
     let walked = walk(
         files,
@@ -96,6 +123,9 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
             if slot.is_some_and(|slot| slot.seq == record.seq && slot.hash != record.hash) {
                 other = Some((record.seq, place, line.1));
             }
+            if let Some(applied) = applied.filter(|applied| applied.seq == record.seq) {
+                follows = Some(applied.hash == record.hash);
+            }
             if base.stand.is_some_and(|stand| stand.record == record.seq)
                 && record.kind == Pruned::KIND
                 && let Ok(says) = Pruned::read(record.line)
@@ -109,7 +139,17 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
             Ok(())
         },
     )?;
-    let synced = slot.map_or(Seq::ZERO, |slot| slot.seq);
+    let remains = match &walked.broken {
+        Some(broken) => survey(files, &list, broken.place)?,
+        None => Remains::default(),
+    };
+    let safe = [
+        slot.map(|slot| slot.seq),
+        applied.map(|applied| applied.seq),
+    ];
+    let safe = safe.into_iter().flatten().fold(remains.mark, Seq::max);
+    // Who writes knows how far it is written.
+    let needed = until.unwrap_or(safe);
     let name = |segment| segments::name(segment);
     let broken = match (other, walked.broken) {
         (Some((seq, place, line)), _) => Some(Broken {
@@ -129,9 +169,9 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
                 }
                 why => why,
             },
-            tail: broken.seq > synced,
+            tail: broken.seq > safe,
         }),
-        (None, None) if walked.end.seq < synced.min(until.unwrap_or(synced)) => Some(Broken {
+        (None, None) if walked.end.seq < needed => Some(Broken {
             file: name(walked.end.segment),
             line: walked.lines + 1,
             seq: walked.end.seq.next(),
@@ -154,7 +194,49 @@ pub fn verify(disk: &dyn Disk, state: &Path, until: Option<Seq>) -> Result<Repor
         last: walked.end.seq,
         pruned,
         broken,
+        headless,
+        follows,
     })
+}
+
+/// The segments, and whether nothing was ever written: as a start sees it, which then
+/// makes a key and a head.
+fn found(disk: &dyn Disk, dir: &Path) -> Result<(Vec<u32>, bool), Refused> {
+    let names = match disk.list(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), true)),
+        names => names.map_err(|e| Refused::io("list", dir, e))?,
+    };
+    let list = segments::list(disk, dir)?;
+    let mut fresh = !names.iter().any(|name| name == "head" || name == "base");
+    for &segment in &list {
+        let path = segments::path(dir, segment);
+        let length = disk
+            .open(&path, Open::Read)
+            .and_then(|file| file.length())
+            .map_err(|e| Refused::io("read", &path, e))?;
+        fresh &= length == 0;
+    }
+    Ok((list, fresh))
+}
+
+/// No journal; the state can tell of one that was there.
+fn nothing(applied: Option<Placed>) -> Report {
+    let first = Base::GENESIS;
+    Report {
+        segments: 0,
+        first: first.seq,
+        last: first.seq.previous(),
+        pruned: None,
+        broken: applied.map(|_| Broken {
+            file: segments::name(first.segment),
+            line: 1,
+            seq: first.seq,
+            why: Why::Missing,
+            tail: false,
+        }),
+        headless: false,
+        follows: None,
+    }
 }
 
 /// Whether the journal begins where a record of its own says that it does.

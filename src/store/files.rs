@@ -1,0 +1,123 @@
+//! A state directory that nobody has open: whether its journal is whole, and whether the
+//! state can be built anew from it.
+
+use std::path::Path;
+
+use super::{
+    checkpoint::Loaded,
+    journal::{Loss, Options, Placed, RealDisk, Report, verify_with},
+    retention,
+    sled::Trouble,
+    start::{KEPT, refusal},
+};
+use crate::{
+    clock::Clock,
+    domain::Fault,
+    ports::{PrunedBy, Verified},
+};
+
+/// Walks the journal of a state directory that nobody has open, and asks the state that
+/// is kept beside it how far it went.
+///
+/// # Errors
+/// When it cannot be read at all.
+pub fn verify_files(state: &Path, clock: &dyn Clock) -> Result<Verified, Fault> {
+    let kept = kept(state);
+    let report = walked(state, &kept)?;
+    let stands_alone = report.pruned.is_some() && !matches!(kept, Kept::To(_));
+    let uncompared = match (kept, report.follows) {
+        (Kept::Nothing, _) => Some("none is kept".to_owned()),
+        (Kept::Unknown(why), _) => Some(why),
+        (Kept::To(_), Some(false)) => Some("it belongs to another journal".to_owned()),
+        (Kept::To(at), None) if at.seq < report.first => {
+            Some("it is older than the records that are kept".to_owned())
+        }
+        (Kept::To(_), Some(true) | None) => None,
+    };
+    let mut verified = verified(report);
+    if stands_alone && verified.broken.is_none() {
+        let built = retention::can_build(state, &options(clock));
+        verified.broken = built.err().map(|fault| fault.says);
+    }
+    verified.uncompared = uncompared.filter(|_| verified.records > 0);
+    Ok(verified)
+}
+
+/// Whether the state of a state directory that nobody has open can be built anew
+/// from its journal.
+///
+/// # Errors
+/// When it can't, or when the journal can't be read.
+pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
+    let report = walked(state, &kept(state))?;
+    let tail = report.broken.as_ref().is_some_and(|broken| broken.tail);
+    // A tail that was never safe is cut off by the next start.
+    if let Some(broken) = verified(report).broken.filter(|_| !tail) {
+        return Err(Fault::new(format!(
+            "the state can't be built anew, because the journal is damaged: {broken}"
+        ))
+        .hint(
+            "restore `journal` from a backup: what is kept of the state may be all that is whole; \
+             or go on behind the last record that is in order, with \
+             `tollgate state rebuild --accept-loss`",
+        ));
+    }
+    retention::can_build(state, &options(clock))
+}
+
+fn options(clock: &dyn Clock) -> Options {
+    Options {
+        loss: Loss::Refuse,
+        ..Options::new(clock.now())
+    }
+}
+
+/// What is kept of the state beside the journal.
+enum Kept {
+    Nothing,
+    /// It follows from everything up to this record.
+    To(Placed),
+    /// It can't be asked.
+    Unknown(String),
+}
+
+fn kept(state: &Path) -> Kept {
+    let dir = state.join(KEPT);
+    if !std::fs::read_dir(&dir).is_ok_and(|mut names| names.next().is_some()) {
+        return Kept::Nothing;
+    }
+    match Loaded::read(&dir) {
+        Ok(loaded) => Kept::To(loaded.applied),
+        Err(Trouble::InUse) => Kept::Unknown("another process has opened it".to_owned()),
+        Err(Trouble::Bad(why)) => Kept::Unknown(why),
+    }
+}
+
+fn walked(state: &Path, kept: &Kept) -> Result<Report, Fault> {
+    let applied = match kept {
+        Kept::To(applied) => Some(*applied),
+        Kept::Nothing | Kept::Unknown(_) => None,
+    };
+    verify_with(&RealDisk, state, None, applied).map_err(|refused| refusal(&refused))
+}
+
+/// A walk as people are told of it.
+pub(super) fn verified(report: Report) -> Verified {
+    let (first, last) = (report.first.get(), report.last.get());
+    let headless = report.headless.then(|| {
+        "`journal/head`, which says how far they were written safely, is missing or damaged"
+            .to_owned()
+    });
+    Verified {
+        records: (last + 1).saturating_sub(first),
+        first,
+        last,
+        pruned: report.pruned.map(|by| PrunedBy {
+            record: by.record.get(),
+            at: by.at,
+            broken: by.says.broken,
+        }),
+        broken: report.broken.map(|broken| broken.to_string()).or(headless),
+        uncompared: None,
+    }
+}
