@@ -174,12 +174,8 @@ fn parsed(lines: &[String]) -> Vec<Record> {
         .collect()
 }
 
-/// JSON keeps control characters escaped: nothing has to be made visible.
 fn as_they_stand(lines: &[String], out: &mut Out) -> io::Result<()> {
-    lines.iter().try_for_each(|line| {
-        out.raw(line.as_bytes())?;
-        out.raw(b"\n")
-    })
+    lines.iter().try_for_each(|line| out.record(line))
 }
 
 /// A table for each day.

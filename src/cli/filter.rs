@@ -1,19 +1,19 @@
 //! Which records are wanted, as flags.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::daemon::{Failure, FailureKind};
-use crate::domain::{AgentName, Tier};
+use crate::domain::{AgentName, RunId, Tier};
 use crate::ports::Query;
 
 /// What is not said does not matter.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Filter {
     /// Of this run
-    #[arg(long, value_name = "RUN")]
-    run: Option<String>,
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    run: Option<RunId>,
 
     /// Of this agent
     #[arg(long, value_name = "AGENT", value_parser = AgentName::parse)]
@@ -31,7 +31,7 @@ pub(super) struct Filter {
     #[arg(long, value_name = "OUTCOME", value_parser = ["done", "failed", "asked", "unknown", "refused"])]
     outcome: Option<String>,
 
-    /// Not before: 1h, 7d, 2026-11-20, or RFC 3339; dates are UTC
+    /// Not before: 1h, 7d, 2026-11-20 (UTC), or a time as 2026-11-20 16:00 (here) or RFC 3339
     #[arg(long, value_name = "WHEN", value_parser = When::parse)]
     since: Option<When>,
 
@@ -57,7 +57,7 @@ impl Filter {
             })
         };
         Ok(Query {
-            run: self.run.clone(),
+            run: self.run.as_ref().map(ToString::to_string),
             agent: self.agent.as_ref().map(ToString::to_string),
             tool: self.tool.clone(),
             tier: self.tier.map(|tier| tier.name().to_owned()),
@@ -88,17 +88,13 @@ pub(super) enum When {
 
 impl When {
     fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(date) = text.parse::<Date>()
-            && !text.contains('T')
-        {
-            return Ok(When::On(date));
-        }
-        if let Ok(at) = text.parse() {
-            return Ok(When::At(at));
-        }
-        ago(text)
-            .map(When::Ago)
-            .ok_or_else(|| "write 30m, 1h, 7d, 2026-11-20 or 2026-11-20T16:00:00Z".to_owned())
+        let shape = "write 30m, 1h, 7d, 2026-11-20, 2026-11-20 16:00 or 2026-11-20T16:00:00Z";
+        let when = match (text.get(..DATE.len()), text.get(DATE.len()..)) {
+            (Some(date), Some("")) if is_date(date) => date.parse().ok().map(When::On),
+            (Some(date), Some(time)) if is_date(date) => moment(date, time).map(When::At),
+            _ => ago(text).map(When::Ago),
+        };
+        when.ok_or_else(|| shape.to_owned())
     }
 
     /// The moment; of a day its beginning or its `end`.
@@ -118,6 +114,38 @@ impl When {
 }
 
 const DAY: i64 = 86_400;
+
+/// The shape of a date; digits stand for digits.
+const DATE: &str = "0000-00-00";
+
+fn is_date(text: &str) -> bool {
+    text.len() == DATE.len()
+        && text
+            .bytes()
+            .zip(DATE.bytes())
+            .all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                other => byte == other,
+            })
+}
+
+/// A time of a day, behind `T` or a space; without an offset it is that of the place.
+fn moment(date: &str, time: &str) -> Option<Timestamp> {
+    let time = time.strip_prefix(['T', 't', ' '])?;
+    let text = format!("{date}T{}", time.to_ascii_uppercase());
+    let offset = time.contains(['Z', 'z', '+', '-']);
+    match offset {
+        true => text.parse().ok(),
+        false => {
+            let local: DateTime = text.parse().ok()?;
+            Some(local.to_zoned(TimeZone::system()).ok()?.timestamp())
+        }
+    }
+}
+
+fn run_id(text: &str) -> Result<RunId, String> {
+    RunId::parse(text).ok_or_else(|| "a run is named like r-7Q2K".to_owned())
+}
 
 fn ago(text: &str) -> Option<SignedDuration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -178,6 +206,51 @@ mod tests {
         ] {
             assert!(When::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_time_of_a_day_is_never_taken_for_the_day() {
+        let at = |text| {
+            let when = When::parse(text).unwrap();
+            when.at(now(), true).unwrap().to_string()
+        };
+        for text in [
+            "2026-11-22T23:59:59Z",
+            "2026-11-22 23:59:59Z",
+            "2026-11-22t23:59:59z",
+            "2026-11-23 01:59:59+02:00",
+            "2026-11-22T22:59:59-01:00",
+        ] {
+            assert_eq!(at(text), "2026-11-22T23:59:59Z", "{text}");
+        }
+        let here: DateTime = "2026-11-22T00:00:01".parse().unwrap();
+        let here = here.to_zoned(TimeZone::system()).unwrap().timestamp();
+        for text in [
+            "2026-11-22 00:00:01",
+            "2026-11-22T00:00:01",
+            "2026-11-22t00:00:01",
+        ] {
+            assert_eq!(at(text), here.to_string(), "{text}");
+        }
+        for bad in [
+            "2026-11-22 ",
+            "2026-11-22T",
+            "2026-11-22x00:00:01",
+            "2026-11-22 25:00",
+            "2026-11-22 00:00:01 tomorrow",
+            "2026-11-2",
+            "20261122",
+            "+002026-11-22",
+            "2026-11-22[Europe/Vienna]",
+        ] {
+            assert!(When::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_named_as_anywhere_else() {
+        assert_eq!(run_id("r-mxpf").unwrap().as_str(), "r-MXPF");
+        assert!(run_id("junk").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod demo_server;
 mod explain;
 mod extend;
 mod filter;
+mod hidden;
 mod judgement;
 mod out;
 mod person;

@@ -1,7 +1,7 @@
 //! The one place that prints. Text from tool servers reaches a terminal here,
-//! so control characters are made visible.
+//! so what people would not see is made visible.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{Display, Write as _};
 use std::io::{self, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use rustix::event::PollFlags;
 use serde::Serialize;
 
-use crate::daemon::Failure;
+use super::hidden::{Json, Visible};
 use crate::daemon::own::wait_if_it_would_block;
+use crate::daemon::{Failure, FailureKind};
 
 /// Standard output.
 #[derive(Debug)]
@@ -34,8 +35,12 @@ impl Out {
             #[serde(flatten)]
             row: &'a T,
         }
-        serde_json::to_writer(&mut self.0, &Line { v: 1, row })?;
-        writeln!(self.0)
+        self.record(&serde_json::to_string(&Line { v: 1, row })?)
+    }
+
+    /// A line of JSON for programs, that people look at as well.
+    pub(super) fn record(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.0, "{}", Json(line))
     }
 
     /// Rows in aligned columns.
@@ -77,7 +82,17 @@ impl Out {
 
 /// Tells a person on stderr what is wrong and what to do.
 pub(super) fn complain(failure: &Failure) {
-    let mut text = format!("tollgate: {failure}\n");
+    let said = failure.to_string();
+    // What is wrong with a file is shown with the file, made visible already.
+    let said = match failure.kind {
+        FailureKind::Config => said,
+        _ => said
+            .lines()
+            .map(|line| Visible(line).to_string())
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    let mut text = format!("tollgate: {said}\n");
     if let Some(hint) = &failure.hint {
         let _ = writeln!(text, "  hint: {}", Visible(hint));
     }
@@ -111,36 +126,5 @@ fn to_stderr(mut left: &[u8]) {
                 }
             }
         }
-    }
-}
-
-/// Text with its control and direction characters spelled out.
-struct Visible<'a>(&'a str);
-
-impl Display for Visible<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if character.is_control() || is_direction(character) {
-                write!(f, "{}", character.escape_unicode())?;
-            } else {
-                f.write_char(character)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_direction(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_cannot_paint_on_the_terminal() {
-        let shown = Visible("a\u{1b}[2Jb\u{202e}c").to_string();
-        assert_eq!(shown, "a\\u{1b}[2Jb\\u{202e}c");
     }
 }

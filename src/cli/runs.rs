@@ -85,11 +85,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Result<(), Trouble> {
     let (lines, since) = all(place, query)?;
     if json {
-        for line in &lines {
-            out.raw(line.as_bytes())?;
-            out.raw(b"\n")?;
-        }
-        return Ok(());
+        return Ok(lines.iter().try_for_each(|line| out.record(line))?);
     }
     let records = with_beginnings(place, parsed(&lines))?;
     let runs = summed(&records);
