@@ -49,7 +49,7 @@ fn a_reader_is_told_of_damage_and_not_of_a_line_that_is_being_written() {
     let last = disk.segments().pop().unwrap();
     let whole = disk.content(&last);
     disk.tamper(&last, |content| {
-        content.extend_from_slice(br#"{"v":1,"seq":4"#)
+        content.extend_from_slice(br#"{"v":1,"seq":4"#);
     });
     assert!(numbers(&journal, 1).unwrap().into_iter().eq(1..=40));
 
@@ -240,7 +240,7 @@ fn a_state_is_neither_judged_nor_built_by_a_damaged_journal() {
         (|lines| {
             lines[9] = String::from_utf8_lossy(&lines[9])
                 .replace("call", "caml")
-                .into()
+                .into();
         }) as fn(&mut Vec<Vec<u8>>),
         |lines| lines.swap(9, 10),
     ] {

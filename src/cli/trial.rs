@@ -75,9 +75,6 @@ impl ToolName {
     }
 }
 
-/// More than any call's arguments may have.
-const LONGEST: u64 = 16 << 20;
-
 fn arguments(given: &str) -> Result<String, Failure> {
     let mut text = String::new();
     match given {
@@ -91,6 +88,13 @@ fn arguments(given: &str) -> Result<String, Failure> {
             None => given.clone_into(&mut text),
         },
     }
+    if text.len() as u64 > Trial::LONGEST {
+        let most = Trial::LONGEST >> 20;
+        return Err(Failure::new(
+            FailureKind::Usage,
+            format!("the arguments are longer than {most} MiB, and no call may be"),
+        ));
+    }
     match serde_json::from_str::<&serde_json::value::RawValue>(&text) {
         Ok(value) if value.get().starts_with('{') => Ok(value.get().to_owned()),
         Ok(_) => Err(usage("the arguments are not a JSON object".to_owned())),
@@ -99,7 +103,15 @@ fn arguments(given: &str) -> Result<String, Failure> {
 }
 
 fn read(from: impl Read, text: &mut String) -> io::Result<()> {
-    from.take(LONGEST).read_to_string(text).map(drop)
+    let mut bytes = Vec::new();
+    // One more than there may be tells, wherever it is cut.
+    from.take(Trial::LONGEST + 1).read_to_end(&mut bytes)?;
+    *text = match bytes.len() as u64 > Trial::LONGEST {
+        true => String::from_utf8_lossy(&bytes).into_owned(),
+        false => String::from_utf8(bytes)
+            .map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?,
+    };
+    Ok(())
 }
 
 fn usage(message: String) -> Failure {
@@ -232,6 +244,12 @@ mod tests {
             arguments(&named).unwrap(),
             "{\"n\":12345678901234567890123}"
         );
+        let blank = " ".repeat((16 << 20) - 2);
+        std::fs::write(file.path(), format!("{blank}{{}}")).unwrap();
+        assert_eq!(arguments(&named).unwrap(), "{}");
+        std::fs::write(file.path(), format!("{blank}{{}}é")).unwrap();
+        let failure = arguments(&named).unwrap_err();
+        assert!(failure.to_string().contains("longer than 16 MiB"));
         assert_eq!(arguments("@/nowhere").unwrap_err().kind, FailureKind::Fault);
     }
 }

@@ -151,6 +151,11 @@ pub struct Trial {
     pub arguments: String,
 }
 
+impl Trial {
+    /// As many bytes as the arguments may have: no call has more.
+    pub const LONGEST: u64 = 16 << 20;
+}
+
 /// A line from the daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

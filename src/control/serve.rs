@@ -7,11 +7,15 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::proto::{
-    Answer, Envelope, PROTOCOL, Question, Refused, RefusedCode, Reply, Request, VERSION,
+    Answer, Envelope, PROTOCOL, Question, Refused, RefusedCode, Reply, Request, Trial, VERSION,
 };
 
-/// A request is a line of at most this many bytes.
-const LIMIT: u64 = 1 << 20;
+/// A request is a line of at most this many bytes: the arguments of a trial stand in it as
+/// a text, in which half of the bytes may be escaped.
+const LIMIT: u64 = 2 * Trial::LONGEST + (1 << 20);
+
+/// What takes longer to understand than others should wait.
+const LONG: usize = 1 << 20;
 
 /// How long an answer may wait to be read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,12 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Conversation {
     stream: BufReader<UnixStream>,
+    /// What comes is the rest of a request that was too long.
+    lost: bool,
 }
 
 impl Conversation {
     pub(crate) fn new(stream: UnixStream) -> Self {
         Self {
             stream: BufReader::new(stream),
+            lost: false,
         }
     }
 
@@ -35,12 +42,22 @@ impl Conversation {
         config: &str,
     ) -> io::Result<Option<Result<Request, Refused>>> {
         let mut line = Vec::new();
+        if self.lost {
+            return Ok(None);
+        }
         (&mut self.stream)
             .take(LIMIT)
             .read_until(b'\n', &mut line)
             .await?;
         if line.len() as u64 == LIMIT {
-            return Err(io::Error::other("the request is too long"));
+            self.lost = true;
+            let says = format!("the request is longer than {} MiB", LIMIT >> 20);
+            return Ok(Some(Err(Refused::new(RefusedCode::Malformed, says))));
+        }
+        if line.len() > LONG {
+            let config = config.to_owned();
+            let reading = tokio::task::spawn_blocking(move || read(&line, &config));
+            return reading.await.map(Some).map_err(io::Error::other);
         }
         Ok((!line.is_empty()).then(|| read(&line, config)))
     }
@@ -107,6 +124,7 @@ pub(crate) fn same_config(theirs: &str, ours: &str) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{AgentName, ServerName};
 
     fn line(version: &str, config: &str, request: &str) -> String {
         format!(
@@ -142,6 +160,52 @@ mod tests {
         assert_eq!(code(&line("9.9.9", "/d", r#""stop_daemon""#)), None);
         let stop = r#"{"ask":{"stop":{"scope":"everything","by":"ana"}}}"#;
         assert_eq!(code(&line("9.9.9", "/d", stop)), None);
+    }
+
+    /// What a daemon reads of one line.
+    async fn heard(line: Vec<u8>) -> Result<Request, Refused> {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let mut asker = Conversation::new(theirs);
+        let said = tokio::spawn(async move {
+            // Who is turned away before it has said everything is told why.
+            let _ = ours.write_all(&line).await;
+            ours
+        });
+        let heard = asker.next("/c").await.unwrap().unwrap();
+        if heard.is_err() {
+            assert!(asker.next("/c").await.unwrap().is_none());
+        }
+        drop(asker);
+        said.await.unwrap();
+        heard
+    }
+
+    #[tokio::test]
+    async fn a_trial_may_be_as_long_as_a_call_and_a_longer_one_is_told_so() {
+        let arguments = format!("{{\"a\":\"{}\"}}", "\\\"".repeat(2 << 20));
+        let trial = Trial {
+            agent: AgentName::parse("dev").unwrap(),
+            server: ServerName::parse("files").unwrap(),
+            tool: "read".into(),
+            arguments,
+        };
+        let mut line = serde_json::to_vec(&Envelope {
+            control: PROTOCOL,
+            version: VERSION.to_owned(),
+            config: "/c".to_owned(),
+            request: Request::Ask(Question::Try(trial.clone())),
+        })
+        .unwrap();
+        line.push(b'\n');
+        assert!(line.len() > 8 << 20);
+        assert_eq!(
+            heard(line).await.unwrap(),
+            Request::Ask(Question::Try(trial))
+        );
+
+        let longest = usize::try_from(LIMIT).unwrap();
+        let refused = heard(vec![b' '; longest + 1]).await.unwrap_err();
+        assert_eq!(refused.message, "the request is longer than 33 MiB");
     }
 
     #[test]
