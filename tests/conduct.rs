@@ -16,7 +16,7 @@ mod world;
 use std::time::Duration;
 
 use tollgate::clock::Clock as _;
-use tollgate::domain::{Amounts, Dimension, HaltKind, RunId};
+use tollgate::domain::{Amounts, Dimension, HaltKind, Outcome, RunId, ToolFault};
 use tollgate::ports::{Helping, Settlement, Store};
 use world::{World, done, only};
 
@@ -102,7 +102,7 @@ fn a_call_that_goes_on_with_the_answer_to_a_question_is_no_repetition() {
         let call = world.call_with("bot", "1", "look", "{}");
         let flying = world.ask(call).unwrap();
         let ask = flying.call.claim.ask;
-        world.ends(flying, tollgate::domain::Outcome::Asked, ask);
+        world.ends(flying, Outcome::Asked, ask);
     }
     let same = |world: &mut World| {
         let call = world.call_with("bot", "1", "look", "{}");
@@ -189,6 +189,39 @@ fn errors_in_a_row_demand_a_pause_and_then_end_the_run() {
         assert_eq!(fails(&mut world).unwrap_err().code.as_str(), "LOOP");
     }
     assert_eq!(fails(&mut world).unwrap_err().code.as_str(), "RUN_KILLED");
+}
+
+#[test]
+fn what_is_cancelled_is_no_error_and_ends_no_row_of_them() {
+    let main = only("loops = { errors = { refuse = 5, kill = 8, pause = \"60s\" } }");
+    let mut world = World::new(&main, "");
+    let ends = |world: &mut World, outcome: Outcome| {
+        let call = world.call();
+        let flying = world.ask(call).map_err(|refusal| refusal.code.as_str())?;
+        let ask = flying.call.claim.ask;
+        world.settles(flying, &Settlement::plain(outcome, Duration::ZERO, ask));
+        Ok(())
+    };
+    let cancelled = || ToolFault::Cancelled("the agent cancelled it".into());
+    for nth in 1..=20 {
+        let outcome = match nth % 2 {
+            0 => Outcome::Failed(cancelled()),
+            _ => Outcome::Unknown(cancelled()),
+        };
+        assert_eq!(ends(&mut world, outcome), Ok(()), "{nth}");
+    }
+    // A start reads the same out of the records.
+    world.rebuild();
+    world.again().unwrap();
+    for nth in 1..=5 {
+        assert_eq!(ends(&mut world, done(true)), Ok(()), "{nth}");
+        if nth < 5 {
+            assert_eq!(ends(&mut world, Outcome::Failed(cancelled())), Ok(()));
+        }
+    }
+    assert_eq!(ends(&mut world, done(true)), Err("LOOP"));
+    world.restart();
+    assert_eq!(ends(&mut world, done(true)), Err("LOOP"));
 }
 
 #[test]

@@ -31,4 +31,23 @@ impl Outcome {
             Outcome::Unknown(_) => "unknown",
         }
     }
+
+    /// Whether it was cancelled: nobody waited for how it would end.
+    #[must_use]
+    pub const fn was_cancelled(&self) -> bool {
+        match self {
+            Outcome::Done { .. } | Outcome::Asked => false,
+            Outcome::Failed(fault) | Outcome::Unknown(fault) => match fault {
+                ToolFault::Cancelled(_) => true,
+                ToolFault::NotStarted(_)
+                | ToolFault::Busy(_)
+                | ToolFault::Exited(_)
+                | ToolFault::Idle(_)
+                | ToolFault::Overdue(_)
+                | ToolFault::Oversized { .. }
+                | ToolFault::Malformed(_)
+                | ToolFault::Protocol(_) => false,
+            },
+        }
+    }
 }

@@ -72,6 +72,8 @@ pub(super) struct Closing {
     pub(super) charged: Option<Amounts>,
     /// Whether it failed; none when that is not known yet.
     pub(super) failed: Option<bool>,
+    /// Whether it was cancelled: then it says nothing of how the agent's calls end.
+    pub(super) cancelled: bool,
     /// Whether the breakers of its server, and of its tool, count it as a failure.
     pub(super) trouble: (bool, bool),
 }

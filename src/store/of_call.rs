@@ -31,6 +31,7 @@ struct Said<'a> {
     step: Option<u64>,
     turn: Option<u64>,
     trouble: Option<Cow<'a, str>>,
+    cancelled: bool,
 }
 
 impl<'a> Said<'a> {
@@ -49,6 +50,10 @@ impl<'a> Said<'a> {
                 r#""trouble""# => &mut said.trouble,
                 r#""charge""# | r#""charged""# => {
                     said.charge = Some(value);
+                    continue;
+                }
+                r#""cancelled""# => {
+                    said.cancelled = value == "true";
                     continue;
                 }
                 r#""step""# => {
@@ -142,6 +147,7 @@ pub(super) fn closed(line: &str) -> Result<Change, String> {
             Some("failed" | "unknown") => Some(true),
             Some(_) | None => None,
         },
+        cancelled: said.cancelled,
         trouble: pair(said.trouble.as_deref()),
     };
     Ok(Change::Closed(said.call()?, closing))

@@ -246,6 +246,10 @@ impl Ended {
                 Some(true)
             }
         };
+        let cancelled = settlement.outcome.was_cancelled();
+        if cancelled {
+            members.raw("cancelled", "true");
+        }
         members.milliseconds("duration_ms", settlement.duration);
         if let Some(wait) = settlement.wait {
             members.milliseconds("wait_ms", wait);
@@ -258,6 +262,7 @@ impl Ended {
             closing: Closing {
                 charged: None,
                 failed,
+                cancelled,
                 trouble: settlement.trouble,
             },
             call: call.clone(),
@@ -302,6 +307,7 @@ pub(super) fn unknown(call: &CallId) -> Draft {
             Closing {
                 charged: None,
                 failed: Some(true),
+                cancelled: false,
                 trouble: (false, false),
             },
         ),

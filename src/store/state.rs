@@ -231,6 +231,9 @@ impl State {
         let charged = closing.charged.unwrap_or(open.charge);
         self.usage.closed(&open, &charged, at);
         match closing.failed {
+            // An agent may cancel what it likes; it must neither be taken for one whose
+            // calls fail nor shake off that they do.
+            Some(_) if closing.cancelled => {}
             Some(failed) => self.conduct.ended(&open.agent, failed, at),
             None => self.conduct.was_asked(&open.agent, open.attempt, at),
         }
