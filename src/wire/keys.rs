@@ -3,7 +3,10 @@
 /// The newest version of the handshake era.
 pub const LEGACY_VERSION: &str = "2025-11-25";
 
-/// The versions of the handshake era that we serve.
+/// The versions of the handshake era that we serve. One of them, 2025-03-26, lets
+/// messages come in batches, and has them taken: they are refused with what to do
+/// instead. Clients that speak no later version are many, and none is known to send
+/// one; without the version they could not be served at all.
 pub const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY_VERSION];
 
 /// The version of the stateless era.

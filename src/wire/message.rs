@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{Parts, Raw, quote};
@@ -62,6 +62,8 @@ pub enum Malformed {
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -84,6 +86,9 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawV
 /// # Errors
 /// When the line is no JSON-RPC message.
 pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(no_object(line));
+    }
     let envelope: Envelope<'_> = match serde_json::from_slice(line) {
         Ok(envelope) => envelope,
         Err(error) if error.is_data() => {
@@ -105,6 +110,12 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
     }
     let raw = |value: &RawValue| Raw::trusted(line.slice_ref(value.get().as_bytes()));
     let id = envelope.id.filter(|id| is_id(id.get())).map(raw);
+    if !envelope.jsonrpc.is_some_and(is_2_0) {
+        return Err(Malformed::NotRpc {
+            id,
+            why: "`jsonrpc` is not \"2.0\"",
+        });
+    }
     match envelope {
         Envelope {
             method: Some(method),
@@ -112,6 +123,7 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
             error: None,
             params,
             id: given,
+            ..
         } => {
             let params = match params.map(RawValue::get) {
                 None | Some("null") => None,
@@ -167,6 +179,25 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
             why: "a method together with an answer",
         }),
     }
+}
+
+/// What is wrong with a line that is no object. An array in particular: serde takes
+/// one for a struct, its elements for the members in their order. And several
+/// messages in one line would be judged by nobody as the several that they are.
+fn no_object(line: &Bytes) -> Malformed {
+    if serde_json::from_slice::<IgnoredAny>(line).is_err() {
+        return Malformed::NotJson;
+    }
+    let why = match line.trim_ascii_start().starts_with(b"[") {
+        true => "an array: batches are not taken, send each message on a line of its own",
+        false => "not a JSON-RPC 2.0 message",
+    };
+    Malformed::NotRpc { id: None, why }
+}
+
+fn is_2_0(version: &RawValue) -> bool {
+    let text = version.get();
+    text == "\"2.0\"" || super::unquote(text).is_some_and(|version| version == "2.0")
 }
 
 /// Longer ids are nobody's; they would be echoed whole.
@@ -267,8 +298,13 @@ fn line(head: String, body: &[Bytes]) -> Parts {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Message, Malformed> {
+    fn parsed(text: &str) -> Result<Message, Malformed> {
         parse(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// With the version that every message has.
+    fn read(text: &str) -> Result<Message, Malformed> {
+        parsed(&text.replacen('{', r#"{"jsonrpc":"2.0","#, 1))
     }
 
     #[test]
@@ -323,6 +359,46 @@ mod tests {
             read(r#"{"id":null,"method":"x"}"#),
             Err(Malformed::NotRpc { id: None, .. })
         ));
-        assert!(matches!(read("[]"), Err(Malformed::NotRpc { .. })));
+    }
+
+    #[test]
+    fn an_array_is_no_message_however_its_elements_stand() {
+        let at_their_places = r#"["2.0",99,"tools/call",{"name":"echo"}]"#;
+        let without_the_version = r#"[99,"tools/call",{"name":"echo"}]"#;
+        let an_answer = r#"["2.0",7,null,null,{"content":[]}]"#;
+        let batch = r#" [{"jsonrpc":"2.0","id":1,"method":"ping"}]"#;
+        for line in [at_their_places, without_the_version, an_answer, batch, "[]"] {
+            match parsed(line) {
+                Err(Malformed::NotRpc { id: None, why }) => assert!(why.contains("array"), "{why}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        for line in ["[", r#"["2.0",99,"tools/call""#] {
+            assert!(matches!(parsed(line), Err(Malformed::NotJson)), "{line}");
+        }
+        for line in ["1", "\"x\"", "null"] {
+            assert!(matches!(parsed(line), Err(Malformed::NotRpc { .. })));
+        }
+    }
+
+    #[test]
+    fn a_message_of_another_version_or_of_none_is_none() {
+        for version in [
+            "",
+            r#""jsonrpc":"1.0","#,
+            r#""jsonrpc":2.0,"#,
+            r#""jsonrpc":null,"#,
+        ] {
+            let line = format!(r#"{{{version}"id":7,"method":"ping"}}"#);
+            match parsed(&line) {
+                Err(Malformed::NotRpc { id: Some(id), why }) => {
+                    assert_eq!(id.text(), "7");
+                    assert!(why.contains("jsonrpc"), "{why}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert!(parsed(r#"{"jsonrpc":"2\u002e0","id":7,"method":"ping"}"#).is_ok());
+        assert!(parsed(" {\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}").is_ok());
     }
 }
