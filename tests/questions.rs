@@ -282,6 +282,24 @@ fn a_shared_server_that_asks_is_refused_at_once_and_reaches_nobody() {
 }
 
 #[test]
+fn a_server_that_does_not_stop_asking_in_one_call_is_refused_after_the_hundredth_question() {
+    let asks = format!("ask elicitation/create {FORM}\n").repeat(101);
+    for speaks in [Era::Legacy, Era::Modern] {
+        let script = format!("call ask: {asks}answers");
+        let mut pair = Pair::new(speaks, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+        let mut id = pair.agent.request("tools/call", ASK);
+        for _ in 0..100 {
+            let question = pair.is_asked(id);
+            id = pair.answers(id, &question, ASK, r#"{"action":"decline"}"#);
+        }
+        let answers = elements(&pair.agent.text(id));
+        assert_eq!(answers.len(), 101);
+        assert_eq!(answers[99], r#"{"action":"decline"}"#);
+        assert_eq!(code(&answers[100]).unwrap().0, -32603);
+    }
+}
+
+#[test]
 fn a_call_that_waits_for_its_user_does_not_hold_up_the_next() {
     let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
     for speaks in [Era::Legacy, Era::Modern] {

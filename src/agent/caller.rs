@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     connection::{Cancel, Connection, lock},
     meta,
+    questions::Asked,
 };
 use crate::{
     domain::{Capabilities, Era},
@@ -20,6 +21,7 @@ pub(super) struct LegacyCaller {
     pub(super) connection: Arc<Connection>,
     pub(super) cancel: Arc<Cancel>,
     pub(super) progress: Option<Raw>,
+    pub(super) asked: Asked,
 }
 
 impl Caller for LegacyCaller {
@@ -55,9 +57,12 @@ impl Caller for LegacyCaller {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
         Box::pin(async move {
+            if let Err(refused) = self.asked.one_more() {
+                return refused;
+            }
             let params = question.params.map(for_legacy);
             tokio::select! {
-                answer = self.connection.ask(&question.method, params.as_ref()) => answer,
+                answer = self.connection.questions.ask(&question.method, params.as_ref()) => answer,
                 _ = self.cancel.pulled() => Answer::Gone,
             }
         })
@@ -77,10 +82,55 @@ impl Caller for LegacyCaller {
 #[derive(Debug)]
 pub(super) struct ModernCaller {
     pub(super) connection: Arc<Connection>,
-    pub(super) questions: mpsc::UnboundedSender<(Question, oneshot::Sender<Answer>)>,
+    pub(super) questions: mpsc::UnboundedSender<Pending>,
+    pub(super) asked: Asked,
     /// Cancels the call itself, over all its rounds.
     pub(super) cancel: Arc<Cancel>,
     pub(super) round: Mutex<Round>,
+}
+
+/// A question on its way to an agent, and back. Its text goes as soon as its server
+/// withdraws it, wherever this waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    text: Arc<Mutex<Option<Question>>>,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Pending {
+    /// What is asked; none once that was withdrawn.
+    pub(super) fn question(&self) -> Option<Question> {
+        lock(&self.text).clone()
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    pub(super) fn answer(self, answer: Answer) {
+        let _ = self.answer.send(answer);
+    }
+}
+
+/// Takes the text of a question away once nobody waits for its answer.
+struct Withdraw(Arc<Mutex<Option<Question>>>);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        lock(&self.0).take();
+    }
+}
+
+/// A question, and what puts it and waits for the answer.
+pub(super) fn pending(question: Question) -> (Pending, impl Future<Output = Answer>) {
+    let text = Arc::new(Mutex::new(Some(question)));
+    let withdraw = Withdraw(text.clone());
+    let (answer, waiting) = oneshot::channel();
+    let answered = async move {
+        let _withdraw = withdraw;
+        waiting.await.unwrap_or(Answer::Gone)
+    };
+    (Pending { text, answer }, answered)
 }
 
 /// What the request of the present round said.
@@ -135,11 +185,14 @@ impl Caller for ModernCaller {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let (answer, waiting) = oneshot::channel();
-            if self.questions.send((question, answer)).is_err() {
+            if let Err(refused) = self.asked.one_more() {
+                return refused;
+            }
+            let (pending, answered) = pending(question);
+            if self.questions.send(pending).is_err() {
                 return Answer::Gone;
             }
-            waiting.await.unwrap_or(Answer::Gone)
+            answered.await
         })
     }
 

@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::{
     listen::Listen,
     parked::Parked,
+    questions::Questions,
     shape::Shaped,
     state::Seal,
     unanswered::{Share, Unanswered},
@@ -22,7 +23,6 @@ use crate::{
     broker::{Broker, Session},
     domain::Capabilities,
     lines::LineOut,
-    ports::Answer,
     wire::{self, Raw},
 };
 
@@ -47,13 +47,10 @@ pub(super) struct Connection {
     pub(super) parked: Mutex<HashMap<String, Parked>>,
     pub(super) listens: Mutex<HashMap<String, Arc<Listen>>>,
     pub(super) unanswered: Unanswered,
+    pub(super) questions: Questions,
     open: Mutex<HashMap<String, Arc<Cancel>>>,
     /// Fires when nothing is open any more.
     idle: Notify,
-    asked: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
-    next_question: AtomicU64,
-    /// The agent's input has ended: it answers no more questions.
-    deaf: AtomicBool,
 }
 
 /// What the handshake settled, for agents that made one.
@@ -115,6 +112,7 @@ impl Connection {
             broker,
             session,
             seal,
+            questions: Questions::new(out.clone()),
             out,
             legacy: Mutex::default(),
             parked: Mutex::default(),
@@ -122,9 +120,6 @@ impl Connection {
             unanswered: Unanswered::default(),
             open: Mutex::default(),
             idle: Notify::new(),
-            asked: Mutex::default(),
-            next_question: AtomicU64::new(1),
-            deaf: AtomicBool::new(false),
         })
     }
 
@@ -155,7 +150,7 @@ impl Connection {
 
     /// Whether a call waits for the agent: for an answer, or to be taken up again.
     pub(super) fn waits_for_agent(&self) -> bool {
-        !lock(&self.asked).is_empty() || !lock(&self.parked).is_empty()
+        self.questions.are_open() || !lock(&self.parked).is_empty()
     }
 
     /// Cancels one open request, as the agent wishes.
@@ -183,9 +178,7 @@ impl Connection {
         for (_, listen) in lock(&self.listens).drain() {
             listen.end();
         }
-        // Whoever has closed the input answers no more questions.
-        self.deaf.store(true, Ordering::Relaxed);
-        lock(&self.asked).clear();
+        self.questions.deafen();
         loop {
             let idle = self.idle.notified();
             if lock(&self.open).is_empty() || self.out.is_closed() {
@@ -217,65 +210,6 @@ impl Connection {
     /// Answers with an error without having opened the request.
     pub(super) fn fail(&self, id: &Raw, code: i32, says: &str) {
         self.out.send(wire::error_line(id, &error(code, says)));
-    }
-
-    /// Puts a question to an agent of the handshake era.
-    pub(super) async fn ask(self: &Arc<Self>, method: &str, params: Option<&Raw>) -> Answer {
-        let id = self.next_question.fetch_add(1, Ordering::Relaxed);
-        let (answer, waiting) = oneshot::channel();
-        lock(&self.asked).insert(id, answer);
-        if self.deaf.load(Ordering::Relaxed) {
-            lock(&self.asked).remove(&id);
-            return Answer::Gone;
-        }
-        let mut guard = Withdraw {
-            connection: self.clone(),
-            id: Some(id),
-        };
-        let params: Vec<_> = params
-            .map(|params| params.bytes().clone())
-            .into_iter()
-            .collect();
-        if !self
-            .out
-            .send(wire::request_line(&id.to_string(), method, &params))
-        {
-            return Answer::Gone;
-        }
-        let answer = waiting.await.unwrap_or(Answer::Gone);
-        guard.id = None;
-        answer
-    }
-
-    /// An answer to one of our questions.
-    pub(super) fn answered(&self, id: &Raw, answer: Answer) {
-        let waiting = id
-            .text()
-            .parse()
-            .ok()
-            .and_then(|id: u64| lock(&self.asked).remove(&id));
-        if let Some(waiting) = waiting {
-            let _ = waiting.send(answer);
-        }
-    }
-}
-
-/// Withdraws a question that nobody waits for any more.
-struct Withdraw {
-    connection: Arc<Connection>,
-    id: Option<u64>,
-}
-
-impl Drop for Withdraw {
-    fn drop(&mut self) {
-        let Some(id) = self.id else { return };
-        if lock(&self.connection.asked).remove(&id).is_some() {
-            let params = format!("{{\"requestId\":{id},\"reason\":\"no longer needed\"}}");
-            self.connection.out.send(wire::notification_line(
-                "notifications/cancelled",
-                &[params.into()],
-            ));
-        }
     }
 }
 

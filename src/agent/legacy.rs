@@ -7,7 +7,7 @@ use super::{
     connection::{Connection, Responder, lock},
     dispatch::CAPABILITIES,
     meta::{self, Meta},
-    shape,
+    questions, shape,
 };
 use crate::{
     broker::{Asked, Request},
@@ -76,6 +76,7 @@ pub(super) async fn call(
         connection: connection.clone(),
         cancel: responder.cancel.clone(),
         progress: meta.progress,
+        asked: questions::Asked::default(),
     });
     let uri = match asked {
         Asked::Subscribe | Asked::Unsubscribe => {

@@ -160,6 +160,7 @@ async fn subscribe(
     let caller = ModernCaller {
         connection: connection.clone(),
         questions,
+        asked: super::questions::Asked::default(),
         cancel: cancel.clone(),
         round: std::sync::Mutex::new(super::caller::Round {
             capabilities: dispatch::declared(meta),

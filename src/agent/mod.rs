@@ -13,6 +13,7 @@ mod listen;
 mod meta;
 mod modern;
 mod parked;
+mod questions;
 mod shape;
 mod state;
 mod unanswered;

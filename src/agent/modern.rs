@@ -8,17 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
-    caller::{ModernCaller, Round},
+    caller::{ModernCaller, Pending, Round},
     connection::{Cancel, Connection, Responder, error, lock},
     dispatch::{self, CAPABILITIES},
     meta::Meta,
     parked::{self, Parked, Waiting},
+    questions::Asked as Asks,
     shape::{self, Shaped},
     state::{self, State},
     unanswered::Share,
@@ -26,12 +24,14 @@ use super::{
 use crate::{
     broker::{Answer, Asked, Request},
     domain::Era,
-    ports::Question,
     wire::{self, Edit, Raw, keys},
 };
 
-/// Questions that come this close together are put in one result.
+/// Questions that come this soon after the first are put in one result with it.
 const TOGETHER: Duration = Duration::from_millis(25);
+
+/// The most that are.
+const MAX_TOGETHER: usize = 64;
 
 /// `server/discover`
 pub(super) fn discover(connection: &Arc<Connection>, id: Raw, share: Share) {
@@ -65,8 +65,7 @@ pub(super) fn own_meta() -> String {
 pub(super) struct Running {
     pub(super) task: JoinHandle<Answer>,
     pub(super) caller: Arc<ModernCaller>,
-    pub(super) questions:
-        mpsc::UnboundedReceiver<(Question, oneshot::Sender<crate::ports::Answer>)>,
+    pub(super) questions: mpsc::UnboundedReceiver<Pending>,
     pub(super) asked: Asked,
     pub(super) binding: String,
     /// What the request that began it takes: it stays while the call is parked.
@@ -148,6 +147,7 @@ fn begin(
     let caller = Arc::new(ModernCaller {
         connection: connection.clone(),
         questions: sender,
+        asked: Asks::default(),
         cancel: Cancel::new(),
         round: Mutex::new(round),
     });
@@ -170,53 +170,75 @@ fn begin(
     }
 }
 
-/// Waits for the end of the call or its next question.
+/// Waits for the end of the call or its next questions.
 async fn watch(connection: Arc<Connection>, responder: Responder, mut running: Running) {
-    tokio::select! {
-        biased;
-        answer = &mut running.task => {
-            lock(&running.caller.round).on_the_line = false;
-            match answer {
-                Ok(answer) => finish(&connection, responder, answer, running).await,
-                // The drop of the responder answers: the task panicked.
-                Err(panic) => tracing::error!("a call was abandoned: {panic}"),
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut running.task => {
+                lock(&running.caller.round).on_the_line = false;
+                return match answer {
+                    Ok(answer) => finish(&connection, responder, answer, running).await,
+                    // The drop of the responder answers: the task panicked.
+                    Err(panic) => tracing::error!("a call was abandoned: {panic}"),
+                };
             }
-        }
-        Some(first) = running.questions.recv() => {
-            lock(&running.caller.round).on_the_line = false;
-            ask(connection, responder, running, first).await;
-        }
-        reason = responder.cancel.pulled() => {
-            running.caller.cancel.pull(&reason);
-            if let Ok(answer) = (&mut running.task).await {
-                finish(&connection, responder, answer, running).await;
+            reason = responder.cancel.pulled() => {
+                running.caller.cancel.pull(&reason);
+                if let Ok(answer) = (&mut running.task).await {
+                    finish(&connection, responder, answer, running).await;
+                }
+                return;
+            }
+            Some(first) = running.questions.recv() => {
+                let questions = gather(first, &mut running.questions, &responder.cancel).await;
+                // Cancelled meanwhile: nobody would come back for it. Or all withdrawn:
+                // nothing to ask.
+                if responder.cancel.reason().is_none() && !questions.is_empty() {
+                    lock(&running.caller.round).on_the_line = false;
+                    return ask(connection, responder, running, questions).await;
+                }
             }
         }
     }
+}
+
+/// The questions that come within a moment of the first, but for those that are
+/// withdrawn within it.
+async fn gather(
+    first: Pending,
+    more: &mut mpsc::UnboundedReceiver<Pending>,
+    cancel: &Cancel,
+) -> Vec<Pending> {
+    let mut questions = vec![first];
+    // One moment for all of them: a server may go on asking.
+    let moment = tokio::time::sleep(TOGETHER);
+    tokio::pin!(moment);
+    while questions.len() < MAX_TOGETHER {
+        tokio::select! {
+            biased;
+            () = &mut moment => break,
+            _ = cancel.pulled() => break,
+            Some(next) = more.recv() => {
+                questions.retain(|known| !known.is_withdrawn());
+                questions.push(next);
+            }
+        }
+    }
+    questions.retain(|known| !known.is_withdrawn());
+    questions
 }
 
 /// Ends the request with the server's questions and parks the call.
 async fn ask(
     connection: Arc<Connection>,
     responder: Responder,
-    mut running: Running,
-    first: (Question, oneshot::Sender<crate::ports::Answer>),
+    running: Running,
+    questions: Vec<Pending>,
 ) {
-    let mut questions = vec![first];
-    while let Ok(Some(next)) = tokio::time::timeout(TOGETHER, running.questions.recv()).await {
-        questions.push(next);
-    }
-    // Cancelled while the questions were gathered: nobody would come back for it.
-    if let Some(reason) = responder.cancel.reason() {
-        running.caller.cancel.pull(&reason);
-        drop(questions);
-        if let Ok(answer) = (&mut running.task).await {
-            finish(&connection, responder, answer, running).await;
-        }
-        return;
-    }
     let can = lock(&running.caller.round).capabilities;
-    let undeclared = questions.iter().find_map(|(question, _)| {
+    let undeclared = questions.iter().find_map(|pending| {
+        let question = pending.question()?;
         parked::undeclared(can, &question.method, question.params.as_ref())
     });
     if let Some(undeclared) = undeclared {
@@ -230,10 +252,9 @@ async fn ask(
     let waiting: Vec<Waiting> = questions
         .into_iter()
         .enumerate()
-        .map(|(nth, (question, answer))| Waiting {
+        .map(|(nth, pending)| Waiting {
             key: format!("q{}", nth + 1),
-            question,
-            answer,
+            pending,
         })
         .collect();
     let result = parked::park(&connection, running, waiting);
@@ -310,5 +331,61 @@ impl Running {
             running: self,
             waiting,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{agent::caller::pending, domain::ServerName, ports::Question};
+
+    fn question() -> (Pending, impl Future<Output = crate::ports::Answer>) {
+        pending(Question {
+            server: ServerName::parse("alpha").unwrap(),
+            method: "roots/list".into(),
+            params: None,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_goes_on_asking_is_heard_for_a_moment_and_what_it_withdrew_is_not_asked()
+    {
+        let (sender, mut more) = mpsc::unbounded_channel();
+        let (first, mut waiting) = question();
+        tokio::spawn(async move {
+            loop {
+                // Each in place of the one before.
+                let (next, instead) = question();
+                if sender.send(next).is_err() {
+                    return;
+                }
+                drop(std::mem::replace(&mut waiting, instead));
+                tokio::time::sleep(TOGETHER / 5).await;
+            }
+        });
+        let cancel = Cancel::new();
+        let gathered = tokio::time::timeout(TOGETHER * 2, gather(first, &mut more, &cancel));
+        let gathered = gathered.await.unwrap();
+        assert_eq!(gathered.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_gathered_than_one_server_may_have_open_and_a_cancel_ends_it() {
+        let (sender, mut more) = mpsc::unbounded_channel();
+        let (first, _first) = question();
+        let mut waiting = Vec::new();
+        for _ in 0..MAX_TOGETHER {
+            let (next, answer) = question();
+            waiting.push(answer);
+            sender.send(next).unwrap();
+        }
+        let cancel = Cancel::new();
+        let gathered = gather(first, &mut more, &cancel).await;
+        assert_eq!(gathered.len(), MAX_TOGETHER);
+        let before = tokio::time::Instant::now();
+        cancel.pull("enough");
+        let (first, _first) = question();
+        gather(first, &mut more, &cancel).await;
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
 }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use super::{
-    caller::Round,
+    caller::{Pending, Round},
     connection::{Connection, lock},
     modern::Running,
     shape::Shaped,
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::Capabilities,
-    ports::{Answer, Question},
+    ports::Answer,
     wire::{self, Edit, Raw},
 };
 
@@ -29,15 +27,14 @@ pub(super) struct Parked {
 /// One question that is open.
 pub(super) struct Waiting {
     pub(super) key: String,
-    pub(super) question: Question,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) pending: Pending,
 }
 
 impl Parked {
     /// Nobody comes back: the questions are cancelled, and so is the call.
     pub(super) fn abandon(self, reason: &str) {
         for waiting in self.waiting {
-            let _ = waiting.answer.send(Answer::Gone);
+            waiting.pending.answer(Answer::Gone);
         }
         self.running.caller.cancel.pull(reason);
     }
@@ -59,14 +56,15 @@ pub(super) fn park(
 ) -> Shaped {
     let requests: Vec<String> = waiting
         .iter()
-        .map(|waiting| {
-            let params = waiting.question.params.clone().map(for_modern);
-            let params = params.as_ref().map_or("{}", Raw::text).to_owned();
-            format!(
+        .filter_map(|waiting| {
+            let question = waiting.pending.question()?;
+            let params = question.params.map(for_modern);
+            let params = params.as_ref().map_or("{}", Raw::text);
+            Some(format!(
                 "{}:{{\"method\":{},\"params\":{params}}}",
                 wire::quote(&waiting.key),
-                wire::quote(&waiting.question.method)
-            )
+                wire::quote(&question.method)
+            ))
         })
         .collect();
     let handle = handle(connection, &running.binding);
@@ -125,15 +123,13 @@ pub(super) fn resume(
             .filter(|answer| answer.text().starts_with('{'));
         match answer {
             Some(answer) => {
-                let _ = waiting.answer.send(Answer::Result(answer.detached()));
+                let answer = Answer::Result(answer.detached());
+                waiting.pending.answer(answer);
             }
             None => {
                 // The call holds the receiving end, so this cannot fail while
                 // the call runs.
-                let _ = running
-                    .caller
-                    .questions
-                    .send((waiting.question, waiting.answer));
+                let _ = running.caller.questions.send(waiting.pending);
             }
         }
     }

@@ -235,7 +235,9 @@ async fn answers(
             // goes on without.
             Answer::Error(_) => {}
             Answer::Gone => {
-                return Err(ToolFault::Cancelled("the agent has gone".to_owned()));
+                let why = caller.is_cancelled();
+                let why = why.unwrap_or_else(|| "nobody answered what it asked".to_owned());
+                return Err(ToolFault::Cancelled(why));
             }
         }
     }
