@@ -32,6 +32,12 @@ const MAX_OPEN: usize = 1024;
 /// After our end of the pipe is closed, how long the last answers may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// After everything is cancelled, how long its end may take.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// How often is looked whether anybody reads the answers that are waited for.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Makes connections tell-apart.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -172,21 +178,19 @@ impl Connection {
         self.abandon_parked();
     }
 
-    /// Waits until every open request is answered and the answers are written.
+    /// Waits until every open request is answered and the answers are written, or
+    /// until nobody is there to read them.
     pub(super) async fn drained(&self) {
         self.abandon_parked();
         for (_, listen) in lock(&self.listens).drain() {
             listen.end();
         }
         self.questions.deafen();
-        loop {
-            let idle = self.idle.notified();
-            if lock(&self.open).is_empty() || self.out.is_closed() {
-                break;
-            }
-            tokio::select! {
-                () = idle => {}
-                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        while tokio::time::timeout(LOOK, self.idle()).await.is_err() {
+            // An agent that was killed has closed both; one that has only said all it
+            // had to say reads on.
+            if self.out.has_no_reader() {
+                return;
             }
         }
         let _ = tokio::time::timeout(LAST_LINES, self.out.flushed()).await;
@@ -199,6 +203,23 @@ impl Connection {
         }
         self.abandon_parked();
         self.out.close();
+    }
+
+    /// Waits until what was cancelled has ended, which is at once where it is in a
+    /// server's hands. A server that is ended before has failed.
+    pub(super) async fn ended(&self) {
+        let _ = tokio::time::timeout(LAST_CALLS, self.idle()).await;
+    }
+
+    /// Waits until nothing is open.
+    async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if lock(&self.open).is_empty() {
+                return;
+            }
+            idle.await;
+        }
     }
 
     fn abandon_parked(&self) {

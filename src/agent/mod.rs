@@ -78,6 +78,7 @@ pub async fn serve(
     }
     news.abort();
     connection.close();
+    connection.ended().await;
     broker.leave(&session);
     // After the instances of its run: those that stay serve others.
     broker.left(connection.number);

@@ -12,6 +12,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use tokio::net::{UnixStream, unix::pipe};
 
@@ -59,6 +60,22 @@ impl Sink {
             FileType::Socket => socket(fd).map(Self::Socket),
             _ => pipe::Sender::from_owned_fd(fd).map(Self::Pipe),
         }
+    }
+
+    /// Whether the other side is closed for good. A socket of which the other side
+    /// has ended only what it says is not.
+    pub(crate) fn has_no_reader(&self) -> bool {
+        let nothing = PollFlags::empty();
+        let mut fds = [match self {
+            Self::Pipe(pipe) => PollFd::new(pipe, nothing),
+            Self::Socket(socket) => PollFd::new(socket, nothing),
+        }];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        poll(&mut fds, Some(&at_once)).is_ok() && fds.iter().any(|fd| fd.revents().intersects(gone))
     }
 }
 

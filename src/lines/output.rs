@@ -149,6 +149,13 @@ impl LineOut {
         self.0.lock().to.is_none()
     }
 
+    /// Whether nobody reads what would be written: seen without writing anything.
+    #[must_use]
+    pub fn has_no_reader(&self) -> bool {
+        let to = self.0.lock().to.clone();
+        to.is_none_or(|to| to.has_no_reader())
+    }
+
     /// Waits while more is queued than those with room can have queued: replies
     /// that cost the other side nothing to cause, and that it does not read. Who
     /// reads from that side waits here first.
@@ -393,5 +400,23 @@ mod tests {
         assert!(out.is_closed());
         assert!(!out.send(line("x".into())));
         assert!(out.room(1).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn that_nobody_reads_is_seen_before_anything_is_written() {
+        let (read, write) = io::pipe().unwrap();
+        let out = LineOut::new(Sink::from_fd(write.into()).unwrap());
+        assert!(!out.has_no_reader());
+        drop(read);
+        assert!(out.has_no_reader());
+        let (read, write) = std::os::unix::net::UnixStream::pair().unwrap();
+        let out = LineOut::new(Sink::from_fd(write.into()).unwrap());
+        // It says nothing more, and reads on.
+        read.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(!out.has_no_reader());
+        drop(read);
+        assert!(out.has_no_reader());
+        out.close();
+        assert!(out.has_no_reader());
     }
 }

@@ -201,6 +201,13 @@ impl Ticket {
             answer = &mut self.waiting => {
                 self.done = true;
                 match answer {
+                    // Both came together, as when an agent leaves: then its server was
+                    // ended, and has not failed.
+                    Ok(Err(ToolFault::Exited(_))) if let Some(reason) =
+                        caller.and_then(|caller| caller.is_cancelled()) =>
+                    {
+                        Err(ToolFault::Cancelled(reason))
+                    }
                     Ok(answer) => answer,
                     Err(_) => Err(Box::pin(self.instance.gone()).await),
                 }

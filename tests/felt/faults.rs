@@ -66,6 +66,14 @@ impl Pair {
         assert_eq!(self.agent.text(id), "hello");
     }
 
+    /// The last record of how a call ended.
+    fn last_outcome(&self) -> String {
+        let records = fs::read_to_string(self.home.at("state/journal/000001.jsonl")).unwrap();
+        let mut records = records.lines().rev();
+        let outcome = records.find(|line| line.contains(r#""kind":"call.outcome""#));
+        outcome.unwrap().to_owned()
+    }
+
     fn lists_the_broken_tool(&mut self) -> bool {
         lists(&mut self.agent, "broken__bad")
     }
@@ -698,6 +706,36 @@ fn an_agent_that_hangs_up_and_reads_on_gets_its_answers_and_then_the_end() {
     assert_eq!(pair.agent.text(bad), "fine");
     assert_eq!(pair.agent.last_words(), [""; 0]);
     assert!(pair.agent.ends().success());
+}
+
+#[test]
+fn an_agent_that_is_killed_during_a_call_ends_it_and_leaves_nothing_behind() {
+    let mut pair = Pair::new("call bad: wait\ntext late");
+    pair.agent.call("broken__bad", "{}");
+    let call = pair.broken.gets("tools/call");
+    pair.agent.is_gone();
+    let cancel = pair.broken.gets("notifications/cancelled");
+    assert_eq!(dig(&cancel, "params.requestId"), member(&call, "id"));
+    pair.agent.ends();
+    // Which is no failure of the server's.
+    let outcome = pair.last_outcome();
+    assert_eq!(member(&outcome, "cancelled").unwrap(), "true", "{outcome}");
+    assert_eq!(member(&outcome, "trouble"), None, "{outcome}");
+}
+
+#[test]
+fn an_agent_that_leaves_while_it_is_asked_has_cancelled_its_call() {
+    let form = r#"{"message":"?","requestedSchema":{"type":"object","properties":{}}}"#;
+    let script = format!("era legacy\ncall bad: ask elicitation/create {form}\nanswers");
+    let mut pair = Pair::new(&script);
+    pair.agent.speak_modern(r#"{"elicitation":{}}"#);
+    let bad = pair.agent.call("broken__bad", "{}");
+    assert!(pair.agent.result(bad).contains("input_required"));
+    pair.agent.hang_up();
+    pair.agent.ends();
+    let outcome = pair.last_outcome();
+    assert_eq!(member(&outcome, "cancelled").unwrap(), "true", "{outcome}");
+    assert_eq!(member(&outcome, "trouble"), None, "{outcome}");
 }
 
 #[test]

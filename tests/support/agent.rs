@@ -219,6 +219,13 @@ impl Agent {
         self.stdin = None;
     }
 
+    /// Neither sends nor reads any more, as if it had been killed.
+    pub fn is_gone(&mut self) {
+        self.hang_up();
+        let (nothing, _) = std::io::pipe().unwrap();
+        self.stdout = std::os::fd::OwnedFd::from(nothing).into();
+    }
+
     /// Reads until the end of the connection: what is left in it.
     pub fn last_words(&mut self) -> Vec<String> {
         while self.hear(DEADLINE) {}
