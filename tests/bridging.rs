@@ -15,7 +15,7 @@
 mod support;
 
 use support::agent::{Agent, text_of};
-use support::home::Home;
+use support::home::{Home, only};
 use support::pair::{ASK, Era, Pair, each_pair};
 use support::raw::{dig, elements, member};
 
@@ -331,6 +331,63 @@ fn a_watched_resource_is_told_in_either_direction() {
         }
         pair.is_well();
     });
+}
+
+#[test]
+fn a_stream_is_acknowledged_with_what_it_was_granted() {
+    let script = r#"resource {"uri":"note://one","name":"one"}
+resource {"uri":"note://bad","name":"bad"}
+resource {"uri":"note://two","name":"two"}
+on resources/subscribe note://bad: error {"code":-32602,"message":"no"}"#;
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", script);
+    let listen = r#"{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["note://one","note://bad","note://two","note://one"]}}"#;
+    pair.agent.request("subscriptions/listen", listen);
+    let ack = pair.agent.gets("notifications/subscriptions/acknowledged");
+    assert_eq!(
+        dig(&ack, "params.notifications").unwrap(),
+        r#"{"resourceSubscriptions":["note://one","note://two"],"toolsListChanged":true}"#
+    );
+    assert_eq!(pair.alpha.count("resources/subscribe"), 3);
+}
+
+#[test]
+fn a_stream_whose_subscriptions_all_fail_is_no_row_of_errors() {
+    let home = Home::new();
+    std::fs::write(home.at("config/tollgate.toml"), only("loops = {}")).unwrap();
+    let script = r#"era legacy
+template {"uriTemplate":"note://{n}","name":"note"}
+on resources/subscribe: error {"code":-32603,"message":"no"}
+call ready: text ready"#;
+    let mut alpha = home.server("alpha", script);
+    let mut agent = home.modern();
+    agent.until_listed(&["alpha__ready"]);
+    let uris: Vec<String> = (0..40).map(|n| format!("\"note://{n}\"")).collect();
+    let listen = format!(
+        r#"{{"notifications":{{"promptsListChanged":true,"resourceSubscriptions":[{}]}}}}"#,
+        uris.join(",")
+    );
+    agent.request("subscriptions/listen", &listen);
+    let ack = agent.gets("notifications/subscriptions/acknowledged");
+    assert_eq!(
+        dig(&ack, "params.notifications").unwrap(),
+        r#"{"promptsListChanged":true}"#
+    );
+    assert_eq!(alpha.count("resources/subscribe"), 3);
+    is_well(&mut agent);
+}
+
+#[test]
+fn a_stream_that_is_not_open_yet_ends_with_its_agent() {
+    let script = r#"resource {"uri":"note://one","name":"one"}
+on resources/subscribe: wait"#;
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", script);
+    let listen = r#"{"notifications":{"resourceSubscriptions":["note://one"]}}"#;
+    let id = pair.agent.request("subscriptions/listen", listen);
+    pair.alpha.gets("resources/subscribe");
+    pair.agent.hang_up();
+    pair.alpha.gets("notifications/cancelled");
+    pair.agent.result(id);
+    pair.agent.ends();
 }
 
 #[test]

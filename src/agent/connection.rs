@@ -12,11 +12,11 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    listen::Listen,
     parked::Parked,
     questions::Questions,
     shape::Shaped,
     state::Seal,
+    stream::Listen,
     unanswered::{Share, Unanswered},
 };
 use crate::{

@@ -2,22 +2,27 @@
 //! handshake era on their connection, agents of the stateless era on the streams
 //! they opened.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     caller::ModernCaller,
     connection::{Cancel, Connection, Responder, lock},
     dispatch,
     meta::Meta,
-    modern,
-    shape::Shaped,
+    modern, questions,
+    shape::{self, Shaped},
+    stream::{Listen, UPDATED, own_meta},
     unanswered::Share,
 };
 use crate::{
     broker::{Asked, Changed, Request},
-    domain::{RunId, ServerName},
+    domain::{Era, RunId, ServerName},
     ports::Event,
     wire::{self, Edit, Raw, keys},
 };
@@ -26,38 +31,22 @@ use crate::{
 /// stream is open for ever, and so are they.
 const MAX_WATCHED: usize = 1024 * 1024;
 
-/// One open `subscriptions/listen` request.
-#[derive(Debug)]
-pub(super) struct Listen {
-    id: Raw,
-    tools: bool,
-    prompts: bool,
-    resources: bool,
-    uris: Vec<String>,
-    over: Notify,
-}
+/// How long an agent waits to hear what it will hear of.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Listen {
-    /// Bytes of the addresses that it names.
-    fn named(&self) -> usize {
-        self.uris.iter().map(String::len).sum()
-    }
+/// How many subscriptions of one stream may come to nothing before no other is
+/// tried: each is a call that failed, and that an agent listens is no row of errors.
+const IN_VAIN: usize = 3;
 
-    /// Ends the stream.
-    pub(super) fn end(&self) {
-        self.over.notify_one();
-    }
-}
-
-/// `subscriptions/listen`: acknowledged first, then told what it asked for.
+/// `subscriptions/listen`: acknowledged as far as it is granted, then told what it
+/// asked for.
 pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>, meta: Meta) {
     let wants = params.and_then(|params| params.get("notifications"));
     let Some(wants) = wants.filter(|wants| wants.text().starts_with('{')) else {
         connection.fail(id, -32602, "`notifications` is missing");
         return;
     };
-    let on = |key: &str| wants.get(key).is_some_and(|on| on.text() == "true");
-    let uris: Vec<String> = wants
+    let mut uris: Vec<String> = wants
         .get("resourceSubscriptions")
         .map(|uris| {
             wire::elements(uris.text())
@@ -66,6 +55,8 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
                 .collect()
         })
         .unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    uris.retain(|uri| seen.insert(uri.clone()));
     let named: usize = uris.iter().map(String::len).sum();
     let watched: usize = lock(&connection.listens).values().map(|l| l.named()).sum();
     if named + watched > MAX_WATCHED {
@@ -78,63 +69,58 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
     let Some(responder) = connection.open(id.clone(), Share::default()) else {
         return;
     };
-    let listen = Arc::new(Listen {
-        id: id.clone(),
-        tools: on("toolsListChanged"),
-        prompts: on("promptsListChanged"),
-        resources: on("resourcesListChanged"),
-        uris,
-        over: Notify::new(),
-    });
-    let accepted = serde_json::json!({
-        "toolsListChanged": listen.tools,
-        "promptsListChanged": listen.prompts,
-        "resourcesListChanged": listen.resources,
-        "resourceSubscriptions": listen.uris,
-    });
-    let accepted: serde_json::Map<String, serde_json::Value> = match accepted {
-        serde_json::Value::Object(all) => all
-            .into_iter()
-            .filter(|(_, value)| *value != serde_json::Value::Bool(false))
-            .filter(|(_, value)| value.as_array().is_none_or(|uris| !uris.is_empty()))
-            .collect(),
-        _ => serde_json::Map::new(),
-    };
-    let params = format!(
-        "{{\"notifications\":{},\"_meta\":{{{}:{}}}}}",
-        serde_json::Value::Object(accepted),
-        wire::quote(keys::SUBSCRIPTION_ID),
-        id.text()
-    );
-    connection.out.send(wire::notification_line(
-        "notifications/subscriptions/acknowledged",
-        &[params.into()],
-    ));
+    let listen = Arc::new(Listen::new(id.clone(), &wants, uris));
     lock(&connection.listens).insert(id.text().to_owned(), listen.clone());
     tokio::spawn(hold(connection.clone(), responder, listen, meta));
 }
 
 /// Watches the resources for as long as the stream is open.
 async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Listen>, meta: Meta) {
-    for uri in &listen.uris {
-        subscribe(&connection, Asked::Subscribe, uri, &meta, &responder.cancel).await;
-    }
-    tokio::select! {
-        () = listen.over.notified() => {}
-        _ = responder.cancel.pulled() => {}
+    let cancelled = responder.cancel.clone();
+    let over = async {
+        tokio::select! {
+            () = listen.over() => {}
+            _ = cancelled.pulled() => {}
+        }
+    };
+    tokio::pin!(over);
+    let cancel = Cancel::new();
+    let (watched, open) = {
+        let watched = all(&connection, Asked::Subscribe, &listen.uris, &meta, &cancel);
+        tokio::pin!(watched);
+        tokio::select! {
+            biased;
+            watched = &mut watched => (watched, true),
+            () = &mut over => {
+                cancel.pull("the stream is over");
+                (watched.await, false)
+            }
+            () = tokio::time::sleep(PATIENCE) => {
+                cancel.pull("the stream waited long enough for it");
+                (watched.await, true)
+            }
+        }
+    };
+    if open {
+        listen.acknowledge(&connection, watched.clone());
+        over.await;
     }
     lock(&connection.listens).remove(listen.id.text());
-    for uri in &listen.uris {
-        let others = lock(&connection.listens)
-            .values()
-            .any(|other| other.uris.contains(uri))
-            || lock(&connection.legacy).subscribed.contains(uri);
-        // An agent that has gone leaves everything at once.
-        if !others && !connection.out.is_closed() {
-            let cancel = Cancel::new();
-            subscribe(&connection, Asked::Unsubscribe, uri, &meta, &cancel).await;
-        }
-    }
+    let mut left = watched;
+    left.retain(|uri| {
+        let listens = lock(&connection.listens);
+        let others = listens.values().any(|other| other.may_watch(uri));
+        drop(listens);
+        !others && !lock(&connection.legacy).subscribed.contains(uri)
+    });
+    all(
+        &connection,
+        Asked::Unsubscribe,
+        &left,
+        &meta,
+        &Cancel::new(),
+    )
+    .await;
     let result = format!(
         "{{\"resultType\":\"complete\",\"_meta\":{{{}:{},{}}}}}",
         wire::quote(keys::SUBSCRIPTION_ID),
@@ -148,21 +134,46 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
     responder.answer(Shaped::Result(vec![result.into()])).await;
 }
 
-/// A subscription is a call like any other: judged and recorded.
+/// Begins or ends some subscriptions, one after the other; those of which it is so
+/// now.
+async fn all(
+    connection: &Arc<Connection>,
+    asked: Asked,
+    uris: &[String],
+    meta: &Meta,
+    cancel: &Arc<Cancel>,
+) -> Vec<String> {
+    let mut granted = Vec::new();
+    let mut in_vain = 0;
+    for uri in uris {
+        // An agent that has gone leaves everything at once.
+        if in_vain == IN_VAIN || cancel.reason().is_some() || connection.out.is_closed() {
+            break;
+        }
+        match subscribe(connection, asked, uri, meta, cancel).await {
+            true => granted.push(uri.clone()),
+            false => in_vain += 1,
+        }
+    }
+    granted
+}
+
+/// A subscription is a call like any other: judged and recorded. Says whether it was
+/// granted.
 async fn subscribe(
     connection: &Arc<Connection>,
     asked: Asked,
     uri: &str,
     meta: &Meta,
     cancel: &Arc<Cancel>,
-) {
+) -> bool {
     let (questions, _) = tokio::sync::mpsc::unbounded_channel();
     let caller = ModernCaller {
         connection: connection.clone(),
         questions,
-        asked: super::questions::Asked::default(),
+        asked: questions::Asked::default(),
         cancel: cancel.clone(),
-        round: std::sync::Mutex::new(super::caller::Round {
+        round: Mutex::new(super::caller::Round {
             capabilities: dispatch::declared(meta),
             ..Default::default()
         }),
@@ -178,6 +189,10 @@ async fn subscribe(
         })
         .await;
     tracing::debug!("subscription to a resource: {answer:?}");
+    match shape::answer(&connection.broker, answer, Era::Modern, asked) {
+        Shaped::Result(_) => true,
+        Shaped::Error(_) => false,
+    }
 }
 
 /// Passes on what happens, until the connection ends.
@@ -224,17 +239,7 @@ fn lists_changed(connection: &Connection, changed: Changed) {
                 .send_if_room(wire::notification_line(method, &[]));
         }
         for listen in &listens {
-            let wanted = match method {
-                "notifications/tools/list_changed" => listen.tools,
-                "notifications/prompts/list_changed" => listen.prompts,
-                _ => listen.resources,
-            };
-            if wanted {
-                let params = tagged(&Raw::of(&serde_json::json!({})), &listen.id);
-                connection
-                    .out
-                    .send_if_room(wire::notification_line(method, &params));
-            }
+            listen.list_changed(connection, method);
         }
     }
 }
@@ -254,7 +259,6 @@ fn happened(connection: &Connection, event: &Event) {
                 return;
             }
             let params = &wire::without_ours(params);
-            let method = "notifications/resources/updated";
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
             let legacy = lock(&connection.legacy);
@@ -263,15 +267,11 @@ fn happened(connection: &Connection, event: &Event) {
             if told {
                 connection
                     .out
-                    .send_if_room(wire::notification_line(method, &untagged(params)));
+                    .send_if_room(wire::notification_line(UPDATED, &untagged(params)));
             }
             let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
             for listen in listens {
-                if listen.uris.iter().any(|known| *known == *uri) {
-                    connection
-                        .out
-                        .send_if_room(wire::notification_line(method, &tagged(params, &listen.id)));
-                }
+                listen.updated(connection, &uri, params);
             }
         }
         Event::ElicitationComplete {
@@ -305,19 +305,6 @@ fn for_us(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> 
     session.visible().contains(server) && run.is_none_or(|run| run == session.home())
 }
 
-/// Parameters with the id of the stream they are for.
-fn tagged(params: &Raw, id: &Raw) -> wire::Parts {
-    let mut members = own_meta(params);
-    members.push(format!(
-        "{}:{}",
-        wire::quote(keys::SUBSCRIPTION_ID),
-        id.text()
-    ));
-    let mut edit = Edit::new(params);
-    edit.set("_meta", format!("{{{}}}", members.join(",")));
-    edit.parts()
-}
-
 /// Parameters without the id of the stream between the server and us.
 fn untagged(params: &Raw) -> wire::Parts {
     let tag = params
@@ -334,14 +321,4 @@ fn untagged(params: &Raw) -> wire::Parts {
         edit.set("_meta", format!("{{{}}}", members.join(",")));
     }
     edit.parts()
-}
-
-/// What a notification carries in its `_meta`, but for the id of a stream.
-fn own_meta(params: &Raw) -> Vec<String> {
-    let own = params.get("_meta");
-    own.iter()
-        .flat_map(|own| wire::members(own.text()))
-        .filter(|(key, _)| wire::unquote(key).is_none_or(|key| key != keys::SUBSCRIPTION_ID))
-        .map(|(key, value)| format!("{key}:{value}"))
-        .collect()
 }

@@ -16,6 +16,7 @@ mod parked;
 mod questions;
 mod shape;
 mod state;
+mod stream;
 mod unanswered;
 
 use std::{os::fd::OwnedFd, sync::Arc};
