@@ -300,6 +300,17 @@ fn a_server_that_does_not_stop_asking_in_one_call_is_refused_after_the_hundredth
 }
 
 #[test]
+fn questions_that_are_withdrawn_at_once_count_as_well() {
+    let script = format!(
+        "call ask: nag 300 elicitation/create {FORM}\nask elicitation/create {FORM}\nanswers"
+    );
+    let mut pair = Pair::new(Era::Legacy, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+    let id = pair.agent.request("tools/call", ASK);
+    let answers = elements(&pair.agent.text(id));
+    assert_eq!(code(&answers[0]).unwrap().0, -32603, "{answers:?}");
+}
+
+#[test]
 fn a_call_that_waits_for_its_user_does_not_hold_up_the_next() {
     let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
     for speaks in [Era::Legacy, Era::Modern] {

@@ -38,7 +38,7 @@ impl Outcome {
         match self {
             Outcome::Done { .. } | Outcome::Asked => false,
             Outcome::Failed(fault) | Outcome::Unknown(fault) => match fault {
-                ToolFault::Cancelled(_) => true,
+                ToolFault::Cancelled(_) | ToolFault::Unsent(_) => true,
                 ToolFault::NotStarted(_)
                 | ToolFault::Busy(_)
                 | ToolFault::Exited(_)

@@ -264,9 +264,18 @@ async fn read(instance: Arc<Instance>, mut lines: LineIn) {
             } => match line {
                 Ok(Some(line)) => {
                     let line = counted(&instance, line).await;
-                    nonsense = if take(&instance, line) { 0 } else { nonsense + 1 };
+                    let took = take(&instance, line);
+                    nonsense = match took {
+                        Took::Nonsense => nonsense + 1,
+                        Took::Question | Took::Other => 0,
+                    };
                     if nonsense >= UNREADABLE {
                         break format!("it sent {UNREADABLE} lines in a row that are no messages");
+                    }
+                    // Put before its withdrawal is read: so it counts, however quickly a
+                    // server asks, and leaves the thread to others.
+                    if took == Took::Question {
+                        tokio::task::yield_now().await;
                     }
                 }
                 // A server without a voice is of no use, even if it lives. It is not
@@ -319,8 +328,16 @@ async fn exited(instance: &Instance) -> String {
     }
 }
 
-/// Takes a line; says whether it was a message.
-fn take(instance: &Arc<Instance>, line: Line) -> bool {
+/// What a line was, as far as who reads acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Took {
+    Question,
+    Other,
+    /// No message.
+    Nonsense,
+}
+
+fn take(instance: &Arc<Instance>, line: Line) -> Took {
     let line = match line {
         Line::Whole(line) => line,
         Line::TooLong { id, bytes } => {
@@ -332,7 +349,7 @@ fn take(instance: &Arc<Instance>, line: Line) -> bool {
                 Some(id) => instance.answer(&id, Err(fault)),
                 None => instance.remark(&format!("sent a line of {bytes} bytes without an id")),
             }
-            return false;
+            return Took::Nonsense;
         }
     };
     match wire::parse(&line) {
@@ -340,13 +357,14 @@ fn take(instance: &Arc<Instance>, line: Line) -> bool {
         Ok(Message::Notification { method, params }) => notified(instance, &method, params),
         Ok(Message::Request { id, method, params }) => {
             questions::receive(instance, id, method, params);
+            return Took::Question;
         }
         Err(malformed) => {
             unreadable(instance, malformed, &line);
-            return false;
+            return Took::Nonsense;
         }
     }
-    true
+    Took::Other
 }
 
 /// The id of the request that a line would answer, were it JSON: `NaN` is not, and

@@ -20,6 +20,7 @@
 //!     progress COUNT             1 to COUNT
 //!     storm COUNT RAW            the same line many times
 //!     ask METHOD RAW             a question in the terms of the request's era
+//!     nag COUNT METHOD RAW       so many questions, each withdrawn at once; legacy only
 //!     wait                       until the test says `go`
 //!     exit STATUS
 //!     mute                       closes its output and lives on

@@ -187,6 +187,16 @@ impl Stage {
                         answers.push(self.ask(method, params));
                     }
                 }
+                "nag" => {
+                    let (count, question) = rest.split_once(' ').unwrap();
+                    let (method, params) = question.split_once(' ').unwrap();
+                    for nth in 0..count.parse::<usize>().unwrap() {
+                        say(&format!(
+                            "{{\"jsonrpc\":\"2.0\",\"id\":\"nag {nth}\",\"method\":{},\"params\":{params}}}\n{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":\"nag {nth}\"}}}}",
+                            quote(method)
+                        ));
+                    }
+                }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
                 "mute" => mute(),
