@@ -73,7 +73,7 @@ mod tests {
             .collect();
         let says = |count| match refuse(Code::ArgsInvalid, &all[0], &all[1..count], "") {
             Verdict::Refuse(refusal) => refusal.says,
-            Verdict::Pass(_) | Verdict::With(..) => unreachable!(),
+            Verdict::Pass(says) | Verdict::With(_, says) => panic!("{says}"),
         };
         assert_eq!(says(1), "`/1` is missing");
         assert_eq!(says(3), "`/1` is missing; `/2` is missing; `/3` is missing");
