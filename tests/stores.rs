@@ -663,3 +663,25 @@ promise!(nothing_is_admitted_once_it_is_closed, |world| {
     assert!(world.store.admit(&late, &Context::default()).is_err());
     done(&*world.store, open);
 });
+
+#[test]
+fn the_newest_for_people_is_no_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SetClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
+    let store = LocalStore::open(Setup::new(dir.path(), clock)).unwrap();
+    let one = call("1", "bot", "7");
+    done(&store, permit(&store, &one, &Context::default()));
+    store.keep().unwrap();
+    let newest = |no_checkpoints| {
+        let query = Query {
+            no_checkpoints,
+            limit: Some(1),
+            ..Query::default()
+        };
+        let found = find(&store, &query);
+        assert_eq!(found.len(), 1);
+        found[0]["kind"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(newest(false), "checkpoint");
+    assert_eq!(newest(true), "call.outcome");
+}

@@ -95,7 +95,8 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     }
 }
 
-fn search(place: &Place, query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
+fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
+    query.no_checkpoints = !form.json && !form.csv;
     if form.csv {
         out.line(csv::header())?;
     }
@@ -314,6 +315,7 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
     let Some(daemon) = connect(place, Door::Control)? else {
         return Err(not_running(place).into());
     };
+    query.no_checkpoints = !json;
     let mut calls = Calls::default();
     loop {
         let request = Request::Ask(Question::Follow(Box::new(query.clone())));

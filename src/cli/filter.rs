@@ -65,6 +65,7 @@ impl Filter {
             since: moment(self.since, false)?,
             until: moment(self.until, true)?,
             trace: self.trace.as_ref().map(|trace| trace.to_ascii_lowercase()),
+            no_checkpoints: false,
             after: None,
             limit: match (self.limit, self.since) {
                 (Some(0), _) | (None, Some(_)) => None,

@@ -385,6 +385,9 @@ pub struct Query {
     pub until: Option<jiff::Timestamp>,
     /// With this trace id.
     pub trace: Option<String>,
+    /// Without checkpoints, which tell people nothing.
+    #[serde(default)]
+    pub no_checkpoints: bool,
     /// After this record.
     pub after: Option<u64>,
     /// At most this many, the newest; without it all of them.

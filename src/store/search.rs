@@ -232,7 +232,10 @@ impl<L: Log> Search<'_, L> {
                 seq,
                 call: None,
                 fits: anything,
-                wanted: *after < seq && seq <= *last && time_fits(query, seen.at),
+                wanted: *after < seq
+                    && seq <= *last
+                    && !(query.no_checkpoints && seen.kind == "checkpoint")
+                    && time_fits(query, seen.at),
             };
             if !anything {
                 let said: Said<'_> = serde_json::from_str(seen.line).unwrap_or_default();
