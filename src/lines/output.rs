@@ -179,9 +179,15 @@ impl LineOut {
         }
     }
 
-    /// Takes no more lines. What is queued is dropped.
+    /// Takes no more lines. What is queued is written as far as the other side takes it
+    /// now, such as word of what was cancelled a moment ago; the rest is dropped.
     pub fn close(&self) {
-        self.0.close(&mut self.0.lock());
+        let mut queue = self.0.lock();
+        if let Some(to) = queue.to.clone() {
+            // Whoever does not take it has gone.
+            let _ = write_queue(&to, &mut queue);
+        }
+        self.0.close(&mut queue);
     }
 }
 

@@ -40,6 +40,9 @@ const UNREADABLE: u32 = 10_000;
 /// After its end was reported, what a server still had to say.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// After the end of its input, how long it may take to leave by itself.
+const LEAVES: Duration = Duration::from_millis(100);
+
 /// After its output ended, how long its exit status may take.
 const LAST_STATUS: Duration = Duration::from_secs(2);
 
@@ -163,10 +166,15 @@ impl Instance {
     }
 
     /// Ends it: no more input, then the keeper ends what does not leave.
-    pub(super) fn end(&self, why: &str) {
+    pub(super) fn end(self: &Arc<Self>, why: &str) {
         self.told_to_end.store(true, Ordering::Relaxed);
         self.close(why);
-        self.child.end();
+        // It may still read what was cancelled, and leave by itself.
+        let instance = self.clone();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(LEAVES, exited(&instance)).await;
+            instance.child.end();
+        });
     }
 
     /// Whether it was ended by us.
