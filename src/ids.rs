@@ -89,7 +89,9 @@ impl Ids {
         let count = self.made.fetch_add(1, Ordering::Relaxed);
         let hash = blake3::keyed_hash(&self.key, &count.to_le_bytes());
         let digits = hash.as_bytes().iter().take(LENGTH).map(|byte| digit(*byte));
-        [kind.prefix(), '-'].into_iter().chain(digits).collect()
+        let mut id = String::with_capacity(2 + LENGTH);
+        id.extend([kind.prefix(), '-'].into_iter().chain(digits));
+        id
     }
 }
 

@@ -30,13 +30,7 @@ impl Members {
 
     pub(super) fn text(&mut self, key: &str, text: &str) {
         self.key(key);
-        if text.bytes().any(|b| b < 0x20 || matches!(b, b'"' | b'\\')) {
-            self.0.push_str(&wire::quote(text));
-        } else {
-            self.0.push('"');
-            self.0.push_str(text);
-            self.0.push('"');
-        }
+        wire::quote_into(text, &mut self.0);
     }
 
     /// As its own `Display` writes it, only faster.

@@ -220,10 +220,8 @@ fn next_secret(text: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut at = from;
     loop {
-        at += bytes
-            .get(at..)?
-            .iter()
-            .position(|byte| MAY_START.get(usize::from(*byte)) == Some(&true))?;
+        // What ends with its first byte is none.
+        at += bytes.get(at..)?.windows(2).position(may_start)?;
         let found = match bytes.get(at)? {
             b':' | b'=' => keyed(text, at),
             _ => shaped(bytes, at).map(|end| (at, end)),
@@ -237,21 +235,21 @@ fn next_secret(text: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Bytes at which a secret may start.
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a constant: an index out of bounds would not compile"
-)]
-const MAY_START: [bool; 256] = {
-    let mut table = [false; 256];
-    let starts = b"sgAexBb-:=";
-    let mut n = 0;
-    while n < starts.len() {
-        table[starts[n] as usize] = true;
-        n += 1;
+/// Whether a secret may start at these two bytes. Most letters that one starts with are
+/// everywhere; with the next one they are rare.
+fn may_start(bytes: &[u8]) -> bool {
+    match bytes {
+        [b':' | b'=', _] => true,
+        [b's', next] => *next == b'k',
+        [b'g', next] => matches!(next, b'h' | b'i' | b'l'),
+        [b'A', next] => matches!(next, b'K' | b'S'),
+        [b'e', next] => *next == b'y',
+        [b'x', next] => *next == b'o',
+        [b'B' | b'b', next] => *next == b'e',
+        [b'-', next] => *next == b'-',
+        _ => false,
     }
-    table
-};
+}
 
 /// The end of the secret of a known shape that starts at `at`.
 fn shaped(bytes: &[u8], at: usize) -> Option<usize> {
@@ -373,6 +371,9 @@ const SECRET_KEYS: [&str; 14] = [
     "cookie",
 ];
 
+/// The longest of them.
+const LONGEST_KEY: usize = 13;
+
 /// A key as who reads it reads it.
 fn key(token: &str) -> Cow<'_, str> {
     match memchr(b'\\', token.as_bytes()) {
@@ -384,21 +385,15 @@ fn key(token: &str) -> Cow<'_, str> {
 /// Whether a key, with or without quotes, names a secret, or several; a number of tokens
 /// is how many there are.
 fn is_secret(key: &str, number: bool) -> bool {
-    let letters = || key.bytes().rev().filter(u8::is_ascii_alphanumeric);
-    let several = letters()
-        .next()
-        .is_some_and(|b| b.eq_ignore_ascii_case(&b's'));
-    SECRET_KEYS.iter().any(|word| {
-        if several && number && *word == "token" {
-            return false;
-        }
-        let mut letters = letters().skip(usize::from(several));
-        word.bytes().rev().all(|expected| {
-            letters
-                .next()
-                .is_some_and(|b| b.to_ascii_lowercase() == expected)
-        })
-    })
+    let letters = key.bytes().rev().filter(u8::is_ascii_alphanumeric);
+    let mut letters = letters.map(|b| b.to_ascii_lowercase()).peekable();
+    let several = letters.next_if_eq(&b's').is_some();
+    let mut end = [0; LONGEST_KEY];
+    for (place, letter) in end.iter_mut().rev().zip(letters) {
+        *place = letter;
+    }
+    let mut words = SECRET_KEYS.iter();
+    words.any(|word| end.ends_with(word.as_bytes()) && !(several && number && *word == "token"))
 }
 
 #[cfg(test)]
@@ -466,10 +461,15 @@ mod tests {
     fn known_shapes_are_found_within_texts_and_behind_escapes() {
         for secret in [
             "sk-abcdefghijklmnopqrstuvwx",
+            "sk_live_abcdefghijkl",
             "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+            "github_pat_abcdefghijklmnop",
+            "glpat-abcdefghijklmnopqrst",
             "AKIAIOSFODNN7EXAMPLE",
+            "ASIAIOSFODNN7EXAMPLE",
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP",
             "Bearer abcdef123456",
+            "bearer abcdef123456",
             "xoxb-1234567890-abc",
         ] {
             let json = format!(r#"["see {secret} there","\n{secret}"]"#);

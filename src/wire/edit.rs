@@ -10,16 +10,22 @@ pub type Parts = Vec<Bytes>;
 /// A JSON string.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+    let mut out = String::new();
     quote_into(text, &mut out);
     out
 }
 
 /// The same, behind what is there. Mostly nothing has to be escaped, and who looks for
 /// that alone looks faster: these texts may have megabytes.
-pub(super) fn quote_into(text: &str, out: &mut String) {
-    let bytes = text.as_bytes();
-    if memchr::memchr2(b'"', b'\\', bytes).is_none() && !bytes.iter().any(u8::is_ascii_control) {
+pub(crate) fn quote_into(text: &str, out: &mut String) {
+    // Not `any`, which stops at the first and is therefore not looked at many at a time.
+    let escaped = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+    if !text
+        .as_bytes()
+        .iter()
+        .fold(false, |any, byte| any | escaped(byte))
+    {
+        out.reserve(text.len() + 2);
         out.push('"');
         out.push_str(text);
         out.push('"');
@@ -118,7 +124,10 @@ impl<'a> Edit<'a> {
 
 fn push_member(out: &mut Parts, first: &mut bool, name: &str, value: &Bytes) {
     separate(out, first);
-    out.push(Bytes::from(format!("{}:", quote(name))));
+    let mut key = String::with_capacity(name.len() + 3);
+    quote_into(name, &mut key);
+    key.push(':');
+    out.push(key.into());
     out.push(value.clone());
 }
 

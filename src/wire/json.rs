@@ -101,7 +101,7 @@ impl<'a> Node<'a> {
                     if nth > 0 {
                         out.push(',');
                     }
-                    super::edit::quote_into(key, out);
+                    super::quote_into(key, out);
                     out.push(':');
                     value.write_canonical(out);
                 }
@@ -117,7 +117,7 @@ impl<'a> Node<'a> {
                 }
                 out.push(']');
             }
-            Node::String(text) => super::edit::quote_into(text, out),
+            Node::String(text) => super::quote_into(text, out),
             Node::Literal(text) => out.push_str(text),
         }
     }
@@ -125,7 +125,7 @@ impl<'a> Node<'a> {
     /// The canonical text, see [`Node::write_canonical`].
     #[must_use]
     pub fn canonical(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(256);
         self.write_canonical(&mut out);
         out
     }
@@ -300,8 +300,12 @@ pub(super) fn key_is(quoted: &[u8], key: &str) -> bool {
     else {
         return false;
     };
-    if memchr::memchr(b'\\', inner).is_none() {
-        return inner == key.as_bytes();
+    if inner == key.as_bytes() {
+        return true;
+    }
+    // Another spelling has escapes, and is longer for them.
+    if inner.len() <= key.len() || memchr::memchr(b'\\', inner).is_none() {
+        return false;
     }
     std::str::from_utf8(quoted)
         .ok()

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use super::{Parts, Raw, quote};
 
@@ -60,25 +59,42 @@ pub enum Malformed {
     },
 }
 
-#[derive(Deserialize)]
+/// The members that JSON-RPC knows, as they are written; `null` is a value here:
+/// `{"result":null}` is an answer.
+#[derive(Default)]
 struct Envelope<'a> {
-    #[serde(borrow, default)]
-    jsonrpc: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    jsonrpc: Option<&'a str>,
+    id: Option<&'a str>,
     method: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    params: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    error: Option<&'a RawValue>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
-/// `null` is a value here: `{"result":null}` is an answer.
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
+impl<'a> Envelope<'a> {
+    /// Reads an object; nothing if a member stands twice or cannot be what it is.
+    fn read(text: &'a str) -> Option<Self> {
+        let mut envelope = Self::default();
+        let mut method = None;
+        for (key, value) in super::members(text) {
+            let member = match super::unquote(key)?.as_ref() {
+                "jsonrpc" => &mut envelope.jsonrpc,
+                "id" => &mut envelope.id,
+                "method" => &mut method,
+                "params" => &mut envelope.params,
+                "result" => &mut envelope.result,
+                "error" => &mut envelope.error,
+                _ => continue,
+            };
+            if member.replace(value).is_some() {
+                return None;
+            }
+        }
+        if let Some(method) = method.filter(|method| *method != "null") {
+            envelope.method = Some(super::unquote(method)?);
+        }
+        Some(envelope)
+    }
 }
 
 /// Reads one line, without its newline.
@@ -89,15 +105,14 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err(no_object(line));
     }
-    let envelope: Envelope<'_> = match serde_json::from_slice(line) {
-        Ok(envelope) => envelope,
-        Err(error) if error.is_data() => {
-            return Err(Malformed::NotRpc {
-                id: salvage_id(line),
-                why: "not a JSON-RPC 2.0 message",
-            });
-        }
-        Err(_) => return Err(Malformed::NotJson),
+    let Some(text) = valid(line) else {
+        return Err(Malformed::NotJson);
+    };
+    let Some(envelope) = Envelope::read(text) else {
+        return Err(Malformed::NotRpc {
+            id: salvage_id(line),
+            why: "not a JSON-RPC 2.0 message",
+        });
     };
     // White space to JSON, but the end of a line to many a reader (Python's text
     // streams for one): what stands behind it would be a message of its own to
@@ -108,8 +123,8 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
             why: "a carriage return inside the line",
         });
     }
-    let raw = |value: &RawValue| Raw::trusted(line.slice_ref(value.get().as_bytes()));
-    let id = envelope.id.filter(|id| is_id(id.get())).map(raw);
+    let raw = |value: &str| Raw::trusted(line.slice_ref(value.as_bytes()));
+    let id = envelope.id.filter(|id| is_id(id)).map(raw);
     if !envelope.jsonrpc.is_some_and(is_2_0) {
         return Err(Malformed::NotRpc {
             id,
@@ -125,9 +140,9 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
             id: given,
             ..
         } => {
-            let params = match params.map(RawValue::get) {
+            let params = match params {
                 None | Some("null") => None,
-                Some(text) if text.starts_with(['{', '[']) => params.map(raw),
+                Some(text) if text.starts_with(['{', '[']) => Some(raw(text)),
                 Some(_) => {
                     return Err(Malformed::NotRpc {
                         id,
@@ -185,7 +200,7 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
 /// one for a struct, its elements for the members in their order. And several
 /// messages in one line would be judged by nobody as the several that they are.
 fn no_object(line: &Bytes) -> Malformed {
-    if serde_json::from_slice::<IgnoredAny>(line).is_err() {
+    if valid(line).is_none() {
         return Malformed::NotJson;
     }
     let why = match line.trim_ascii_start().starts_with(b"[") {
@@ -195,8 +210,14 @@ fn no_object(line: &Bytes) -> Malformed {
     Malformed::NotRpc { id: None, why }
 }
 
-fn is_2_0(version: &RawValue) -> bool {
-    let text = version.get();
+/// The text of a line that is JSON.
+fn valid(line: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(line).ok()?;
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    Some(text)
+}
+
+fn is_2_0(text: &str) -> bool {
     text == "\"2.0\"" || super::unquote(text).is_some_and(|version| version == "2.0")
 }
 
@@ -225,70 +246,66 @@ fn salvage_id(line: &Bytes) -> Option<Raw> {
 /// A request as one line.
 #[must_use]
 pub fn request_line(id: &str, method: &str, params: &[Bytes]) -> Parts {
-    let head = if params.is_empty() {
-        format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{}",
-            quote(method)
-        )
+    let before = if params.is_empty() {
+        ""
     } else {
-        format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{},\"params\":",
-            quote(method)
-        )
+        ",\"params\":"
     };
-    line(head, params)
+    line(
+        &[OPEN, ",\"id\":", id, ",\"method\":", &quote(method), before],
+        params,
+    )
 }
 
 /// A notification as one line.
 #[must_use]
 pub fn notification_line(method: &str, params: &[Bytes]) -> Parts {
-    let head = if params.is_empty() {
-        format!("{{\"jsonrpc\":\"2.0\",\"method\":{}", quote(method))
+    let before = if params.is_empty() {
+        ""
     } else {
-        format!(
-            "{{\"jsonrpc\":\"2.0\",\"method\":{},\"params\":",
-            quote(method)
-        )
+        ",\"params\":"
     };
-    line(head, params)
+    line(&[OPEN, ",\"method\":", &quote(method), before], params)
 }
 
 /// An answer as one line; the result goes out as the pieces it is in.
 #[must_use]
 pub fn result_line(id: &Raw, result: &[Bytes]) -> Parts {
-    line(
-        format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":", id.text()),
-        result,
-    )
+    line(&[OPEN, ",\"id\":", id.text(), ",\"result\":"], result)
 }
 
 /// An error answer as one line.
 #[must_use]
 pub fn error_line(id: &Raw, error: &Raw) -> Parts {
-    line(
-        format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":", id.text()),
-        std::slice::from_ref(error.bytes()),
-    )
+    let error = std::slice::from_ref(error.bytes());
+    line(&[OPEN, ",\"id\":", id.text(), ",\"error\":"], error)
 }
 
+/// Before the other members.
+const OPEN: &str = r#"{"jsonrpc":"2.0""#;
 /// Behind the last member.
 const END: &[u8] = b"}\n";
 
-fn line(head: String, body: &[Bytes]) -> Parts {
+fn line(head: &[&str], body: &[Bytes]) -> Parts {
+    let before: usize = head.iter().map(|part| part.len()).sum();
     let small: usize = body.iter().map(Bytes::len).sum();
     // Small messages leave in one piece: copying them is cheaper than a longer
     // vector for the kernel.
-    if small <= 4096 {
-        let mut whole = head.into_bytes();
-        whole.reserve_exact(small + END.len());
+    let whole = small <= 4096;
+    let length = if whole { small } else { 0 };
+    let mut first = Vec::with_capacity(before + length + END.len());
+    for part in head {
+        first.extend_from_slice(part.as_bytes());
+    }
+    if whole {
         for part in body {
-            whole.extend_from_slice(part);
+            first.extend_from_slice(part);
         }
-        whole.extend_from_slice(END);
-        return vec![whole.into()];
+        first.extend_from_slice(END);
+        return vec![first.into()];
     }
     let mut parts = Parts::with_capacity(body.len() + 2);
-    parts.push(head.into());
+    parts.push(first.into());
     parts.extend(body.iter().cloned());
     parts.push(Bytes::from_static(END));
     parts

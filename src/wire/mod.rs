@@ -12,6 +12,7 @@ pub mod keys;
 mod message;
 mod oversize;
 
+pub(crate) use edit::quote_into;
 pub use edit::{Edit, Parts, quote};
 pub use forged::content_without_ours;
 pub use json::{Flaw, Members, Node, elements, members, unquote};
