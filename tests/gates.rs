@@ -559,11 +559,12 @@ fn case() -> impl Strategy<Value = Case> {
 fn base() -> impl Strategy<Value = Case> {
     let who = (principal(), server(), run(), admits());
     let what = (subject(), offer(), tier(), standing(), any::<bool>());
-    let wrong = (findings(), findings());
+    let unmeasured = prop_oneof![9 => Just(None), 1 => Just(Some("it takes too long"))];
+    let wrong = (findings(), findings(), unmeasured);
     (who, what, wrong, stops(), pinned()).prop_map(|(who, what, wrong, stops, pinned)| {
         let (by, server, run, admits) = who;
         let (subject, offer, tier, standing, placed) = what;
-        let (schema, rules) = wrong;
+        let (schema, rules, unmeasured) = wrong;
         let call = Call {
             id: CallId::from_tail("1"),
             run,
@@ -576,7 +577,11 @@ fn base() -> impl Strategy<Value = Case> {
             tier,
             durable: tier.is_durable(),
             standing,
-            findings: Findings { schema, rules },
+            findings: Findings {
+                schema,
+                rules,
+                unmeasured,
+            },
             digest: Fingerprint([7; 32]),
             claim: Claim::default(),
         };
@@ -677,6 +682,12 @@ proptest! {
     }
 
     #[test]
+    fn what_was_not_measured_never_passes(mut case in case()) {
+        case.call.findings.unmeasured = Some("it takes too long");
+        prop_assert!(!case.passes());
+    }
+
+    #[test]
     fn the_order_of_stops_and_findings_does_not_matter(
         (case, stops, schema, rules, levels, windows, circuits) in case().prop_flat_map(|case| {
             let stops = Just(case.stops.clone()).prop_shuffle();
@@ -690,7 +701,7 @@ proptest! {
     ) {
         let mut other = case.clone();
         other.stops = stops;
-        other.call.findings = Findings { schema, rules };
+        (other.call.findings.schema, other.call.findings.rules) = (schema, rules);
         (other.levels, other.windows, other.circuits) = (levels, windows, circuits);
         // Of two limits that are both met, the first in the list is named.
         let said = |case: &Case| case.refusal().map(|refusal| refusal.gate);

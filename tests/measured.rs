@@ -221,3 +221,22 @@ fn parameters_that_a_server_could_read_otherwise_are_wrong() {
     );
     assert_eq!(alpha.count("completion/complete"), 0);
 }
+
+#[test]
+fn a_large_request_is_read_where_nobody_waits_for_it_and_one_of_too_many_values_is_not() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", "call w: text done\ncall hi: text hello");
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__w", "alpha__hi"]);
+    let of = |values: usize| format!(r#"{{"c":[{}0]}}"#, "0,".repeat(values - 1));
+    let (large, more) = (of(1_000_000), of(1_100_000));
+    let large = agent.call("alpha__w", &large);
+    let more = agent.call("alpha__w", &more);
+    let hi = agent.call("alpha__hi", "{}");
+    assert_eq!(agent.text(hi), "hello");
+    assert_eq!(agent.text(large), "done");
+    let (code, says) = agent.error(more);
+    assert_eq!(code, -32602, "{says}");
+    assert!(says.contains("values"), "{says}");
+    assert_eq!(alpha.count("tools/call"), 2);
+}

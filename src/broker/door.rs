@@ -10,69 +10,20 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Broker, Session, Tool, View, reported};
+use super::{
+    Answer, Broker, Session, Tool, View,
+    asking::{Asked, Asking, other_spelling},
+    reported,
+};
 use crate::{
     domain::{
         Amounts, Call, Claim, Dimension, Findings, Fingerprint, Offer, Prices, RunId, ServerName,
         Standing, Subject, Tier, shown,
     },
-    measure::{self, spelling::is_other_spelling},
+    measure,
     ports::Context,
     wire::{Node, Raw},
 };
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// `tools/call`
-    Tool,
-    /// `prompts/get`
-    Prompt,
-    /// `resources/read`
-    Resource,
-    /// `completion/complete`
-    Completion,
-    /// `resources/subscribe`
-    Subscribe,
-    /// `resources/unsubscribe`
-    Unsubscribe,
-}
-
-impl Asked {
-    /// What a method asks for, if it is one that reaches a tool server.
-    #[must_use]
-    pub fn by(method: &str) -> Option<Self> {
-        Some(match method {
-            "tools/call" => Asked::Tool,
-            "prompts/get" => Asked::Prompt,
-            "resources/read" => Asked::Resource,
-            "completion/complete" => Asked::Completion,
-            "resources/subscribe" => Asked::Subscribe,
-            "resources/unsubscribe" => Asked::Unsubscribe,
-            _ => return None,
-        })
-    }
-
-    /// The parameters that say what is called with what.
-    fn parameters(self) -> &'static [&'static str] {
-        match self {
-            Asked::Tool => &["name", "arguments", "task", "_meta"],
-            Asked::Prompt => &["name", "arguments", "_meta"],
-            Asked::Resource | Asked::Subscribe | Asked::Unsubscribe => &["uri", "_meta"],
-            Asked::Completion => &["ref", "argument", "context", "_meta"],
-        }
-    }
-
-    /// The parameter that a server which does not look at case reads where we read none.
-    fn misread(self, key: &str) -> Option<&'static str> {
-        other_spelling(key, self.parameters())
-    }
-}
-
-fn other_spelling(key: &str, of: &[&'static str]) -> Option<&'static str> {
-    let mut of = of.iter().copied();
-    of.find(|meant| is_other_spelling(key, meant))
-}
 
 /// A request that got in.
 #[derive(Debug)]
@@ -116,7 +67,7 @@ impl Door {
 /// JSON-RPC: the parameters are wrong.
 const INVALID_PARAMS: i32 = -32602;
 
-fn wrong(says: impl Into<String>) -> Answer {
+pub(super) fn wrong(says: impl Into<String>) -> Answer {
     Answer::Wrong {
         code: INVALID_PARAMS,
         says: says.into(),
@@ -126,41 +77,24 @@ fn wrong(says: impl Into<String>) -> Answer {
 impl Broker {
     /// Lets a request in or says what is wrong with it. `view` is what can be
     /// asked for.
-    pub(super) fn parse(
+    pub(super) fn enter(
         &self,
         session: &Session,
-        asked: Asked,
-        params: Option<&Raw>,
+        asking: &Asking<'_>,
         view: &View,
     ) -> Result<Door, Answer> {
-        let Some(params) = params else {
-            return Err(wrong("the request has no parameters"));
+        let (called, params) = (&*asking.called, asking.params);
+        let route = match asking.asked {
+            Asked::Tool => self.tool_route(called, view)?,
+            Asked::Prompt => self.prompt_route(called, view)?,
+            Asked::Resource => self.resource_route(called, view, Subject::Resource)?,
+            Asked::Subscribe => self.resource_route(called, view, Subject::Subscribe)?,
+            Asked::Unsubscribe => self.resource_route(called, view, Subject::Unsubscribe)?,
+            Asked::Completion => self.completion_route(params.get("ref").as_ref(), view)?,
         };
-        let node = Node::parse(params.text()).map_err(|flaw| wrong(flaw.to_string()))?;
-        let Node::Object(members) = &node else {
-            return Err(wrong("the parameters are not an object"));
-        };
-        if let Some(key) = members.iter().find_map(|(key, _)| asked.misread(key)) {
-            return Err(wrong(format!("`{key}` is spelt otherwise")));
-        }
-        let member = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, v)| v);
-        let text = |key: &str| match member(key) {
-            Some(Node::String(text)) => Ok(text.as_ref()),
-            Some(_) => Err(wrong(format!("`{key}` is not a string"))),
-            None => Err(wrong(format!("`{key}` is missing"))),
-        };
-        let route = match asked {
-            Asked::Tool => self.tool_route(text("name")?, view)?,
-            Asked::Prompt => self.prompt_route(text("name")?, view)?,
-            Asked::Resource => self.resource_route(text("uri")?, view, Subject::Resource)?,
-            Asked::Subscribe => self.resource_route(text("uri")?, view, Subject::Subscribe)?,
-            Asked::Unsubscribe => self.resource_route(text("uri")?, view, Subject::Unsubscribe)?,
-            Asked::Completion => self.completion_route(member("ref"), view)?,
-        };
-        let arguments = match member("arguments") {
-            None => None,
-            Some(Node::Object(_)) => params.get("arguments"),
-            Some(_) => return Err(wrong("`arguments` is not an object")),
+        let arguments = match asking.has_arguments {
+            true => params.get("arguments"),
+            false => None,
         };
         let Some(server) = self.policy.servers.get(&route.server) else {
             return Err(wrong("its server is no longer configured"));
@@ -182,17 +116,8 @@ impl Broker {
         let effort = measure::Effort::AtOnce;
         let measured = measured(tool, arguments.as_ref(), tier, &prices, &note, effort);
         let is_heavy = measured.is_err();
-        let (findings, ask) = measured.unwrap_or_else(|_| unmeasured());
-        // A completion has one `argument`, and each of its letters is another call.
-        let arguments_said = match asked {
-            Asked::Completion => member("argument"),
-            Asked::Tool
-            | Asked::Prompt
-            | Asked::Resource
-            | Asked::Subscribe
-            | Asked::Unsubscribe => member("arguments"),
-        };
-        let digest = self.digest(session, &route, arguments_said);
+        let (findings, ask) = measured.unwrap_or_else(|measure::Heavy| unmeasured(NOT_YET));
+        let digest = self.digest(session, &route, asking.said.as_deref());
         let meta = params.get("_meta");
         let mut claim = Claim {
             ask,
@@ -312,7 +237,11 @@ impl Broker {
         })
     }
 
-    fn completion_route(&self, reference: Option<&Node<'_>>, view: &View) -> Result<Route, Answer> {
+    fn completion_route(&self, reference: Option<&Raw>, view: &View) -> Result<Route, Answer> {
+        if measure::is_large(reference) {
+            return Err(wrong("`ref` is too long"));
+        }
+        let reference = reference.and_then(|reference| Node::parse(reference.text()).ok());
         let Some(Node::Object(reference)) = reference else {
             return Err(wrong("`ref` is missing"));
         };
@@ -346,15 +275,9 @@ impl Broker {
     }
 
     /// Over everything that a yes to this call would be a yes to.
-    fn digest(
-        &self,
-        session: &Session,
-        route: &Route,
-        arguments: Option<&Node<'_>>,
-    ) -> Fingerprint {
-        let arguments = arguments.map(Node::canonical);
+    fn digest(&self, session: &Session, route: &Route, arguments: Option<&str>) -> Fingerprint {
         // Put together first: hashing many small pieces takes longer than hashing them.
-        let length = arguments.as_ref().map_or(0, String::len);
+        let length = arguments.map_or(0, str::len);
         let mut said = Vec::with_capacity(length + 256);
         let mut part = |bytes: &[u8]| {
             said.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
@@ -375,6 +298,9 @@ impl Broker {
         Fingerprint(*blake3::keyed_hash(&self.digest_key, &said).as_bytes())
     }
 }
+
+/// Of a call that is too heavy to be measured at the door.
+const NOT_YET: &str = "measuring it takes longer, and was not begun";
 
 /// What is wrong with the arguments, and what the call asks for by its prices. `follow`
 /// says where paths lead.
@@ -410,11 +336,12 @@ pub(super) fn measured(
 }
 
 /// What holds of a call that was not measured: it does not pass.
-pub(super) fn unmeasured() -> (Findings, Amounts) {
-    (
-        measure::unjudged("measuring it takes too long; call again, or with less"),
-        Amounts::ZERO.with(Dimension::Calls, 1),
-    )
+pub(super) fn unmeasured(why: &'static str) -> (Findings, Amounts) {
+    let findings = Findings {
+        unmeasured: Some(why),
+        ..Findings::default()
+    };
+    (findings, Amounts::ZERO.with(Dimension::Calls, 1))
 }
 
 /// The code of both eras is settled where the answer leaves.

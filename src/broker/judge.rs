@@ -66,8 +66,10 @@ impl Broker {
             // For the person who asks: which gate keeps it from the agent.
             true => catalog.view(std::slice::from_ref(server)),
         };
-        let door = self.parse(&session, Asked::Tool, Some(&params), &view);
-        let mut door = door.map_err(|answer| NotJudged::Wrong(complaint(&answer)))?;
+        let wrong = |answer| NotJudged::Wrong(complaint(&answer));
+        let read = self.read(agent, Asked::Tool, Some(&params)).await;
+        let door = read.and_then(|asking| self.enter(&session, &asking, &view));
+        let mut door = door.map_err(wrong)?;
         if door.is_unmeasured() {
             self.measure_on(&mut door).await;
         }

@@ -13,20 +13,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
-
-use super::{Broker, Door, door};
+use super::{Broker, Door, door, offload::Offload, under_way::Open};
 use crate::{
-    domain::Dimension,
+    domain::{AgentName, Dimension},
+    gate,
     measure::{Effort, Heavy},
 };
 
 /// How long the paths of one call may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// So many calls may have paths followed at a time. Threads that hang keep their seats:
-/// there are others who need threads, the stop switch for one.
-const SEATS: usize = 16;
+/// So many calls may have paths followed at a time, and so many of one agent: threads
+/// that hang keep their seats.
+const SEATS: (usize, usize) = (16, 4);
 
 /// What every Unix answers for what does not exist.
 const NOTHING_THERE: i32 = 2;
@@ -36,16 +35,14 @@ type Lead = dyn Fn(&Path) -> Option<PathBuf> + Send + Sync;
 
 /// Follows paths for calls.
 pub(super) struct Links {
-    seats: Arc<Semaphore>,
-    patience: Duration,
+    seats: Offload,
     follow: Arc<Lead>,
 }
 
 impl Default for Links {
     fn default() -> Self {
         Self {
-            seats: Arc::new(Semaphore::new(SEATS)),
-            patience: PATIENCE,
+            seats: Offload::new(SEATS.0, SEATS.1, PATIENCE),
             follow: Arc::new(follow),
         }
     }
@@ -54,33 +51,42 @@ impl Default for Links {
 impl Links {
     /// Where each of these paths leads, as far as that can be known; nothing when it
     /// takes too long.
-    async fn behind(&self, paths: Vec<PathBuf>) -> HashMap<PathBuf, PathBuf> {
-        let found = async {
-            let seat = self.seats.clone().acquire_owned().await.ok()?;
-            let follow = self.follow.clone();
-            let walk = tokio::task::spawn_blocking(move || {
-                let _seat = seat;
-                let led = paths.into_iter().map(|path| (follow(&path), path));
-                led.filter_map(|(real, path)| Some((path, real?))).collect()
-            });
-            walk.await.ok()
+    async fn behind(&self, agent: &AgentName, paths: Vec<PathBuf>) -> HashMap<PathBuf, PathBuf> {
+        let follow = self.follow.clone();
+        let walk = move || {
+            let led = paths.into_iter().map(|path| (follow(&path), path));
+            led.filter_map(|(real, path)| Some((path, real?))).collect()
         };
-        let found = tokio::time::timeout(self.patience, found).await;
-        found.ok().flatten().unwrap_or_default()
+        self.seats.done(agent, walk).await.unwrap_or_default()
     }
 }
 
 impl Broker {
     /// Measures to the end what was not measured at the door: what takes long, and where
-    /// paths lead.
+    /// paths lead. A call that is refused whatever comes of it is worth no long work.
     pub(super) async fn measure_on(&self, door: &mut Door) {
         if door.is_heavy {
+            let gates = self.store.judge(&door.call);
+            let refused = gates.last().map(|(gate, _)| *gate);
+            if refused != Some(gate::MEASURED) {
+                return;
+            }
             self.measure_with(door, HashMap::new()).await;
         }
         let paths = std::mem::take(&mut door.unfollowed);
         if !paths.is_empty() {
-            let real = self.links.behind(paths).await;
+            let real = self.links.behind(&door.call.by.agent, paths).await;
             self.measure_with(door, real).await;
+        }
+    }
+
+    /// The same for a call that somebody may cancel meanwhile: then it stays unmeasured,
+    /// which does not pass.
+    pub(super) async fn measured(&self, door: &mut Door, open: &Open<'_>) {
+        tokio::select! {
+            biased;
+            _ = open.caller().cancelled() => {}
+            () = self.measure_on(door) => {}
         }
     }
 
@@ -101,12 +107,16 @@ impl Broker {
             let measured = door::measured(tool, arguments, tier, &prices, &behind, effort);
             (measured, unfollowed.into_inner())
         };
+        let agent = &door.call.by.agent;
         let measured = match door.is_heavy {
-            true => self.offload.done(move || measure(Effort::Beside)).await,
+            true => {
+                let beside = move || measure(Effort::Beside);
+                self.offload.done(agent, beside).await
+            }
             false => Some(measure(Effort::AtOnce)),
         };
         let (measured, unfollowed) = measured.unwrap_or((Err(Heavy), Vec::new()));
-        let (findings, ask) = measured.unwrap_or_else(|Heavy| door::unmeasured());
+        let (findings, ask) = measured.unwrap_or_else(|Heavy| door::unmeasured(TOO_LONG));
         door.call.findings = findings;
         // What the agent reports is not measured here.
         let tokens = door.call.claim.ask.get(Dimension::Tokens);
@@ -114,6 +124,9 @@ impl Broker {
         door.unfollowed = unfollowed;
     }
 }
+
+/// Of a call whose measuring was given up.
+const TOO_LONG: &str = "measuring its arguments takes too long";
 
 /// Follows the links of a path as far as it exists; the rest is appended. Nothing when
 /// that is not where it leads: behind a link to what does not exist yet, a loop, or what
@@ -140,7 +153,7 @@ fn follow(path: &Path) -> Option<PathBuf> {
 
 impl std::fmt::Debug for Links {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} seats", self.seats.available_permits())
+        self.seats.fmt(f)
     }
 }
 
@@ -155,8 +168,7 @@ mod tests {
         let (answer, answers) = mpsc::channel();
         let answers = Mutex::new(answers);
         let links = Links {
-            seats: Arc::new(Semaphore::new(1)),
-            patience,
+            seats: Offload::new(1, 1, patience),
             follow: Arc::new(move |path| {
                 let waited = answers.lock().unwrap();
                 // No thread outlives its test.
@@ -169,6 +181,10 @@ mod tests {
         (links, answer)
     }
 
+    fn agent() -> AgentName {
+        AgentName::parse("dev").unwrap()
+    }
+
     fn paths() -> Vec<PathBuf> {
         vec!["/srv/a".into()]
     }
@@ -177,7 +193,8 @@ mod tests {
     async fn others_go_on_while_a_path_is_followed() {
         let (links, answer) = disk(Duration::from_secs(10));
         // On one thread: were it the one that waits for the disk, nobody would answer.
-        let (found, ()) = tokio::join!(links.behind(paths()), async {
+        let dev = agent();
+        let (found, ()) = tokio::join!(links.behind(&dev, paths()), async {
             tokio::task::yield_now().await;
             answer.send(()).unwrap();
         });
@@ -187,11 +204,9 @@ mod tests {
     #[tokio::test]
     async fn a_path_on_a_disk_that_hangs_leads_nowhere_and_takes_no_second_thread() {
         let (links, answer) = disk(Duration::from_millis(20));
-        assert!(links.behind(paths()).await.is_empty());
-        assert!(links.behind(paths()).await.is_empty());
-        assert_eq!(links.seats.available_permits(), 0);
+        assert!(links.behind(&agent(), paths()).await.is_empty());
+        assert!(links.behind(&agent(), paths()).await.is_empty());
         drop(answer);
-        let _free = links.seats.acquire().await.unwrap();
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! goes through it, and it reads from top to bottom as the life of a call.
 
 mod answer;
+mod asking;
 mod before;
 mod beside;
 mod catalog;
@@ -32,13 +33,15 @@ mod uri;
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
 };
 
 use tokio::sync::{broadcast, watch};
 
 pub use answer::{Answer, Paid, Request};
+pub use asking::Asked;
 pub use catalog::{Catalog, Tool, View};
-pub use door::{Asked, Door};
+pub use door::Door;
 pub use judge::{Judged, NotJudged};
 pub use latest::Happened;
 pub use policy::Policy;
@@ -83,6 +86,13 @@ pub struct Broker {
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
 }
+
+/// So much that takes long is done at a time, one of each agent: it keeps a core busy,
+/// and what it looks at in memory.
+const SEATS: usize = 4;
+
+/// How long a call may wait until what takes long is done.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a broker is made of.
 pub struct Parts {
@@ -140,7 +150,7 @@ impl Broker {
             under_way,
             latest: Latest::default(),
             links: Links::default(),
-            offload: Offload::default(),
+            offload: Offload::new(SEATS, 1, PATIENCE),
             patience: Patience::default(),
             met: watch::Sender::new(met),
         })
@@ -170,12 +180,22 @@ impl Broker {
         if let Some(own) = self.asked_of_us(&request) {
             return own;
         }
-        let mut door = match self.parse(&request.session, request.asked, params, &view) {
+        let agent = &request.session.principal().agent;
+        let read = self.read(agent, request.asked, params).await;
+        let door = read.and_then(|asking| self.enter(&request.session, &asking, &view));
+        let mut door = match door {
             Ok(door) => door,
             Err(wrong) => return wrong,
         };
+        let _busy = request.session.busy(&*self.clock);
+
+        // From here on a stop finds it and cancels whatever it waits for.
+        let caller = request.caller;
+        let open = self
+            .under_way
+            .enter(&door.call, &door.home, caller, arrived);
         if door.is_unmeasured() {
-            Box::pin(self.measure_on(&mut door)).await;
+            Box::pin(self.measured(&mut door, &open)).await;
         }
         let has_output_schema = door.has_output_schema();
         let Door {
@@ -187,11 +207,6 @@ impl Broker {
             prices,
             ..
         } = door;
-        let _busy = request.session.busy(&*self.clock);
-
-        // From here on a stop finds it and cancels whatever it waits for.
-        let caller = request.caller;
-        let open = self.under_way.enter(&call, &home, caller, arrived);
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.

@@ -114,6 +114,8 @@ pub struct Findings {
     pub schema: Vec<Finding>,
     /// Against the operator's rules.
     pub rules: Vec<Finding>,
+    /// Why nobody knows what is wrong; none once they were measured.
+    pub unmeasured: Option<&'static str>,
 }
 
 /// One call on its way through the gates.

@@ -176,7 +176,9 @@ impl Code {
             Code::RunPaused => {
                 "The agent spends much faster than it used to (`spend`). It waits for a person: `tollgate resume --agent NAME`."
             }
-            Code::Busy => "Too many calls are under way. Wait for one to end.",
+            Code::Busy => {
+                "The call has arguments that take long to measure, and it took too long or calls of the same agent are being measured already. Wait for those to end, or call with less."
+            }
             Code::StateUnavailable => {
                 "tollgate cannot read or write its state, so it lets nothing pass. The daemon's log says why."
             }

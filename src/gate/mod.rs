@@ -10,6 +10,7 @@ mod breaker;
 mod budget;
 mod halt;
 mod loops;
+mod measured;
 mod moment;
 mod rate;
 mod stop;
@@ -18,6 +19,7 @@ mod tool;
 mod window;
 
 pub use halt::refusal as halted;
+pub use measured::NAME as MEASURED;
 pub use stop::refusal as stopped;
 
 use jiff::Timestamp;
@@ -58,6 +60,9 @@ pub const GATES: &[Gate] = &[
     breaker::GATE,
     // Reserves: so only what will be asked about or run.
     budget::GATE,
+    // Nothing passes unmeasured, and nobody is asked about it. Whom the gates before
+    // refuse hears why, and nothing is measured for it.
+    measured::GATE,
     // Last: nobody is asked about what would be refused anyway.
     tier::GATE,
 ];

@@ -91,6 +91,7 @@ pub fn findings(
         Ok(Findings {
             schema: found,
             rules: rules.check(&value, schema, strict, follow, (bytes, effort))?,
+            unmeasured: None,
         })
     });
     match (found, effort) {
@@ -105,7 +106,7 @@ pub fn findings(
 pub fn unjudged(why: &str) -> Findings {
     Findings {
         schema: vec![schema::finding("", &format!("cannot be judged: {why}"))],
-        rules: Vec::new(),
+        ..Findings::default()
     }
 }
 

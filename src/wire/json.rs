@@ -14,6 +14,9 @@ const MAX_DEPTH: usize = 128;
 /// well would hold everybody up.
 const MAX_WORK: usize = 128 << 20;
 
+/// Values that one may hold: taken apart, each takes many times the room of its text.
+const MAX_VALUES: usize = 1 << 20;
+
 /// Why two readers could understand a value differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flaw {
@@ -23,6 +26,8 @@ pub enum Flaw {
     LoneSurrogate,
     /// Nested deeper than 128 levels.
     TooDeep,
+    /// More than a million values.
+    TooMany,
     /// Not JSON after all.
     Syntax,
 }
@@ -33,6 +38,7 @@ impl std::fmt::Display for Flaw {
             Flaw::RepeatedKey(key) => write!(f, "the key `{key}` stands twice in one object"),
             Flaw::LoneSurrogate => f.write_str("a string holds half of a surrogate pair"),
             Flaw::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
+            Flaw::TooMany => write!(f, "more than {MAX_VALUES} values"),
             Flaw::Syntax => f.write_str("not valid JSON"),
         }
     }
@@ -51,28 +57,38 @@ pub enum Node<'a> {
     Literal(&'a str),
 }
 
+/// What may still be looked at, and taken apart.
+struct Room {
+    work: usize,
+    values: usize,
+}
+
 impl<'a> Node<'a> {
     /// Takes a valid JSON text apart.
     ///
     /// # Errors
     /// With the first [`Flaw`].
     pub fn parse(text: &'a str) -> Result<Self, Flaw> {
-        let mut work = MAX_WORK;
-        Self::at(text, 0, &mut work)
+        let mut room = Room {
+            work: MAX_WORK,
+            values: MAX_VALUES,
+        };
+        Self::at(text, 0, &mut room)
     }
 
-    fn at(text: &'a str, depth: usize, work: &mut usize) -> Result<Self, Flaw> {
+    fn at(text: &'a str, depth: usize, room: &mut Room) -> Result<Self, Flaw> {
         if depth > MAX_DEPTH {
             return Err(Flaw::TooDeep);
         }
-        *work = work.checked_sub(text.len()).ok_or(Flaw::TooDeep)?;
+        room.work = room.work.checked_sub(text.len()).ok_or(Flaw::TooDeep)?;
+        room.values = room.values.checked_sub(1).ok_or(Flaw::TooMany)?;
         let text = trim(text);
         match text.as_bytes().first() {
             Some(b'{') => {
                 let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
                 for (key, value) in members(text) {
                     let key = unquote(key).ok_or(Flaw::LoneSurrogate)?;
-                    entries.push((key, Self::at(value, depth + 1, work)?));
+                    entries.push((key, Self::at(value, depth + 1, room)?));
                 }
                 match repeated(&entries) {
                     Some(key) => Err(Flaw::RepeatedKey(key.to_owned())),
@@ -80,7 +96,7 @@ impl<'a> Node<'a> {
                 }
             }
             Some(b'[') => elements(text)
-                .map(|item| Self::at(item, depth + 1, work))
+                .map(|item| Self::at(item, depth + 1, room))
                 .collect::<Result<_, _>>()
                 .map(Node::Array),
             Some(b'"') => unquote(text).map(Node::String).ok_or(Flaw::LoneSurrogate),
@@ -362,6 +378,13 @@ mod tests {
     fn too_deep_is_refused_without_overflowing_the_stack() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         assert_eq!(Node::parse(&deep), Err(Flaw::TooDeep));
+    }
+
+    #[test]
+    fn more_values_than_a_million_are_refused() {
+        let many = |count| format!("[{}0]", "0,".repeat(count - 1));
+        assert!(Node::parse(&many(MAX_VALUES - 1)).is_ok());
+        assert_eq!(Node::parse(&many(MAX_VALUES)), Err(Flaw::TooMany));
     }
 
     #[test]
