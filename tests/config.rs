@@ -281,6 +281,22 @@ fn every_keyword_of_a_rule_reaches_its_schema() {
 }
 
 #[test]
+fn a_format_that_nobody_checks_is_no_rule() {
+    for (format, meant) in [("emial", Some("email")), ("idn-hostname", None)] {
+        let text = format!(
+            "{FILES}[tools.t]\ntier = \"read\"\n\
+             args.x = {{ items = {{ format = \"{format}\" }} }}\n"
+        );
+        let errors = load(&sources(None, &[("s", &text)])).unwrap_err();
+        let said = serde_json::to_string(&errors).unwrap();
+        assert!(said.contains("is not a format that is checked"), "{said}");
+        if let Some(meant) = meant {
+            assert!(said.contains(&format!("did you mean `{meant}`?")), "{said}");
+        }
+    }
+}
+
+#[test]
 fn the_digest_follows_the_texts_and_not_the_directory() {
     let one = loaded(None, &[("files", FILES)]).digest;
     assert_eq!(one.to_string().len(), 64);

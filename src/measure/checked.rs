@@ -1,6 +1,6 @@
 //! A schema that is asked only what it can answer with little work and little memory.
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{PatternOptions, ValidationOptions, Validator};
 use serde_json::Value;
 
 use super::{Effort, pattern, weight::Weight};
@@ -36,12 +36,24 @@ impl Checked {
     /// # Errors
     /// When it is no schema, or one whose work has no bound.
     pub(super) fn new(schema: &Value) -> Result<Self, String> {
+        Self::by(&options(), schema)
+    }
+
+    /// Compiles a schema that the operator wrote: a `format` is meant, although newer
+    /// drafts only take note of it.
+    ///
+    /// # Errors
+    /// As [`Checked::new`]; also when it asks for a format that nobody checks.
+    pub(super) fn of_rule(schema: &Value) -> Result<Self, String> {
+        let strict = options()
+            .should_validate_formats(true)
+            .should_ignore_unknown_formats(false);
+        Self::by(&strict, schema)
+    }
+
+    fn by(options: &ValidationOptions<'_>, schema: &Value) -> Result<Self, String> {
         let weight = Weight::of(schema)?;
-        // No network: a schema's `$ref` is never fetched.
-        let validator = jsonschema::options()
-            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(pattern::STEPS))
-            .build(schema)
-            .map_err(|error| error.to_string())?;
+        let validator = options.build(schema).map_err(|error| error.to_string())?;
         Ok(Self { validator, weight })
     }
 
@@ -90,6 +102,12 @@ impl Checked {
             })
             .collect())
     }
+}
+
+/// No network: a schema's `$ref` is never fetched.
+fn options() -> ValidationOptions<'static> {
+    let patterns = PatternOptions::fancy_regex().backtrack_limit(pattern::STEPS);
+    jsonschema::options().with_pattern_options(patterns)
 }
 
 #[cfg(test)]

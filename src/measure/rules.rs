@@ -45,7 +45,7 @@ impl Rules {
                 .iter()
                 .map(|rule| Rule {
                     argument: rule.argument.clone(),
-                    schema: Checked::new(&rule.schema),
+                    schema: Checked::of_rule(&rule.schema),
                     names: names_members(&rule.schema).then(|| rule.schema.clone()),
                     under: rule.under.clone(),
                     host: rule.host.clone(),
@@ -266,7 +266,24 @@ fn host_fits(host: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::config::FORMATS;
+
+    #[test]
+    fn every_format_that_a_rule_can_ask_for_is_checked() {
+        for format in FORMATS {
+            let schema = Checked::of_rule(&json!({"format": format})).unwrap();
+            // No text of any of them, not even a regular expression or a reference.
+            let wrong = json!("(\u{0} {\\");
+            let told = schema.check(&wrong, 8, Effort::AtOnce).unwrap();
+            assert_eq!(told.len(), 1, "{format}");
+        }
+        for unknown in ["emial", "idn-email", "color"] {
+            assert!(Checked::of_rule(&json!({"format": unknown})).is_err());
+        }
+    }
 
     #[test]
     fn a_host_is_read_as_a_client_would_read_it() {
