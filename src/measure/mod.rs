@@ -4,8 +4,10 @@
 
 mod checked;
 pub mod leave_alone;
+mod path;
 mod pattern;
 pub mod price;
+mod reported;
 mod rules;
 mod schema;
 pub mod spelling;
