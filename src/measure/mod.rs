@@ -2,11 +2,13 @@
 //!
 //! Pure but for one thing that is handed in: what a path really points to.
 
+mod address;
 mod checked;
 pub mod leave_alone;
 mod path;
 mod pattern;
 pub mod price;
+mod reader;
 mod reported;
 mod rules;
 mod schema;
