@@ -240,7 +240,9 @@ fn decode_host(field: &Field<'_>) -> Option<String> {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };
     if host.split('.').all(is_label) {
         return Some(text.to_ascii_lowercase());
