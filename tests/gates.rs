@@ -576,7 +576,11 @@ fn base() -> impl Strategy<Value = Case> {
             tier,
             durable: tier.is_durable(),
             standing,
-            findings: Findings { schema, rules },
+            findings: Findings {
+                schema,
+                rules,
+                hopeless: false,
+            },
             digest: Fingerprint([7; 32]),
             claim: Claim::default(),
         };
@@ -690,7 +694,7 @@ proptest! {
     ) {
         let mut other = case.clone();
         other.stops = stops;
-        other.call.findings = Findings { schema, rules };
+        (other.call.findings.schema, other.call.findings.rules) = (schema, rules);
         (other.levels, other.windows, other.circuits) = (levels, windows, circuits);
         // Of two limits that are both met, the first in the list is named.
         let said = |case: &Case| case.refusal().map(|refusal| refusal.gate);

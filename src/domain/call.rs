@@ -114,6 +114,8 @@ pub struct Findings {
     pub schema: Vec<Finding>,
     /// Against the operator's rules.
     pub rules: Vec<Finding>,
+    /// No other arguments would be better: what they are held against is at fault.
+    pub hopeless: bool,
 }
 
 /// One call on its way through the gates.

@@ -62,13 +62,10 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// What they find wrong. `strict` refuses arguments that neither the schema
-    /// nor a rule names.
+    /// What they find wrong.
     pub(super) fn check(
         &self,
         arguments: &Value,
-        schema: &Schema,
-        strict: bool,
         follow: Follow<'_>,
         (bytes, effort): (usize, Effort),
     ) -> Result<Vec<Finding>, TooMuch> {
@@ -89,22 +86,24 @@ impl Rules {
                 });
             }
         }
-        if strict {
-            found.extend(
-                keys()
-                    .filter(|name| {
-                        !schema.names(name) && !self.0.iter().any(|rule| rule.argument == **name)
-                    })
-                    .take(MAX_UNKNOWN)
-                    .map(|name| {
-                        finding(
-                            &format!("/{name}"),
-                            "is an argument that the tool's schema does not name",
-                        )
-                    }),
-            );
-        }
         Ok(found)
+    }
+
+    /// Arguments that neither the schema nor a rule names. That is no rule that anybody
+    /// wrote, so it stands with what the schema says.
+    pub(super) fn unnamed(&self, arguments: &Value, schema: &Schema) -> Vec<Finding> {
+        let keys = arguments.as_object().into_iter().flat_map(|all| all.keys());
+        let is_named =
+            |name: &str| self.0.iter().any(|rule| rule.argument == name) || schema.names(name);
+        keys.filter(|name| !is_named(name))
+            .take(MAX_UNKNOWN)
+            .map(|name| {
+                finding(
+                    &format!("/{name}"),
+                    "is an argument that the tool's schema does not name",
+                )
+            })
+            .collect()
     }
 }
 
