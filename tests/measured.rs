@@ -57,6 +57,7 @@ fn a_schema_that_would_never_be_judged_refuses_its_calls_and_holds_up_nobody() {
         answer.contains("more work than a call is worth"),
         "{answer}"
     );
+    assert!(answer.contains("the tool's schema is at fault"), "{answer}");
     assert_eq!(alpha.count("tools/call"), 1);
 }
 

@@ -107,7 +107,8 @@ fn count(way: &Way, found: &[&Value]) -> Result<u64, String> {
             Value::Array(items) if items.is_empty() => Err("is empty".to_owned()),
             Value::Array(items) => each_one(items.iter()),
             Value::Object(members) if members.is_empty() => Err("is empty".to_owned()),
-            Value::Object(members) => each_one(members.values()),
+            // What is touched are its keys, whatever stands behind them.
+            Value::Object(members) => Ok(members.len() as u64),
             Value::String(text) => one_thing(text),
             Value::Bool(_) | Value::Null => Err("is no number and no list".to_owned()),
         },
@@ -323,6 +324,8 @@ mod tests {
             assert!(read("$.to[*]", &arguments).is_err(), "{list}");
             assert!(read("$.to", &arguments).is_err(), "{list}");
         }
+        let files = r#"{"files":{"a":"x, y","b":"z"}}"#;
+        assert_eq!(read("$.files", files), Ok(2));
         // What numbers something is one thing among others.
         assert_eq!(read("$.to[*]", r#"{"to":["17","18"]}"#), Ok(2));
         // A name in brackets means one place, whatever is in it.
