@@ -253,6 +253,10 @@ mod tests {
         assert_eq!(ask(&schema, &value, MUCH), Ok(false));
         let value = json!(vec!["a"; 100_000]);
         assert_eq!(ask(&schema, &value, MUCH), Err(TooMuch));
+        // Each may be tried 64 times, as long as others cannot be decided.
+        let schema = Checked::new(&schema).unwrap();
+        let value = json!(vec!["a"; 1_000]);
+        assert_eq!(schema.check(&value, 4_001, Effort::Beside), Err(TooMuch));
     }
 
     #[test]
