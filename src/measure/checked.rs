@@ -10,10 +10,9 @@ const MAX_FINDINGS: usize = 8;
 
 /// What is wrong is said in full only of what is small: each visit can leave a finding,
 /// each finding a copy of what it is about, and they are all made before the first can be
-/// read. So many visits, so many bytes, and so many bytes for all visits together.
+/// read. So many visits, and so many bytes for all their copies.
 const TELLING: u64 = 1_000;
-const TELLING_OF: u64 = 4 * 1024;
-const COPIED: u64 = 2 * 1024 * 1024;
+const COPIED: u64 = 16 * 1024 * 1024;
 
 /// Visits that are made at once, and those that are made beside the runtime.
 const AT_ONCE: u64 = 20_000;
@@ -97,18 +96,17 @@ impl Checked {
         if self.validator.is_valid(value) {
             return Ok(Vec::new());
         }
-        Ok(self.told(value, u64::try_from(bytes).unwrap_or(u64::MAX)))
+        Ok(self.told(value))
     }
 
     /// What is wrong with a value that does not fit.
-    fn told(&self, value: &Value, bytes: u64) -> Vec<(String, String)> {
+    fn told(&self, value: &Value) -> Vec<(String, String)> {
         let of = |error: ValidationError<'_>| {
             let at = error.instance_path().to_string();
             (at, error.masked().to_string())
         };
-        let most = TELLING.min(COPIED / bytes.max(1));
-        let is_small = bytes <= TELLING_OF && !self.weight.is_far;
-        if is_small && self.weight.is_within(value, most, true) {
+        let most = TELLING.min(COPIED / copy(value));
+        if !self.weight.is_far && self.weight.is_within(value, most, true) {
             let all = self.validator.iter_errors(value).take(MAX_FINDINGS);
             return all.map(of).collect();
         }
@@ -120,6 +118,21 @@ impl Checked {
         };
         let says = || "does not fit, and is too large to say where".to_owned();
         vec![first.map_or_else(|| (String::new(), says()), of)]
+    }
+}
+
+/// About how many bytes a copy of a value takes.
+fn copy(value: &Value) -> u64 {
+    let text = |text: &str| 64 + u64::try_from(text.len()).unwrap_or(u64::MAX / 2);
+    match value {
+        // However few are in it, there is room for several.
+        Value::Object(members) => {
+            let members = members.iter();
+            768 + members.map(|(key, one)| text(key) + copy(one)).sum::<u64>()
+        }
+        Value::Array(items) => 64 + items.iter().map(copy).sum::<u64>(),
+        Value::String(one) => text(one),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 32,
     }
 }
 
@@ -361,7 +374,7 @@ mod tests {
             "properties": {"text": {"type": "string"}, "n": {"type": "integer"}},
             "required": ["text", "to"],
         });
-        let value = json!({"text": "x".repeat(10_000), "n": "y"});
+        let value = json!({"text": "x".repeat(400_000), "n": "y"});
         let told = told(&schema, &value);
         assert_eq!(told.len(), 1, "{told:?}");
         let all = [
@@ -370,6 +383,20 @@ mod tests {
         ];
         let (at, says) = &told[0];
         assert!(all.contains(&format!("{at}: {says}").as_str()), "{told:?}");
+    }
+
+    #[test]
+    fn a_long_text_beside_it_keeps_no_fault_from_being_told() {
+        let optional = json!({"anyOf": [{"type": "string"}, {"type": "null"}]});
+        let schema = json!({
+            "properties": {"content": {"type": "string"}, "title": optional, "lang": optional},
+            "required": ["content", "path"],
+            "additionalProperties": false,
+        });
+        let value = json!({"content": "x".repeat(50_000), "title": 7, "file": "a"});
+        let mut at: Vec<String> = told(&schema, &value).into_iter().map(|one| one.0).collect();
+        at.sort();
+        assert_eq!(at, ["", "", "/title"]);
     }
 
     #[test]

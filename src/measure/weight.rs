@@ -16,6 +16,9 @@ use super::reader::Reader;
 /// A path through schema and value that is longer could exhaust a stack.
 const DEEPEST: u32 = 500;
 
+/// What may be spent on letters, beside the visits that can leave a finding.
+const READ: u64 = 20_000;
+
 /// The parts of a schema, and which of them look at what.
 #[derive(Debug)]
 pub(super) struct Weight {
@@ -99,6 +102,7 @@ impl Weight {
             parts: &self.parts,
             left: most,
             telling,
+            read: READ,
         };
         walk.visit(0, value, 0).is_some()
     }
@@ -131,6 +135,8 @@ struct Walk<'a> {
     parts: &'a [Part],
     left: u64,
     telling: bool,
+    /// What else may be spent on letters while it is said what is wrong.
+    read: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -259,7 +265,13 @@ impl<'a> Walk<'a> {
             true => each.saturating_add(sixteenths),
             false => each,
         };
-        self.spend(each.saturating_mul(sixteenths))
+        let visits = each.saturating_mul(sixteenths);
+        if self.telling {
+            // They leave no findings.
+            self.read = self.read.checked_sub(visits)?;
+            return Some(());
+        }
+        self.spend(visits)
     }
 }
 
