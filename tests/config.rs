@@ -250,7 +250,7 @@ fn every_keyword_of_a_rule_reaches_its_schema() {
         not = { const = 3 }\n";
     let text = format!(
         "{FILES}[tools.t]\ntier = \"read\"\n[tools.t.args.x]\nunder = \"/srv\"\n\
-         host = [\"*.Acme.example\"]\n{keywords}[tools.t.args.y]\nabsent = true\n"
+         host = [\"*.Acme.example\", \"my_b.example\"]\n{keywords}[tools.t.args.y]\nabsent = true\n"
     );
     let generation = loaded(None, &[("s", &text)]);
     let server = &generation.servers[0];
@@ -258,7 +258,7 @@ fn every_keyword_of_a_rule_reaches_its_schema() {
         panic!("two rules");
     };
     assert_eq!(x.under.as_deref(), Some(Path::new("/srv")));
-    assert_eq!(x.host, ["*.acme.example"]);
+    assert_eq!(x.host, ["*.acme.example", "my_b.example"]);
     assert!(!x.absent && y.absent);
     assert_eq!(x.schema["maximum"], 16);
     assert_eq!(x.schema["enum"], serde_json::json!([1, 2.5, true]));
@@ -278,6 +278,22 @@ fn every_keyword_of_a_rule_reaches_its_schema() {
         form.as_object().unwrap().len(),
         keywords.lines().count() + 3
     );
+}
+
+#[test]
+fn a_format_that_nobody_checks_is_no_rule() {
+    for (format, meant) in [("emial", Some("email")), ("idn-hostname", None)] {
+        let text = format!(
+            "{FILES}[tools.t]\ntier = \"read\"\n\
+             args.x = {{ items = {{ format = \"{format}\" }} }}\n"
+        );
+        let errors = load(&sources(None, &[("s", &text)])).unwrap_err();
+        let said = serde_json::to_string(&errors).unwrap();
+        assert!(said.contains("is not a format that is checked"), "{said}");
+        if let Some(meant) = meant {
+            assert!(said.contains(&format!("did you mean `{meant}`?")), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -581,6 +581,7 @@ fn base() -> impl Strategy<Value = Case> {
                 schema,
                 rules,
                 unmeasured,
+                hopeless: false,
             },
             digest: Fingerprint([7; 32]),
             claim: Claim::default(),

@@ -57,6 +57,7 @@ fn a_schema_that_would_never_be_judged_refuses_its_calls_and_holds_up_nobody() {
         answer.contains("more work than a call is worth"),
         "{answer}"
     );
+    assert!(answer.contains("the tool's schema is at fault"), "{answer}");
     assert_eq!(alpha.count("tools/call"), 1);
 }
 
@@ -158,6 +159,27 @@ fn a_key_that_differs_from_one_with_a_rule_by_case_only_is_refused() {
         let id = agent.call(tool, arguments);
         assert_eq!(agent.text(id), "done", "{arguments}");
     }
+}
+
+#[test]
+fn a_tool_under_a_rule_for_a_format_gets_only_what_has_that_format() {
+    let home = Home::new();
+    let rule = "[tools.w]\ntier = \"read\"\nargs.to = { format = \"email\" }\n\
+                args.all = { items = { format = \"uuid\" } }";
+    let mut alpha = home.server_with("alpha", "call w: text done", rule);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__w"]);
+    for arguments in [
+        r#"{"to":"definitely not an address; rm -rf"}"#,
+        r#"{"to":"a@b.example","all":["7"]}"#,
+    ] {
+        let says = refused(&mut agent, "alpha__w", arguments);
+        assert!(says.contains("ARGS_OUT_OF_BOUNDS"), "{says}");
+    }
+    assert_eq!(alpha.count("tools/call"), 0);
+    let arguments = r#"{"to":"a@b.example","all":["6d5f1c3e-55aa-4c0e-8d6e-0123456789ab"]}"#;
+    let id = agent.call("alpha__w", arguments);
+    assert_eq!(agent.text(id), "done");
 }
 
 #[test]

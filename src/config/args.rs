@@ -109,6 +109,33 @@ const TYPES: [&str; 7] = [
     "array", "boolean", "integer", "null", "number", "object", "string",
 ];
 
+/// The formats that a rule can ask for: another word would be one that nobody checks.
+/// Those with `idn-` need tables that are not built in.
+pub const FORMATS: [&str; 17] = [
+    "date",
+    "date-time",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "iri",
+    "iri-reference",
+    "json-pointer",
+    "regex",
+    "relative-json-pointer",
+    "time",
+    "uri",
+    "uri-reference",
+    "uri-template",
+    "uuid",
+];
+
+/// Keywords that hold one schema, and those that hold a list of them. Besides these only
+/// `properties` holds any.
+pub const HOLD_ONE: [&str; 4] = ["additionalProperties", "contains", "items", "not"];
+pub const HOLD_LIST: [&str; 3] = ["allOf", "anyOf", "oneOf"];
+
 pub(super) fn decode_all(field: &Field<'_>) -> Vec<ArgRule> {
     field
         .entries("a table of arguments, for example { path = { under = \"/srv\" } }")
@@ -213,7 +240,9 @@ fn decode_host(field: &Field<'_>) -> Option<String> {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };
     if host.split('.').all(is_label) {
         return Some(text.to_ascii_lowercase());
@@ -271,7 +300,8 @@ fn decode_keyword(key: &str, field: &Field<'_>) -> Option<Value> {
             DeValue::Array(_) => field.list_of(type_name).map(Value::Array),
             _ => type_name(field),
         },
-        "format" | "pattern" => field.text().map(Value::from),
+        "format" => one_word(field, "a format that is checked", "formats", &FORMATS),
+        "pattern" => field.text().map(Value::from),
         "required" => {
             let names = field.list_of(|one| one.text().map(Value::from))?;
             Some(Value::Array(names))
@@ -284,8 +314,8 @@ fn decode_keyword(key: &str, field: &Field<'_>) -> Option<Value> {
             count(field)
         }
         "additionalProperties" if field.value().is_bool() => field.boolean().map(Value::Bool),
-        "additionalProperties" | "contains" | "items" | "not" => schema(field),
-        "allOf" | "anyOf" | "oneOf" => {
+        one if HOLD_ONE.contains(&one) => schema(field),
+        list if HOLD_LIST.contains(&list) => {
             let schemas = field.list_of(schema)?;
             not_empty(field, schemas.is_empty())?;
             Some(Value::Array(schemas))
@@ -319,18 +349,25 @@ fn not_empty(field: &Field<'_>, is_empty: bool) -> Option<()> {
 }
 
 fn type_name(field: &Field<'_>) -> Option<Value> {
+    one_word(field, "a type of JSON", "types", &TYPES)
+}
+
+/// One word of a list.
+fn one_word(field: &Field<'_>, what: &str, all: &str, words: &[&str]) -> Option<Value> {
     let text = field.text()?;
-    if TYPES.contains(&text) {
+    if words.contains(&text) {
         return Some(Value::from(text));
     }
-    let message = format!("{} is not a type of JSON", quoted(text));
+    let message = format!("{} is not {what}", quoted(text));
     let problem = field
         .problem(Code::UnknownWord, message)
-        .hint(format!("types are {}", listed(TYPES)));
-    field.file.report(match suggest(text, TYPES) {
-        Some(meant) => problem.label(format!("did you mean `{meant}`?")),
-        None => problem,
-    });
+        .hint(format!("{all} are {}", listed(words.iter().copied())));
+    field
+        .file
+        .report(match suggest(text, words.iter().copied()) {
+            Some(meant) => problem.label(format!("did you mean `{meant}`?")),
+            None => problem,
+        });
     None
 }
 

@@ -283,7 +283,7 @@ pub(super) struct ArgForm {
     exclusive_maximum: Option<f64>,
     /// Above this number.
     exclusive_minimum: Option<f64>,
-    /// A named format, such as "email" or "date-time".
+    /// A named format of a text: "email", "date-time", "uri", "uuid" and others.
     format: Option<String>,
     /// The hosts that a URL may name: "example.com", or "*.example.com" for
     /// any subdomain. Only http, https, ws and wss name a host.

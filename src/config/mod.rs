@@ -32,7 +32,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use args::ArgRule;
+pub use args::{ArgRule, FORMATS, HOLD_LIST, HOLD_ONE};
 pub use duration::{parse as parse_duration, show as show_duration};
 pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position, suggest};
 pub use files::read;

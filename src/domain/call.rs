@@ -116,6 +116,8 @@ pub struct Findings {
     pub rules: Vec<Finding>,
     /// Why nobody knows what is wrong; none once they were measured.
     pub unmeasured: Option<&'static str>,
+    /// No other arguments would be better: what they are held against is at fault.
+    pub hopeless: bool,
 }
 
 /// One call on its way through the gates.

@@ -152,10 +152,8 @@ fn scaled_by(text: &str, digits: i64, finer: Finer) -> Result<u64, MoneyError> {
         return Err(Negative);
     }
     let length = i64::try_from(fraction.len()).map_err(|_| TooFine)?;
-    let shift = exponent
-        .checked_add(digits)
-        .and_then(|shift| shift.checked_sub(length))
-        .ok_or(TooMuch)?;
+    // At the ends of what can be counted it is too fine or too much in any case.
+    let shift = exponent.saturating_add(digits).saturating_sub(length);
     // A whole number may end in zeros that a negative shift takes away again.
     let (mantissa, shift, more) = if shift < 0 {
         let cut = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
@@ -258,7 +256,11 @@ mod tests {
 
     #[test]
     fn an_exponent_without_end_is_refused_and_not_computed() {
-        for least in ["1.123456e-9223372036854775808", "1e-9223372036854775808"] {
+        for least in [
+            "1.1234567e-9223372036854775808",
+            "1.123456e-9223372036854775808",
+            "1e-9223372036854775808",
+        ] {
             assert!(parse_micros(least).is_err(), "{least}");
             assert_eq!(parse_reported(least, None), Ok(1), "{least}");
         }

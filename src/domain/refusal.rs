@@ -141,7 +141,7 @@ impl Code {
                 "The tool is switched off in the server's file, or the server no longer offers it."
             }
             Code::ArgsInvalid => {
-                "The arguments do not fit the tool's own inputSchema. The agent can correct them and call again."
+                "The arguments do not fit the tool's own inputSchema. The agent can correct them and call again; if the refusal says that the schema is at fault, its server has to be mended."
             }
             Code::ArgsOutOfBounds => {
                 "The arguments break a rule that the operator wrote in the server's file."

@@ -20,12 +20,13 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
         );
     }
     if let Some((first, more)) = call.findings.schema.split_first() {
-        return refuse(
-            Code::ArgsInvalid,
-            first,
-            more,
-            "Correct the arguments and call again.",
-        );
+        let remedy = match call.findings.hopeless {
+            false => "Correct the arguments and call again.",
+            true => {
+                "No arguments will do: the tool's schema is at fault, and only your user can have that mended."
+            }
+        };
+        return refuse(Code::ArgsInvalid, first, more, remedy);
     }
     tell.pass(|| "fit the schema and the rules".into())
 }

@@ -1,6 +1,6 @@
 //! A schema that is asked only what it can answer with little work and little memory.
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::Value;
 
 use super::{Effort, pattern, weight::Weight};
@@ -8,16 +8,19 @@ use super::{Effort, pattern, weight::Weight};
 /// Findings beyond this are not told.
 const MAX_FINDINGS: usize = 8;
 
-/// Visits after which it is not said any more what is wrong, but that something is: each
-/// can leave a finding, and they are all made before the first can be read.
-const TELLING: u64 = 20_000;
+/// What is wrong is said in full only of what is small: each visit can leave a finding,
+/// each finding a copy of what it is about, and they are all made before the first can be
+/// read. So many visits, and so many bytes for all their copies.
+const TELLING: u64 = 1_000;
+const COPIED: u64 = 16 * 1024 * 1024;
 
 /// Visits that are made at once, and those that are made beside the runtime.
 const AT_ONCE: u64 = 20_000;
 const BESIDE: u64 = 20_000_000;
 
-/// By how much a pattern that is given up can multiply the visits, in part.
-const GIVEN_UP: u64 = 16;
+/// By how much patterns that are given up can multiply the visits: so often it is tried
+/// what would be if they fitted, or did not.
+const GIVEN_UP: u64 = 64;
 
 /// More work than may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +39,30 @@ impl Checked {
     /// # Errors
     /// When it is no schema, or one whose work has no bound.
     pub(super) fn new(schema: &Value) -> Result<Self, String> {
+        Self::by(&options(), schema)
+    }
+
+    /// Compiles a schema that the operator wrote: a `format` is meant, although newer
+    /// drafts only take note of it.
+    ///
+    /// # Errors
+    /// As [`Checked::new`]; also when it asks for a format that nobody checks.
+    pub(super) fn of_rule(schema: &Value) -> Result<Self, String> {
+        let strict = options()
+            .should_validate_formats(true)
+            .should_ignore_unknown_formats(false);
+        Self::by(&strict, schema)
+    }
+
+    fn by(options: &ValidationOptions<'_>, schema: &Value) -> Result<Self, String> {
         let weight = Weight::of(schema)?;
-        // No network: a schema's `$ref` is never fetched.
-        let validator = jsonschema::options()
-            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(pattern::STEPS))
-            .build(schema)
-            .map_err(|error| error.to_string())?;
+        let validator = options.build(schema).map_err(|error| error.to_string())?;
         Ok(Self { validator, weight })
+    }
+
+    /// Whether a value fits that is known to be small.
+    pub(super) fn fits(&self, value: &Value) -> bool {
+        self.validator.is_valid(value)
     }
 
     /// What is wrong with a value that was written in so many bytes, and where; nothing
@@ -76,20 +96,50 @@ impl Checked {
         if self.validator.is_valid(value) {
             return Ok(Vec::new());
         }
-        if !self.weight.is_within(value, TELLING, true) {
-            let says = "does not fit, and is too large to say where";
-            return Ok(vec![(String::new(), says.to_owned())]);
-        }
-        let told = self.validator.iter_errors(value).take(MAX_FINDINGS);
-        Ok(told
-            .map(|error| {
-                (
-                    error.instance_path().to_string(),
-                    error.masked().to_string(),
-                )
-            })
-            .collect())
+        Ok(self.told(value))
     }
+
+    /// What is wrong with a value that does not fit.
+    fn told(&self, value: &Value) -> Vec<(String, String)> {
+        let of = |error: ValidationError<'_>| {
+            let at = error.instance_path().to_string();
+            (at, error.masked().to_string())
+        };
+        let most = TELLING.min(COPIED / copy(value));
+        if !self.weight.is_far && self.weight.is_within(value, most, true) {
+            let all = self.validator.iter_errors(value).take(MAX_FINDINGS);
+            return all.map(of).collect();
+        }
+        // The first ends the search, and is all that is copied; but among alternatives
+        // all that is wrong with each would be collected.
+        let first = match self.weight.gathers {
+            true => None,
+            false => self.validator.validate(value).err(),
+        };
+        let says = || "does not fit, and is too large to say where".to_owned();
+        vec![first.map_or_else(|| (String::new(), says()), of)]
+    }
+}
+
+/// About how many bytes a copy of a value takes.
+fn copy(value: &Value) -> u64 {
+    let text = |text: &str| 64 + u64::try_from(text.len()).unwrap_or(u64::MAX / 2);
+    match value {
+        // However few are in it, there is room for several.
+        Value::Object(members) => {
+            let members = members.iter();
+            768 + members.map(|(key, one)| text(key) + copy(one)).sum::<u64>()
+        }
+        Value::Array(items) => 64 + items.iter().map(copy).sum::<u64>(),
+        Value::String(one) => text(one),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 32,
+    }
+}
+
+/// No network: a schema's `$ref` is never fetched.
+fn options() -> ValidationOptions<'static> {
+    let patterns = PatternOptions::fancy_regex().backtrack_limit(pattern::STEPS);
+    jsonschema::options().with_pattern_options(patterns)
 }
 
 #[cfg(test)]
@@ -204,6 +254,9 @@ mod tests {
         // As deep as is let through.
         let schema = json!({"$ref": "#/$defs/a600", "$defs": schema["$defs"]});
         assert_eq!(ask(&schema, &json!({}), MUCH), Ok(true));
+        let mut schema = schema;
+        schema["$defs"]["a1000"] = json!(false);
+        assert_eq!(ask(&schema, &json!("x".repeat(5_000)), MUCH), Ok(false));
     }
 
     #[test]
@@ -213,6 +266,10 @@ mod tests {
         assert_eq!(ask(&schema, &value, MUCH), Ok(false));
         let value = json!(vec!["a"; 100_000]);
         assert_eq!(ask(&schema, &value, MUCH), Err(TooMuch));
+        // Each may be tried 64 times, as long as others cannot be decided.
+        let schema = Checked::new(&schema).unwrap();
+        let value = json!(vec!["a"; 1_000]);
+        assert_eq!(schema.check(&value, 4_001, Effort::Beside), Err(TooMuch));
     }
 
     #[test]
@@ -255,18 +312,193 @@ mod tests {
 
     #[test]
     fn what_is_large_is_judged_beside_and_told_in_few_words() {
-        for items in [
-            json!({"type": "string"}),
-            json!({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+        for (items, says) in [
+            (json!({"type": "string"}), "value is not of type \"string\""),
+            (
+                json!({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+                "too large",
+            ),
         ] {
             let schema = Checked::new(&json!({"properties": {"c": {"items": items}}})).unwrap();
             let value = json!({"c": vec![1; 100_000]});
             assert_eq!(schema.check(&value, 200_006, Effort::AtOnce), Err(TooMuch));
             let told = schema.check(&value, 200_006, Effort::Beside).unwrap();
             assert_eq!(told.len(), 1);
-            assert!(told[0].1.contains("too large"), "{told:?}");
+            assert!(told[0].1.contains(says), "{told:?}");
             let value = json!({"c": [1, 2]});
             assert_eq!(schema.check(&value, 11, Effort::AtOnce).unwrap().len(), 2);
+        }
+    }
+
+    /// What is told of a value beside the runtime.
+    fn told(schema: &Value, value: &Value) -> Vec<(String, String)> {
+        let bytes = value.to_string().len();
+        let schema = Checked::new(schema).unwrap();
+        schema.check(value, bytes, Effort::Beside).unwrap()
+    }
+
+    #[test]
+    fn what_would_be_copied_for_each_fault_is_told_in_few_words() {
+        let blunt = |schema: Value, value: Value| {
+            let told = told(&schema, &value);
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].1.contains("too large"), "{told:?}");
+        };
+        // Each branch would copy the whole list.
+        let wants = json!({"type": "object", "required": ["k"]});
+        let block = json!({"properties": {"block": {"anyOf": [wants, wants, wants]}}});
+        blunt(
+            block.clone(),
+            json!({"block": {"x": vec![json!({"": 0}); 1_000]}}),
+        );
+        let few = told(&block, &json!({"block": {"x": [{"": 0}]}}));
+        assert_eq!(few[0].0, "/block");
+        // Each item would copy what must not be.
+        let long = "d".repeat(50_000);
+        for one in [
+            json!({"not": {"type": "integer", "description": long}}),
+            json!({"const": long}),
+            json!({"enum": [long]}),
+        ] {
+            blunt(json!({"anyOf": [{"items": one}]}), json!(vec![1; 50]));
+        }
+        // Each fault would copy the way to it.
+        let way = json!({"properties": {long: {"items": {"type": "null"}}}});
+        let value = json!({"d".repeat(50_000): vec![1; 50]});
+        assert_eq!(told(&way, &value).len(), 1);
+    }
+
+    #[test]
+    fn the_first_fault_of_what_is_large_is_told_where_that_costs_nothing() {
+        let schema = json!({
+            "properties": {"text": {"type": "string"}, "n": {"type": "integer"}},
+            "required": ["text", "to"],
+        });
+        let value = json!({"text": "x".repeat(400_000), "n": "y"});
+        let told = told(&schema, &value);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let all = [
+            "/n: value is not of type \"integer\"",
+            ": \"to\" is a required property",
+        ];
+        let (at, says) = &told[0];
+        assert!(all.contains(&format!("{at}: {says}").as_str()), "{told:?}");
+    }
+
+    #[test]
+    fn a_long_text_beside_it_keeps_no_fault_from_being_told() {
+        let optional = json!({"anyOf": [{"type": "string"}, {"type": "null"}]});
+        let schema = json!({
+            "properties": {"content": {"type": "string"}, "title": optional, "lang": optional},
+            "required": ["content", "path"],
+            "additionalProperties": false,
+        });
+        let value = json!({"content": "x".repeat(50_000), "title": 7, "file": "a"});
+        let mut at: Vec<String> = told(&schema, &value).into_iter().map(|one| one.0).collect();
+        at.sort();
+        assert_eq!(at, ["", "", "/title"]);
+    }
+
+    #[test]
+    fn names_that_another_one_asks_for_count_each() {
+        let names: Vec<String> = (0..1_000).map(|n| format!("n{n}")).collect();
+        for keyword in ["dependentRequired", "dependencies"] {
+            let draft = match keyword {
+                "dependencies" => "http://json-schema.org/draft-07/schema#",
+                _ => "https://json-schema.org/draft/2020-12/schema",
+            };
+            let schema = json!({"$schema": draft, "items": {keyword: {"x": names}}});
+            let value = json!(vec![json!({"x": 1}); 100]);
+            assert_eq!(ask(&schema, &value, AT_ONCE), Err(TooMuch), "{keyword}");
+            assert_eq!(ask(&schema, &json!([{"x": 1}]), AT_ONCE), Ok(false));
+        }
+    }
+
+    #[test]
+    fn a_text_that_must_be_a_pattern_is_looked_at_again_for_each_of_its_names() {
+        let schema = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "items": {"format": "regex"},
+        });
+        let names: String = (0..2_000).map(|n| format!("(?<n{n}>)")).collect();
+        assert_eq!(ask(&schema, &json!([names]), AT_ONCE), Err(TooMuch));
+        assert_eq!(ask(&schema, &json!(["^(?<a>x)$"]), AT_ONCE), Ok(true));
+        assert_eq!(ask(&schema, &json!(["("]), AT_ONCE), Ok(false));
+    }
+
+    #[test]
+    fn a_schema_can_ask_for_schemas() {
+        for known in [
+            "http://json-schema.org/draft-04/schema#",
+            "http://json-schema.org/draft-06/schema#",
+            "http://json-schema.org/draft-07/schema",
+            "https://json-schema.org/draft/2019-09/schema",
+            "https://json-schema.org/draft/2020-12/schema",
+            "https://json-schema.org/draft/2020-12/meta/validation",
+        ] {
+            // The validator has those of the draft that a schema is of.
+            let draft = known.replace("meta/validation", "schema");
+            let schema = json!({"$schema": draft, "properties": {"schema": {"$ref": known}}});
+            let value =
+                json!({"schema": {"type": "object", "properties": {"a": {"type": "string"}}}});
+            assert_eq!(ask(&schema, &value, AT_ONCE), Ok(true), "{known}");
+            let value = json!({"schema": {"type": "object", "required": "a"}});
+            assert_eq!(ask(&schema, &value, AT_ONCE), Ok(false), "{known}");
+            let value = json!({"schema": {"pattern": "(?<a>)".repeat(1_000)}});
+            assert_eq!(ask(&schema, &value, AT_ONCE), Err(TooMuch), "{known}");
+        }
+        // One that puts itself in the place of the schema of schemas asks twice a level.
+        let meta = json!({"$ref": "https://json-schema.org/draft/2020-12/schema"});
+        let twice = json!({"$dynamicAnchor": "meta", "allOf": [meta, meta]});
+        assert!(Checked::new(&twice).is_err());
+    }
+
+    #[test]
+    fn parts_with_addresses_are_found_by_them() {
+        let bundle = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": "https://ex.example/tool", "type": "object",
+            "allOf": [{"$ref": "base"}],
+            "$defs": {"base": {"$id": "base", "properties": {"a": {"type": "string"}}}},
+        });
+        assert_eq!(ask(&bundle, &json!({}), AT_ONCE), Ok(true));
+        assert_eq!(ask(&bundle, &json!({"a": 7}), AT_ONCE), Ok(false));
+        let address = json!({
+            "$id": "https://ex.example/tool", "type": "object",
+            "properties": {"addr": {"$ref": "address.json"}},
+            "$defs": {
+                "address": {"$id": "address.json", "properties": {"c": {"$ref": "country.json#"}}},
+                "country": {"$id": "country.json", "allOf": [{"$ref": "/address.json"}]},
+            },
+        });
+        let value = json!({"addr": {"c": {"c": {"c": {}}}}});
+        assert_eq!(ask(&address, &value, AT_ONCE), Ok(true));
+    }
+
+    #[test]
+    fn an_address_that_is_written_otherwise_hides_no_work() {
+        let again = |reference: &str| json!({"items": {"$ref": reference}});
+        for (id, reference) in [
+            ("urn:r", "urn:r"),
+            ("https://ex.example/a/r", "https://EX.example/a/r"),
+            ("https://ex.example/a/r", "r"),
+            ("https://ex.example/a/r", "./r"),
+            ("https://ex.example/a/r", "../a/r#"),
+            ("https://ex.example/a/r", "%72"),
+            ("https://ex.example/a/", "."),
+            ("https://ex.example/", "https://ex.example"),
+            ("https://ex.example/a?r", "?r"),
+        ] {
+            let both = json!([again(reference), again(reference)]);
+            let schema = json!({
+                "$defs": {"r": {"$id": id, "allOf": both}}, "$ref": id,
+            });
+            // Nobody can follow some of them, which is as good.
+            if let Ok(checked) = Checked::new(&schema) {
+                let value = nested(60, |level| json!([level]));
+                let told = checked.check_within(&value, 121, MUCH);
+                assert_eq!(told, Err(TooMuch), "{id} {reference}");
+            }
         }
     }
 }

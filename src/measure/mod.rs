@@ -2,10 +2,15 @@
 //!
 //! Pure but for one thing that is handed in: what a path really points to.
 
+mod address;
 mod checked;
 pub mod leave_alone;
+mod names;
+mod path;
 mod pattern;
 pub mod price;
+mod reader;
+mod reported;
 mod rules;
 mod schema;
 pub mod spelling;
@@ -27,6 +32,9 @@ pub type Follow<'a> = &'a dyn Fn(&Path) -> Option<PathBuf>;
 
 /// Arguments longer than this are measured beside the runtime.
 const SMALL: usize = 64 * 1024;
+
+/// If so few bytes take too much work, then not because of what they are.
+const LITTLE: usize = 1024;
 
 /// How much work may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,17 +95,27 @@ pub fn findings(
         },
     };
     let bytes = arguments.map_or(2, |raw| raw.bytes().len());
-    let found = schema.check(&value, bytes, effort).and_then(|found| {
+    let found = schema.check(&value, bytes, effort).and_then(|mut found| {
+        if strict {
+            found.extend(rules.unnamed(&value, schema));
+        }
         Ok(Findings {
             schema: found,
-            rules: rules.check(&value, schema, strict, follow, (bytes, effort))?,
+            rules: rules.check(&value, follow, (bytes, effort))?,
+            hopeless: schema.is_broken(),
             unmeasured: None,
         })
     });
     match (found, effort) {
         (Ok(found), _) => Ok(found),
         (Err(TooMuch), Effort::AtOnce) => Err(Heavy),
-        (Err(TooMuch), Effort::Beside) => Ok(unjudged("that takes more work than a call is worth")),
+        (Err(TooMuch), Effort::Beside) if bytes > LITTLE => Ok(unjudged(
+            "that takes more work than a call is worth; call with less",
+        )),
+        (Err(TooMuch), Effort::Beside) => Ok(Findings {
+            hopeless: true,
+            ..unjudged("that takes more work than a call is worth")
+        }),
     }
 }
 

@@ -1,22 +1,22 @@
-//! What a call asks for and what it has used: counts, amounts and costs, by the
-//! operator's prices and paths. Exact: a number of the arguments that could not be read
-//! exactly is refused, not rounded. What an answer reports is spent: it is rounded up.
+//! What a call asks for: counts, amounts and costs, by the operator's prices and paths.
+//! Exact: a number of the arguments that could not be read exactly is refused, not rounded.
 
-use jsonpath_rust::JsonPath as _;
 use serde_json::Value;
 
-use super::spelling::misspelt_on_the_way;
+use super::{
+    path::{MOST, TooMuch, Way},
+    spelling::misspelt_on_the_way,
+};
 use crate::{
     domain::{
-        Amounts, Currency, Dimension, Finding, Path, Prices,
+        Amounts, Dimension, Finding, Path, Prices,
         money::{self, MoneyError},
         shown,
     },
     wire::Raw,
 };
 
-/// Values up to which a path is followed: each that it matches is kept until all are found.
-const MOST: usize = 1_000_000;
+pub use super::reported::cost;
 
 /// Digits up to which a number with a fraction is what was written.
 const EXACT: usize = 15;
@@ -44,11 +44,11 @@ pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding
             ask.set(Dimension::Count, read(path, &value, "count", count)?);
         }
         if let Some(path) = &prices.amount {
-            let sum = |path: &Path, found: &[&Value]| sum(path, found, prices);
+            let sum = |_: &Way, found: &[&Value]| sum(path, found, prices);
             ask.set(Dimension::Amount, read(path, &value, "amount", sum)?);
         }
         if let Some(path) = &prices.estimate {
-            let sum = |path: &Path, found: &[&Value]| sum(path, found, prices);
+            let sum = |_: &Way, found: &[&Value]| sum(path, found, prices);
             cost = cost.saturating_add(read(path, &value, "cost", sum)?);
         }
     }
@@ -68,96 +68,25 @@ fn paths(prices: &Prices) -> [&Option<Path>; 3] {
     [&prices.count, &prices.amount, &prices.estimate]
 }
 
-/// What an answer of so many bytes has cost, where `kept` was kept back for it; and why
-/// the price that it should say could not be read, if it could not.
-#[must_use]
-pub fn cost(
-    prices: &Prices,
-    kept: u64,
-    answer: Option<&Raw>,
-    bytes: usize,
-) -> (u64, Option<String>) {
-    let kib = u64::try_from(bytes.div_ceil(1024)).unwrap_or(u64::MAX);
-    let size = prices.kib.saturating_mul(kib);
-    let known = kept.saturating_sub(prices.keep).saturating_add(size);
-    let Some(path) = &prices.actual else {
-        return (known, None);
-    };
-    match reported(path, answer, prices) {
-        Ok(cost) => (cost.saturating_add(size), None),
-        // Nobody knows, so nothing of what was kept back is free again.
-        Err(why) => {
-            let why = format!("the price at `{}` cannot be read: {why}", path.text);
-            (known.max(kept), Some(why))
-        }
-    }
-}
-
-/// What an answer says that it did cost. Its money is spent, so a number that cannot
-/// be read exactly counts as the next that can.
-fn reported(path: &Path, answer: Option<&Raw>, prices: &Prices) -> Result<u64, String> {
-    let answer = answer.ok_or("there is no result")?;
-    let value = answer.to::<Value>().map_err(|error| error.to_string())?;
-    let found = value.query(&path.text).unwrap_or_default();
-    if found.is_empty() {
-        return Err("it matches nothing".to_owned());
-    }
-    let mut sum = 0_u64;
-    for value in found {
-        let cost = match value {
-            Value::Number(number) => said(&number.to_string(), path, prices),
-            Value::String(text) => said_in(text.trim(), path, prices),
-            Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => {
-                Err("it is not a number".to_owned())
-            }
-        };
-        sum = sum.saturating_add(cost?);
-    }
-    Ok(sum)
-}
-
-fn said(number: &str, path: &Path, prices: &Prices) -> Result<u64, String> {
-    let minor = path.minor.then_some(prices.currency);
-    money::parse_reported(number, minor).map_err(|why| format!("it is {why}"))
-}
-
-/// The same of a text, which may name the currency: then it speaks of the whole, never of
-/// cents.
-fn said_in(text: &str, path: &Path, prices: &Prices) -> Result<u64, String> {
-    let Some((number, named)) = text.split_once(' ') else {
-        return said(text, path, prices);
-    };
-    match Currency::parse(named.trim()) {
-        Some(named) if named == prices.currency => {
-            money::parse_reported(number, None).map_err(|why| format!("it is {why}"))
-        }
-        Some(named) => Err(format!(
-            "it is in {named}, but {} counts here",
-            prices.currency
-        )),
-        None => Err(format!("it is {}", MoneyError::NotANumber)),
-    }
-}
-
 fn read(
     path: &Path,
     value: &Value,
     what: &str,
-    of: impl Fn(&Path, &[&Value]) -> Result<u64, String>,
+    of: impl Fn(&Way, &[&Value]) -> Result<u64, String>,
 ) -> Result<u64, Finding> {
-    let mut left = MOST;
-    let measured = if has_more(value, &mut left) {
-        Err(format!("would be followed through more than {MOST} values"))
-    } else if let Some(key) = misspelt_on_the_way(&path.text, value) {
-        let key = shown(key);
-        Err(format!(
-            "does not look at `{key}`, which is spelt almost the same"
-        ))
-    } else {
-        match value.query(&path.text).unwrap_or_default().as_slice() {
-            [] => Err("matches nothing".to_owned()),
-            found => of(path, found),
-        }
+    let measured = match Way::of(&path.text) {
+        None => Err("is no path".to_owned()),
+        Some(way) => match misspelt_on_the_way(way.segments(), value) {
+            Some(key) => Err(format!(
+                "does not look at `{}`, which is spelt almost the same",
+                shown(key)
+            )),
+            None => match way.follow(value).as_deref() {
+                Err(TooMuch) => Err(format!("would be followed through more than {MOST} values")),
+                Ok([]) => Err("matches nothing".to_owned()),
+                Ok(found) => of(&way, found),
+            },
+        },
     };
     measured.map_err(|why| Finding {
         at: String::new(),
@@ -166,40 +95,34 @@ fn read(
     })
 }
 
-/// Whether there are more values than are left.
-fn has_more(value: &Value, left: &mut usize) -> bool {
-    let Some(less) = left.checked_sub(1) else {
-        return true;
-    };
-    *left = less;
-    match value {
-        Value::Array(items) => items.iter().any(|value| has_more(value, left)),
-        Value::Object(members) => members.values().any(|value| has_more(value, left)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
 /// How many things there are. A path that can match several says it by how many it
 /// matches; a path to one value says it by that value.
-fn count(path: &Path, found: &[&Value]) -> Result<u64, String> {
-    let several = ["*", "..", "?", ":", ","]
-        .iter()
-        .any(|sign| path.text.contains(sign));
+fn count(way: &Way, found: &[&Value]) -> Result<u64, String> {
     match found {
-        [one] if !several => match one {
+        [one] if way.is_single() => match one {
             Value::Number(number) => {
                 money::parse_whole(&exact(number)?).map_err(|why| format!("is {why}"))
             }
             // Whatever a server makes of none: it may be all.
             Value::Array(items) if items.is_empty() => Err("is empty".to_owned()),
-            Value::Array(items) => Ok(items.len() as u64),
+            Value::Array(items) => each_one(items.iter()),
             Value::Object(members) if members.is_empty() => Err("is empty".to_owned()),
+            // What is touched are its keys, whatever stands behind them.
             Value::Object(members) => Ok(members.len() as u64),
             Value::String(text) => one_thing(text),
             Value::Bool(_) | Value::Null => Err("is no number and no list".to_owned()),
         },
-        found => Ok(found.len() as u64),
+        found => each_one(found.iter().copied()),
     }
+}
+
+/// How many there are, if each is one: a server may part a text that holds several.
+fn each_one<'v>(values: impl ExactSizeIterator<Item = &'v Value>) -> Result<u64, String> {
+    let count = values.len() as u64;
+    for text in values.filter_map(Value::as_str) {
+        several(text)?;
+    }
+    Ok(count)
 }
 
 /// A text names one thing, unless it looks like a number of them or a list.
@@ -209,10 +132,15 @@ fn one_thing(text: &str) -> Result<u64, String> {
         Err("is empty".to_owned())
     } else if text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok() {
         Err("is a number in quotes, which may be how many or which one".to_owned())
-    } else if text.contains([',', ';', '\n']) {
-        Err("is a text that may name several".to_owned())
     } else {
-        Ok(1)
+        several(text).map(|()| 1)
+    }
+}
+
+fn several(text: &str) -> Result<(), String> {
+    match text.contains([',', ';', '\n', '\r']) {
+        true => Err("is a text that may name several".to_owned()),
+        false => Ok(()),
     }
 }
 
@@ -256,7 +184,7 @@ fn exact(number: &serde_json::Number) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Place;
+    use crate::domain::{Currency, Place};
 
     fn raw(text: &str) -> Raw {
         Raw::parse(text.to_owned().into()).unwrap()
@@ -379,74 +307,36 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_what_it_did_cost_or_the_estimate_counts() {
-        let prices = Prices {
-            actual: path("$._meta.cost", false),
-            kib: 1_000,
-            ..free()
+    fn a_text_among_several_is_no_way_round_a_count() {
+        let read = |text: &str, arguments: &str| {
+            let prices = Prices {
+                count: path(text, false),
+                ..free()
+            };
+            asks(Some(&raw(arguments)), &prices).map(|ask| ask.get(Dimension::Count))
         };
-        let said = raw(r#"{"content":[],"_meta":{"cost":0.25}}"#);
-        assert_eq!(cost(&prices, 100_000, Some(&said), 1025), (252_000, None));
-        let silent = raw(r#"{"content":[]}"#);
-        let (charged, unread) = cost(&prices, 100_000, Some(&silent), 10);
-        assert_eq!(charged, 101_000);
+        for list in [
+            r#"["a@x,b@x,c@x,d@x"]"#,
+            r#"["a@x", "a@x; b@x"]"#,
+            r#"["b@x\nc@x"]"#,
+        ] {
+            let arguments = format!("{{\"to\":{list}}}");
+            assert!(read("$.to[*]", &arguments).is_err(), "{list}");
+            assert!(read("$.to", &arguments).is_err(), "{list}");
+        }
+        let files = r#"{"files":{"a":"x, y","b":"z"}}"#;
+        assert_eq!(read("$.files", files), Ok(2));
+        // What numbers something is one thing among others.
+        assert_eq!(read("$.to[*]", r#"{"to":["17","18"]}"#), Ok(2));
+        // A name in brackets means one place, whatever is in it.
+        assert_eq!(read("$['dc:ids']", r#"{"dc:ids":500}"#), Ok(500));
+        assert_eq!(read("$['a,b*..?']", r#"{"a,b*..?":[1,2,3,4,5]}"#), Ok(5));
+        assert_eq!(read("$.to[:]", r#"{"to":[3]}"#), Ok(1));
+        assert_eq!(read("$.to[0,1]", r#"{"to":[3,4]}"#), Ok(2));
+        assert_eq!(read("$..id", r#"{"a":{"id":9},"id":8}"#), Ok(2));
         assert_eq!(
-            unread.as_deref(),
-            Some("the price at `$._meta.cost` cannot be read: it matches nothing")
+            read("$.to[?@.id > 3]", r#"{"to":[{"id":9},{"id":1}]}"#),
+            Ok(1)
         );
-    }
-
-    #[test]
-    fn a_reported_price_that_is_not_exact_is_charged_all_the_same() {
-        let prices = Prices {
-            actual: path("$.cost", false),
-            ..free()
-        };
-        let charged = |price: &str| {
-            let answer = raw(&format!("{{\"cost\":{price}}}"));
-            cost(&prices, 100_000, Some(&answer), 10)
-        };
-        for (price, micros) in [
-            ("0.30000000000000004", 300_001),
-            ("0.0000125", 13),
-            ("1e30", u64::MAX),
-            ("\"0.05 USD\"", 50_000),
-            ("\"0.05\"", 50_000),
-            ("0", 0),
-        ] {
-            assert_eq!(charged(price), (micros, None), "{price}");
-        }
-        for (price, why) in [
-            ("-5", "it is below zero"),
-            ("\"0.05 EUR\"", "it is in EUR, but USD counts here"),
-            ("\"five\"", "it is not a decimal number"),
-            ("null", "it is not a number"),
-        ] {
-            let (micros, said) = charged(price);
-            let said = said.unwrap();
-            assert_eq!(micros, 100_000, "{price}");
-            assert!(said.ends_with(why), "{price}: {said}");
-        }
-    }
-
-    #[test]
-    fn what_is_kept_back_for_an_unknown_price_is_freed_by_a_known_one_only() {
-        let prices = Prices {
-            call: 10_000,
-            keep: 400_000,
-            kib: 1_000,
-            ..free()
-        };
-        let kept = asks(None, &prices).unwrap().get(Dimension::Cost);
-        assert_eq!(kept, 410_000);
-        let answer = raw("{}");
-        assert_eq!(cost(&prices, kept, Some(&answer), 2048), (12_000, None));
-        let reports = Prices {
-            actual: path("$.cost", false),
-            ..prices
-        };
-        assert_eq!(cost(&reports, kept, Some(&answer), 2048).0, kept);
-        let much = 1024 * 1024;
-        assert_eq!(cost(&reports, kept, Some(&answer), much).0, 1_034_000);
     }
 }

@@ -45,7 +45,7 @@ impl Rules {
                 .iter()
                 .map(|rule| Rule {
                     argument: rule.argument.clone(),
-                    schema: Checked::new(&rule.schema),
+                    schema: Checked::of_rule(&rule.schema),
                     names: names_members(&rule.schema).then(|| rule.schema.clone()),
                     under: rule.under.clone(),
                     host: rule.host.clone(),
@@ -62,13 +62,10 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// What they find wrong. `strict` refuses arguments that neither the schema
-    /// nor a rule names.
+    /// What they find wrong.
     pub(super) fn check(
         &self,
         arguments: &Value,
-        schema: &Schema,
-        strict: bool,
         follow: Follow<'_>,
         (bytes, effort): (usize, Effort),
     ) -> Result<Vec<Finding>, TooMuch> {
@@ -89,22 +86,24 @@ impl Rules {
                 });
             }
         }
-        if strict {
-            found.extend(
-                keys()
-                    .filter(|name| {
-                        !schema.names(name) && !self.0.iter().any(|rule| rule.argument == **name)
-                    })
-                    .take(MAX_UNKNOWN)
-                    .map(|name| {
-                        finding(
-                            &format!("/{name}"),
-                            "is an argument that the tool's schema does not name",
-                        )
-                    }),
-            );
-        }
         Ok(found)
+    }
+
+    /// Arguments that neither the schema nor a rule names. That is no rule that anybody
+    /// wrote, so it stands with what the schema says.
+    pub(super) fn unnamed(&self, arguments: &Value, schema: &Schema) -> Vec<Finding> {
+        let keys = arguments.as_object().into_iter().flat_map(|all| all.keys());
+        let is_named =
+            |name: &str| self.0.iter().any(|rule| rule.argument == name) || schema.names(name);
+        keys.filter(|name| !is_named(name))
+            .take(MAX_UNKNOWN)
+            .map(|name| {
+                finding(
+                    &format!("/{name}"),
+                    "is an argument that the tool's schema does not name",
+                )
+            })
+            .collect()
     }
 }
 
@@ -162,9 +161,11 @@ impl Rule {
             let Some(text) = value.as_str() else {
                 return Some("is not a URL".to_owned());
             };
-            let allowed = host_of(text)
-                .is_some_and(|host| self.host.iter().any(|pattern| host_fits(&host, pattern)));
-            if !allowed {
+            let host = match host_of(text) {
+                Ok(host) => host,
+                Err(why) => return Some(format!("{text:?} {why}")),
+            };
+            if !self.host.iter().any(|pattern| host_fits(&host, pattern)) {
                 return Some(format!("{text:?} names a host that is not allowed"));
             }
         }
@@ -218,23 +219,33 @@ fn lies_under(path: &Path, dir: &Path, follow: Follow<'_>) -> Option<bool> {
 /// of where they lead.
 const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 
-/// The host of a URL, lower case; none of one that two readers could understand
-/// differently.
-fn host_of(url: &str) -> Option<String> {
-    // Some readers take these for a slash, some leave them out, some end there.
-    let odd = |c: char| c == '\\' || c.is_whitespace() || c.is_control();
-    let (scheme, rest) = url.split_once("://")?;
-    if url.contains(odd)
-        || !SCHEMES
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
-        return None;
+/// The host of a URL, lower case; or why nobody can tell which it is: two readers could
+/// understand it differently.
+fn host_of(url: &str) -> Result<String, &'static str> {
+    // Some readers leave these out wherever they stand, and some end there, or begin
+    // another line.
+    if url.contains(char::is_control) {
+        return Err("has a control character; encode it");
     }
-    let authority = rest.split(['/', '?', '#']).next()?;
+    let other_scheme = "is no URL that begins with http, https, ws or wss";
+    let (scheme, rest) = url.split_once("://").ok_or(other_scheme)?;
+    if !SCHEMES
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return Err(other_scheme);
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Some readers take a backslash for a slash. Behind the host both are of no matter.
+    if authority.contains(|c: char| c == '\\' || c.is_whitespace()) {
+        return Err("has a blank or `\\`; encode it");
+    }
+    if authority.contains('@') {
+        return Err("names a user before its host; leave it out");
+    }
     let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
+        Some((host, port)) if !host.starts_with('[') => (host, Some(port)),
+        Some(_) | None => (authority, None),
     };
     // No more than digits: `parse` would take a sign.
     let is_port = |port: &str| {
@@ -242,17 +253,18 @@ fn host_of(url: &str) -> Option<String> {
             || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
     };
     if !port.is_none_or(is_port) {
-        return None;
+        return Err("has a port that is no number up to 65535");
     }
-    // A name with its root is the same name. A user part has an `@`, an address in
-    // brackets a `:`.
+    // A name with its root is the same name. An address in brackets is none.
     let host = host.strip_suffix('.').unwrap_or(host);
     let is_label = |label: &str| {
-        let clean = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let clean = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         !label.is_empty() && label.bytes().all(clean)
     };
-    let clean = host.split('.').all(is_label);
-    clean.then(|| host.to_ascii_lowercase())
+    match host.split('.').all(is_label) {
+        true => Ok(host.to_ascii_lowercase()),
+        false => Err("has no plain name for a host"),
+    }
 }
 
 fn host_fits(host: &str, pattern: &str) -> bool {
@@ -266,7 +278,24 @@ fn host_fits(host: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::config::FORMATS;
+
+    #[test]
+    fn every_format_that_a_rule_can_ask_for_is_checked() {
+        for format in FORMATS {
+            let schema = Checked::of_rule(&json!({"format": format})).unwrap();
+            // No text of any of them, not even a regular expression or a reference.
+            let wrong = json!("(\u{0} {\\");
+            let told = schema.check(&wrong, 8, Effort::AtOnce).unwrap();
+            assert_eq!(told.len(), 1, "{format}");
+        }
+        for unknown in ["emial", "idn-email", "color"] {
+            assert!(Checked::of_rule(&json!({"format": unknown})).is_err());
+        }
+    }
 
     #[test]
     fn a_host_is_read_as_a_client_would_read_it() {
@@ -276,13 +305,17 @@ mod tests {
             "wss://a.example?@evil.example",
             "https://a.example:#@evil.example",
             "https://a.example/https://evil.example/",
+            "https://a.example/search?q=hello world",
+            "https://a.example/?re=\\d+",
+            "https://a.example/\\@evil.example/",
         ] {
-            assert_eq!(host_of(same).as_deref(), Some("a.example"), "{same}");
+            assert_eq!(host_of(same).as_deref(), Ok("a.example"), "{same}");
         }
         for odd in [
             "https://a.example@evil.example/",
+            "https://a.example\\/",
+            "https:\\\\a.example/",
             "https://a.example\\@evil.example/",
-            "https://a.example/\\@evil.example/",
             "https://a.example:80@evil.example/",
             "https://a.example:80:90/",
             "https://a.example:99999/",
@@ -307,7 +340,27 @@ mod tests {
             "gopher://a.example:25/_x",
             "view-source:https://a.example/",
         ] {
-            assert_eq!(host_of(odd), None, "{odd}");
+            assert!(host_of(odd).is_err(), "{odd}");
+        }
+        assert_eq!(
+            host_of("https://my_a.example/x").as_deref(),
+            Ok("my_a.example")
+        );
+        for (odd, why) in [
+            ("https://a.ex ample/", "has a blank or `\\`; encode it"),
+            (
+                "https://a.example\\@evil.example/",
+                "has a blank or `\\`; encode it",
+            ),
+            ("https://me@a.example/", "names a user before its host"),
+            (
+                "ftp://a.example/",
+                "is no URL that begins with http, https, ws or wss",
+            ),
+            ("https://a.example:x/", "has a port that is no number"),
+            ("https://[::1]/", "has no plain name for a host"),
+        ] {
+            assert!(host_of(odd).unwrap_err().contains(why), "{odd}");
         }
         assert!(host_fits("x.acme.example", "*.acme.example"));
         assert!(!host_fits("acme.example", "*.acme.example"));

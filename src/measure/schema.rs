@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Effort,
     checked::{Checked, TooMuch},
+    names::Names,
 };
 use crate::{domain::Finding, wire::Raw};
 
@@ -27,8 +28,8 @@ pub struct Schema {
 enum Compiled {
     /// Anything passes: no keyword says otherwise.
     Open,
-    /// A validator and the properties it names.
-    Checks(Box<Checked>, Value),
+    /// A validator and the arguments it names.
+    Checks(Box<Checked>, Names),
     /// The schema itself is broken; the text says how.
     Broken(String),
 }
@@ -49,15 +50,19 @@ impl Schema {
         matches!(self.compiled(), Compiled::Open)
     }
 
-    /// The properties it names, if it names any.
+    /// Whether it names an argument.
     #[must_use]
     pub fn names(&self, argument: &str) -> bool {
         match self.compiled() {
-            Compiled::Checks(_, schema) => schema
-                .get("properties")
-                .is_some_and(|properties| properties.get(argument).is_some()),
+            Compiled::Checks(_, names) => names.has(argument),
             Compiled::Open | Compiled::Broken(_) => false,
         }
+    }
+
+    /// Whether nothing can be held against it, because it is broken itself.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        matches!(self.compiled(), Compiled::Broken(_))
     }
 
     /// Whether it is compiled, or takes no while to be.
@@ -106,7 +111,7 @@ impl Schema {
                 return Compiled::Open;
             }
             match Checked::new(&schema) {
-                Ok(checked) => Compiled::Checks(Box::new(checked), schema),
+                Ok(checked) => Compiled::Checks(Box::new(checked), Names::of(&schema)),
                 Err(why) => Compiled::Broken(bounded(&why)),
             }
         })
@@ -115,7 +120,7 @@ impl Schema {
 
 pub(super) fn finding(at: &str, says: &str) -> Finding {
     Finding {
-        at: at.to_owned(),
+        at: bounded(at),
         says: bounded(says),
         rule: None,
     }
@@ -167,5 +172,47 @@ mod tests {
         let found = schema(r#"{"$ref":"http://169.254.169.254/x"}"#);
         let found = found.check(&Value::Null, 4, Effort::AtOnce).unwrap();
         assert!(found.iter().any(|finding| finding.says.contains("broken")));
+    }
+
+    #[test]
+    fn what_a_part_of_a_schema_names_is_named() {
+        for (text, named, unnamed) in [
+            (
+                r#"{"anyOf":[{"properties":{"a":{}}},{"properties":{"b":{}}}]}"#,
+                "b",
+                "c",
+            ),
+            (
+                r##"{"$ref":"#/$defs/x","$defs":{"x":{"properties":{"a":{}}}}}"##,
+                "a",
+                "x",
+            ),
+            (
+                r##"{"allOf":[{"$ref":"#"},{"then":{"properties":{"a":{}}}}]}"##,
+                "a",
+                "b",
+            ),
+            (
+                r#"{"patternProperties":{"^x-":{"type":"string"}}}"#,
+                "x-a",
+                "y-x-a",
+            ),
+        ] {
+            let schema = schema(text);
+            assert!(schema.names(named), "{text}");
+            assert!(!schema.names(unnamed), "{text}");
+        }
+        let any = schema(r#"{"type":"object","additionalProperties":{"type":"string"}}"#);
+        assert!(any.names("whatever"));
+        for open in ["true", "{}", "false"] {
+            let text = format!("{{\"properties\":{{\"a\":{{}}}},\"additionalProperties\":{open}}}");
+            assert!(!schema(&text).names("b"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_finding_is_short_whatever_it_is_about() {
+        let long = finding(&"k".repeat(10_000), &"s".repeat(10_000));
+        assert!(long.at.len() < 1_000 && long.says.len() < 1_000);
     }
 }

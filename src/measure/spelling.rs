@@ -1,6 +1,7 @@
 //! Keys that some servers read as another one: Go's JSON, for one, matches names without
 //! case, and the last that fits wins.
 
+use jsonpath_rust::parser::model::{Segment, Selector};
 use serde_json::Value;
 
 /// Whether a key is not `meant`, but read as it by who does not look at case.
@@ -67,27 +68,35 @@ pub(super) fn misspelt<'v>(schema: &Value, value: &'v Value) -> Option<(&'v str,
 /// The first key that is another spelling of one on the way of a JSONPath. What a path
 /// looks for at any depth, or by a condition, has no place of its own: from there on
 /// nothing is said.
-pub(super) fn misspelt_on_the_way<'v>(path: &str, value: &'v Value) -> Option<&'v str> {
-    let plain = path.split(['?']).next().unwrap_or_default();
-    let plain = plain.split("..").next().unwrap_or_default();
-    let steps = plain.split(['$', '.', '[', ']', '\'', '"']);
-    let steps: Vec<&str> = steps.filter(|step| !step.is_empty()).collect();
-    misspelt_in(&steps, value)
+pub(super) fn misspelt_on_the_way<'v>(path: &[Segment], value: &'v Value) -> Option<&'v str> {
+    let (step, rest) = path.split_first()?;
+    match step {
+        Segment::Selector(one) => misspelt_from(one, rest, value),
+        Segment::Selectors(all) => all.iter().find_map(|one| misspelt_from(one, rest, value)),
+        Segment::Descendant(_) => None,
+    }
 }
 
-fn misspelt_in<'v>(steps: &[&str], value: &'v Value) -> Option<&'v str> {
-    let (step, rest) = steps.split_first()?;
-    match value {
-        Value::Array(items) => items.iter().find_map(|value| misspelt_in(rest, value)),
-        Value::Object(members) if *step == "*" => {
-            members.values().find_map(|value| misspelt_in(rest, value))
-        }
-        Value::Object(members) => {
-            let other = members.keys().find(|key| is_other_spelling(key, step));
-            let within = || misspelt_in(rest, members.get(*step)?);
+fn misspelt_from<'v>(step: &Selector, rest: &[Segment], value: &'v Value) -> Option<&'v str> {
+    let further = |value| misspelt_on_the_way(rest, value);
+    match (step, value) {
+        (Selector::Name(name), Value::Object(members)) => {
+            let other = members.keys().find(|key| is_other_spelling(key, name));
+            let within = || further(members.get(name)?);
             other.map(String::as_str).or_else(within)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        (Selector::Wildcard, Value::Object(members)) => members.values().find_map(further),
+        (Selector::Wildcard | Selector::Index(_) | Selector::Slice(..), Value::Array(items)) => {
+            items.iter().find_map(further)
+        }
+        (
+            Selector::Name(_)
+            | Selector::Wildcard
+            | Selector::Index(_)
+            | Selector::Slice(..)
+            | Selector::Filter(_),
+            _,
+        ) => None,
     }
 }
 
@@ -96,6 +105,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        config::{HOLD_LIST, HOLD_ONE},
+        measure::path::Way,
+    };
 
     #[test]
     fn a_key_is_another_spelling_of_what_differs_by_case_only() {
@@ -122,6 +135,27 @@ mod tests {
     }
 
     #[test]
+    fn every_keyword_that_holds_schemas_is_followed() {
+        let inner = json!({"properties": {"to": {}}});
+        let one = HOLD_ONE.map(|key| json!({key: inner}));
+        let lists = HOLD_LIST.map(|key| json!({key: [true, inner]}));
+        for schema in one.into_iter().chain(lists) {
+            // Whatever looks at the value itself, at its members or at its items.
+            let values = [
+                json!({"TO": 1}),
+                json!({"x": {"TO": 1}}),
+                json!([{"TO": 1}]),
+            ];
+            let found = values
+                .iter()
+                .any(|value| misspelt(&schema, value).is_some());
+            assert!(found, "{schema}");
+        }
+        let schema = json!({"properties": {"x": inner}});
+        assert!(misspelt(&schema, &json!({"x": {"TO": 1}})).is_some());
+    }
+
+    #[test]
     fn within_a_value_only_what_a_schema_names_there_is_looked_at() {
         let schema =
             json!({"items": {"anyOf": [{"properties": {"n": {"properties": {"to": {}}}}}]}});
@@ -138,11 +172,15 @@ mod tests {
     #[test]
     fn on_the_way_of_a_path_no_key_is_spelt_otherwise() {
         let value = json!({"items": [{"amount": 1}, {"AMOUNT": 2}], "x": {"Items": 1}});
-        let other = |path| misspelt_on_the_way(path, &value);
+        let other = |path| {
+            let way = Way::of(path).unwrap();
+            misspelt_on_the_way(way.segments(), &value)
+        };
         assert_eq!(other("$.items[*].amount"), Some("AMOUNT"));
         assert_eq!(other("$['items'][0]['amount']"), Some("AMOUNT"));
         assert_eq!(other("$.*.items"), Some("Items"));
         assert_eq!(other("$.items[*]"), None);
+        assert_eq!(other("$['x','items'][*].amount"), Some("AMOUNT"));
         assert_eq!(other("$.amount"), None);
         assert_eq!(other("$..amount"), None);
     }

@@ -1,0 +1,85 @@
+//! Which arguments a schema names, wherever in it.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::{checked::Checked, reader::decoded};
+
+/// Parts of a schema after which no more is looked for.
+const MOST: usize = 1_000;
+
+/// A name that is longer is no name.
+const LONGEST: usize = 256;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    named: HashSet<String>,
+    /// Says no to what a pattern names.
+    unnamed: Vec<Checked>,
+    /// Whether it says of all others what they must be.
+    others: bool,
+}
+
+impl Names {
+    pub(super) fn of(root: &Value) -> Self {
+        let mut names = Self::default();
+        let mut seen = HashSet::new();
+        let mut left = vec![root];
+        while let Some(part) = left.pop() {
+            if seen.len() >= MOST || !seen.insert(std::ptr::from_ref(part)) {
+                continue;
+            }
+            for key in ["allOf", "anyOf", "oneOf"] {
+                left.extend(
+                    part.get(key)
+                        .and_then(Value::as_array)
+                        .into_iter()
+                        .flatten(),
+                );
+            }
+            left.extend(
+                ["if", "then", "else"]
+                    .iter()
+                    .filter_map(|key| part.get(key)),
+            );
+            let by_name = part.get("dependentSchemas").and_then(Value::as_object);
+            left.extend(by_name.into_iter().flat_map(serde_json::Map::values));
+            let reference = part.get("$ref").and_then(Value::as_str);
+            let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
+            left.extend(pointer.and_then(|pointer| root.pointer(&decoded(pointer))));
+            names.take(part);
+        }
+        names
+    }
+
+    fn take(&mut self, part: &Value) {
+        let properties = part.get("properties").and_then(Value::as_object);
+        let properties = properties.into_iter().flat_map(serde_json::Map::keys);
+        self.named.extend(properties.cloned());
+        let patterns = part.get("patternProperties").and_then(Value::as_object);
+        if let Some(patterns) = patterns.filter(|patterns| !patterns.is_empty()) {
+            let none: serde_json::Map<String, Value> = patterns
+                .keys()
+                .map(|pattern| (pattern.clone(), Value::Bool(false)))
+                .collect();
+            let none = Checked::new(&json!({"patternProperties": none}));
+            self.unnamed.extend(none);
+        }
+        // `true` and `{}` say nothing of them.
+        let others = part.get("additionalProperties").and_then(Value::as_object);
+        self.others |= others.is_some_and(|others| !others.is_empty());
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        if self.others || self.named.contains(name) {
+            return true;
+        }
+        if name.len() > LONGEST || self.unnamed.is_empty() {
+            return false;
+        }
+        let alone = json!({name: null});
+        self.unnamed.iter().any(|none| !none.fits(&alone))
+    }
+}
