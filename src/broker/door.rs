@@ -333,9 +333,15 @@ impl Broker {
         }
         let route = match (text("type"), text("name"), text("uri")) {
             (Some("ref/prompt"), Some(name), None) => self.prompt_route(name, view)?,
-            (Some("ref/resource"), None, Some(uri)) => {
-                self.resource_route(uri, view, Subject::Resource)?
-            }
+            (Some("ref/resource"), None, Some(uri)) => match self.catalog().template(uri, view) {
+                // A template as it is listed, not something that templates could fit.
+                Some(server) => Route {
+                    server,
+                    subject: Subject::Resource(uri.into()),
+                    tool: None,
+                },
+                None => self.resource_route(uri, view, Subject::Resource)?,
+            },
             _ => return Err(wrong("`ref` names neither a prompt nor a resource")),
         };
         let name = route.subject.name().clone();
