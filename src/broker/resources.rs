@@ -57,12 +57,16 @@ impl Resources {
         let mut hidden = Vec::new();
         let mut claims = |of: fn(&Listing) -> &Vec<Raw>, key: &str, before: Option<&Claims>| {
             let listed = listings.iter().flat_map(|(server, listing)| {
-                let keys = of(listing).iter().filter_map(|entry| owners::text(entry, key));
+                let keys = of(listing)
+                    .iter()
+                    .filter_map(|entry| owners::text(entry, key));
                 keys.map(move |key| (server, key))
             });
             let claims = Claims::new(before, listed);
             for (server, listing) in listings {
-                let keys = of(listing).iter().filter_map(|entry| owners::text(entry, key));
+                let keys = of(listing)
+                    .iter()
+                    .filter_map(|entry| owners::text(entry, key));
                 for key in keys {
                     if let Some(owner) = claims.first(&key).filter(|owner| *owner != server) {
                         let why = owners::belongs(&key, owner);
@@ -214,7 +218,10 @@ fn later<'a>(heads: &BTreeMap<String, u64>, uris: &'a [(String, u64)]) -> HashSe
     // Those that the text at hand begins with, each with the earliest up to it.
     let mut within: Vec<(&str, u64)> = Vec::new();
     let leave = |within: &mut Vec<(&str, u64)>, text: &str| {
-        while within.pop_if(|(head, _)| !text.starts_with(*head)).is_some() {}
+        while within
+            .pop_if(|(head, _)| !text.starts_with(*head))
+            .is_some()
+        {}
     };
     let mut later = HashSet::new();
     for (uri, since) in uris {

@@ -28,7 +28,7 @@ use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::{Caller, Event},
-    wire::{self, Body, Malformed, Message, Oversize, Raw},
+    wire::{self, Body, Malformed, Meant, Message, Oversize, Raw},
 };
 
 /// The longest line a tool server may send.
@@ -348,15 +348,12 @@ enum Took {
 fn take(instance: &Arc<Instance>, line: Line) -> Took {
     let line = match line {
         Line::Whole(line) => line,
-        Line::TooLong { id, bytes } => {
+        Line::TooLong { id, meant, bytes } => {
             let fault = ToolFault::Oversized {
                 bytes,
                 limit: MAX_LINE,
             };
-            match id {
-                Some(id) => instance.answer(&id, Err(fault)),
-                None => instance.remark(&format!("sent a line of {bytes} bytes without an id")),
-            }
+            failed(instance, id, meant, fault, "a line that is too long");
             return Took::Nonsense;
         }
     };
@@ -375,30 +372,43 @@ fn take(instance: &Arc<Instance>, line: Line) -> Took {
     Took::Other
 }
 
-/// The id of the request that a line would answer, were it JSON: `NaN` is not, and
-/// some writers write it.
-fn answers(line: &[u8]) -> Option<Raw> {
-    if !line.starts_with(b"{") {
-        return None;
-    }
-    let mut watch = Oversize::default();
-    watch.watch(line);
-    watch.id().filter(|_| !watch.has_method())
-}
-
 fn unreadable(instance: &Instance, malformed: Malformed, line: &[u8]) {
     match malformed {
-        Malformed::NotRpc { id: Some(id), why } => {
-            instance.answer(&id, Err(ToolFault::Malformed(why.to_owned())));
+        Malformed::NotRpc { id, meant, why } => {
+            let fault = ToolFault::Malformed(why.to_owned());
+            failed(instance, id, meant, fault, why);
         }
-        Malformed::NotRpc { id: None, why } => instance.remark(&format!("sent a line: {why}")),
-        Malformed::NotJson => match answers(line) {
-            Some(id) => {
-                let why = "it answered with what is not JSON".to_owned();
-                instance.answer(&id, Err(ToolFault::Malformed(why)));
+        // Some writers write `NaN`, which is not JSON: that a call was answered is seen.
+        Malformed::NotJson => {
+            let mut watch = Oversize::default();
+            if line.starts_with(b"{") {
+                watch.watch(line);
             }
-            None => instance.remark("sent a line that is not JSON"),
-        },
+            let fault = ToolFault::Malformed("it answered with what is not JSON".to_owned());
+            let meant = watch.meant();
+            failed(
+                instance,
+                watch.id(),
+                meant,
+                fault,
+                "a line that is not JSON",
+            );
+        }
+    }
+}
+
+/// What cannot be read fails the call that it may have been meant to answer. What asks
+/// answers nothing: the ids of a server's own requests begin where ours do.
+fn failed(instance: &Instance, id: Option<Raw>, meant: Meant, fault: ToolFault, what: &str) {
+    match (meant, id) {
+        (Meant::ToAnswer | Meant::Nothing, Some(id)) => instance.answer(&id, Err(fault)),
+        (Meant::ToAsk, Some(id)) => {
+            instance.remark(&format!("asked with what cannot be read: {what}"));
+            questions::refuse(instance, &id, -32600, what);
+        }
+        (Meant::ToAsk | Meant::ToAnswer | Meant::Nothing, None) => {
+            instance.remark(&format!("sent what cannot be read: {what}"));
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Drop for Paused {
     }
 }
 
-fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
+pub(super) fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
     instance.out.send(wire::error_line(id, &error(code, says)));
 }
 

@@ -1,0 +1,61 @@
+//! Lines that are not quite what the protocol says: what is meant is done, and what may
+//! be meant otherwise fails nobody's call.
+
+use crate::limited;
+use crate::support::agent::Agent;
+use crate::support::home::Home;
+use crate::support::pair::{Era, Pair};
+use crate::support::raw::{dig, member};
+use crate::support::server::Server;
+
+const MIB: usize = 1024 * 1024;
+
+/// What a tool says that is called `bad`, by a server of the handshake era.
+fn says(script: &str) -> String {
+    let home = Home::new();
+    let _alpha = home.server("alpha", &format!("era legacy\ncall bad: {script}"));
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__bad"]);
+    let id = agent.call("alpha__bad", "{}");
+    agent.text(id)
+}
+
+#[test]
+fn a_request_of_a_server_that_cannot_be_read_fails_no_call_with_its_id() {
+    let said = says(
+        r#"line {"jsonrpc":"2.0","id":$id,"method":"roots/list","params":"x"}
+        line {"id":$id,"method":"ping"}
+        line {"jsonrpc":"2.0","id":$id,"method":"x","params":NaN}
+        text fine"#,
+    );
+    assert_eq!(said, "fine");
+}
+
+#[test]
+fn an_error_that_is_null_beside_a_result_is_none() {
+    let said = says(
+        r#"line {"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"fine"}]},"error":null}"#,
+    );
+    assert_eq!(said, "fine");
+}
+
+#[test]
+fn an_answer_of_an_agent_that_cannot_be_read_ends_its_question_and_is_not_answered() {
+    let script = "call ask: ask roots/list {}\nanswers";
+    for answer in [
+        r#""result":{"roots":[]},"error":{"code":1,"message":"x"}"#,
+        r#""result":{"roots":[NaN]}"#,
+        r#""result":{},"result":{}"#,
+        r#""x":1"#,
+    ] {
+        let mut pair = Pair::new(Era::Legacy, Era::Legacy, r#"{"roots":{}}"#, script);
+        let call = pair.agent.call("alpha__ask", "{}");
+        let question = pair.agent.request_from_server();
+        let id = member(&question, "id").unwrap();
+        pair.agent
+            .send(&format!(r#"{{"jsonrpc":"2.0","id":{id},{answer}}}"#));
+        let said = pair.agent.text(call);
+        assert!(said.contains("cannot be read"), "{answer}: {said}");
+        assert_eq!(pair.agent.others(), [""; 0], "{answer}");
+    }
+}
