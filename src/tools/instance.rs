@@ -20,7 +20,7 @@ use super::{
     deadline::Deadline,
     lane::Lane,
     overdue, questions,
-    ticket::Requests,
+    ticket::{self, Requests},
     unread::Unread,
     watched::Watched,
 };
@@ -415,9 +415,8 @@ fn failed(instance: &Instance, id: Option<Raw>, meant: Meant, fault: ToolFault, 
 fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
     match (method, params) {
         ("notifications/progress", Some(params)) => {
-            let waiting = params
-                .get("progressToken")
-                .and_then(|token| token.text().parse::<u64>().ok());
+            let waiting = params.get("progressToken");
+            let waiting = waiting.as_ref().and_then(ticket::number);
             let caller = waiting.and_then(|id| instance.requests.touch(id));
             if let Some(caller) = caller {
                 caller.progress(&params);

@@ -40,6 +40,25 @@ fn an_error_that_is_null_beside_a_result_is_none() {
 }
 
 #[test]
+fn an_id_that_comes_back_as_a_text_is_the_same() {
+    let said = says(
+        r#"line {"jsonrpc":"2.0","id":"$id","result":{"content":[{"type":"text","text":"fine"}]}}"#,
+    );
+    assert_eq!(said, "fine");
+}
+
+#[test]
+fn a_list_that_ends_with_an_empty_cursor_has_ended() {
+    let home = Home::new();
+    let script = r#"era legacy
+        call hi: text hello
+        on tools/list: result {"tools":[{"name":"hi","inputSchema":{"type":"object"}}],"nextCursor":""}"#;
+    let _alpha = home.server("alpha", script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__hi"]);
+}
+
+#[test]
 fn an_answer_of_an_agent_that_cannot_be_read_ends_its_question_and_is_not_answered() {
     let script = "call ask: ask roots/list {}\nanswers";
     for answer in [
