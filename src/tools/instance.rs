@@ -13,13 +13,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, oneshot, watch};
 
 use super::{
     child::{Child, Started},
     deadline::Deadline,
     lane::Lane,
-    overdue, questions,
+    overdue, questions, subscribe,
     ticket::{self, Requests},
     unread::Unread,
     watched::Watched,
@@ -69,6 +69,8 @@ pub(super) struct Instance {
     /// Held while a subscription begins or ends.
     pub(super) subscribing: AsyncMutex<()>,
     pub(super) listening: Mutex<Option<u64>>,
+    /// Who waits for the acknowledgement of the stream that was asked for last.
+    pub(super) opening: Mutex<Option<(u64, oneshot::Sender<Raw>)>>,
     pub(super) requests: Requests,
     events: broadcast::Sender<Event>,
     /// Counts list changes; the pool debounces them.
@@ -130,6 +132,7 @@ impl Instance {
             watched: Mutex::default(),
             subscribing: AsyncMutex::default(),
             listening: Mutex::default(),
+            opening: Mutex::default(),
             requests: Requests::new(busy.clone()),
             events,
             changes: watch::Sender::new(0),
@@ -467,8 +470,10 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
                 task.abort();
             }
         }
-        // Acknowledgements of our subscriptions, and what a later version of
-        // the protocol may add: nothing that a call depends on.
+        ("notifications/subscriptions/acknowledged", Some(params)) => {
+            subscribe::acknowledged(instance, &params);
+        }
+        // What a later version of the protocol may add: nothing that a call depends on.
         _ => {}
     }
 }

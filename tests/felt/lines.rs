@@ -78,3 +78,71 @@ fn an_answer_of_an_agent_that_cannot_be_read_ends_its_question_and_is_not_answer
         assert_eq!(pair.agent.others(), [""; 0], "{answer}");
     }
 }
+
+#[test]
+fn answers_for_a_server_that_does_not_read_are_not_gathered() {
+    let questions = |name: &str, count: usize| -> String {
+        let each = |nth| {
+            format!(
+                "line {{\"jsonrpc\":\"2.0\",\"id\":\"{name}{nth}\",\"method\":\"roots/list\"}}\n"
+            )
+        };
+        (0..count).map(each).collect()
+    };
+    let script = format!(
+        "call ask: deaf\n{}wait\n{}text done",
+        questions("first", 60),
+        questions("second", 30)
+    );
+    let mut pair = Pair::new(Era::Legacy, Era::Legacy, r#"{"roots":{}}"#, &script);
+    let call = pair.agent.call("alpha__ask", "{}");
+    let roots = format!(r#"{{"roots":[],"x":"{}"}}"#, "x".repeat(MIB));
+    for _ in 0..60 {
+        let question = pair.agent.request_from_server();
+        pair.agent.respond(&question, &roots);
+    }
+    // Whoever reads this has read what was sent before it.
+    let ping = pair.agent.request("ping", "{}");
+    pair.agent.result(ping);
+    pair.alpha.order("go");
+    pair.agent.text(call);
+    // Most of the answers still wait, and so many questions may be open.
+    let asked = pair.agent.others();
+    assert!(asked.len() < 15, "{} more were asked", asked.len());
+}
+
+/// An agent of the handshake era, and a server of the stateless one that says this when
+/// it is asked to tell of resources.
+fn told_of_streams(says: &str) -> (Home, Server, Agent) {
+    let home = Home::new();
+    let script = format!(
+        "era modern\nresource {{\"uri\":\"note://one\",\"name\":\"one\"}}\ncall ready: text ready\non subscriptions/listen: {says}"
+    );
+    let alpha = home.server("alpha", &script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    (home, alpha, agent)
+}
+
+#[test]
+fn a_subscription_that_a_stateless_server_does_not_grant_is_none() {
+    for says in [
+        r#"line {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":$id},"notifications":{"toolsListChanged":true}}}"#,
+        r#"error {"code":-32602,"message":"no streams here"}"#,
+    ] {
+        let (_home, mut alpha, mut agent) = told_of_streams(says);
+        let id = agent.request("resources/subscribe", r#"{"uri":"note://one"}"#);
+        agent.error(id);
+        // The others still hear of theirs.
+        loop {
+            let listen = alpha.gets("subscriptions/listen");
+            let uris = dig(&listen, "params.notifications.resourceSubscriptions");
+            if uris.as_deref() == Some(r#"["note://one"]"#) {
+                break;
+            }
+        }
+        let again = alpha.gets("subscriptions/listen");
+        let uris = dig(&again, "params.notifications.resourceSubscriptions");
+        assert_eq!(uris.as_deref(), Some("[]"));
+    }
+}

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::process::{Command, Stdio, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -22,6 +23,7 @@ pub(crate) struct Stage {
     listening: Mutex<String>,
     go: (Mutex<usize>, Condvar),
     questions: Mutex<usize>,
+    deaf: AtomicBool,
 }
 
 /// One request.
@@ -41,6 +43,7 @@ impl Stage {
             listening: Mutex::default(),
             go: Default::default(),
             questions: Mutex::default(),
+            deaf: AtomicBool::new(false),
         }
     }
 
@@ -105,6 +108,13 @@ impl Stage {
             && member(line, "method").is_some_and(|method| method == r#""subscriptions/listen""#);
         if listens && let Some(id) = member(line, "id") {
             *self.listening.lock().unwrap() = id;
+        }
+    }
+
+    /// Comes back if it is to read another line.
+    pub(crate) fn reads_on(&self) {
+        while self.deaf.load(Ordering::SeqCst) {
+            std::thread::park();
         }
     }
 
@@ -199,6 +209,7 @@ impl Stage {
                 }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
+                "deaf" => self.deaf.store(true, Ordering::SeqCst),
                 "mute" => mute(),
                 "silence" => return,
                 verb => panic!("unknown step `{verb}`"),
