@@ -146,3 +146,30 @@ fn a_subscription_that_a_stateless_server_does_not_grant_is_none() {
         assert_eq!(uris.as_deref(), Some("[]"));
     }
 }
+
+#[test]
+fn an_agent_watches_no_more_than_a_mebibyte_of_addresses() {
+    let home = Home::new();
+    let script = "era legacy\ntemplate {\"uriTemplate\":\"note://{n}\",\"name\":\"note\"}\ncall ready: text ready";
+    let mut alpha = home.server("alpha", script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    let uri = |n: usize| format!(r#"{{"uri":"note://{n}{}"}}"#, "x".repeat(300 * 1024));
+    for n in 0..3 {
+        let id = agent.request("resources/subscribe", &uri(n));
+        agent.result(id);
+    }
+    let id = agent.request("resources/subscribe", &uri(3));
+    let (_, says) = agent.error(id);
+    assert!(says.contains("are watched"), "{says}");
+    // What it watches it may watch, and what it leaves makes room.
+    for (method, n) in [
+        ("resources/subscribe", 0),
+        ("resources/unsubscribe", 0),
+        ("resources/subscribe", 3),
+    ] {
+        let id = agent.request(method, &uri(n));
+        agent.result(id);
+    }
+    assert_eq!(alpha.count("resources/subscribe"), 5);
+}
