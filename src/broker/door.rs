@@ -56,18 +56,21 @@ impl Asked {
     /// The parameters that say what is called with what.
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Asked::Tool => &["name", "arguments", "task", "_meta"],
-            Asked::Prompt => &["name", "arguments", "_meta"],
-            Asked::Resource | Asked::Subscribe | Asked::Unsubscribe => &["uri", "_meta"],
-            Asked::Completion => &["ref", "argument", "context", "_meta"],
+            Asked::Tool => &["name", "arguments", "task"],
+            Asked::Prompt => &["name", "arguments"],
+            Asked::Resource | Asked::Subscribe | Asked::Unsubscribe => &["uri"],
+            Asked::Completion => &["ref", "argument", "context"],
         }
     }
 
     /// The parameter that a server which does not look at case reads where we read none.
     fn misread(self, key: &str) -> Option<&'static str> {
-        other_spelling(key, self.parameters())
+        other_spelling(key, self.parameters()).or_else(|| other_spelling(key, &OF_ALL))
     }
 }
+
+/// What any of them may carry from us, or from one round to the next.
+const OF_ALL: [&str; 3] = ["_meta", "requestState", "inputResponses"];
 
 fn other_spelling(key: &str, of: &[&'static str]) -> Option<&'static str> {
     let mut of = of.iter().copied();
