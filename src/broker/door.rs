@@ -186,14 +186,15 @@ impl Broker {
         let measured = measured(tool, arguments.as_ref(), tier, &prices, &note, effort);
         let is_heavy = measured.is_err();
         let (findings, ask) = measured.unwrap_or_else(|_| unmeasured());
-        // A completion has one `argument`, and each of its letters is another call.
+        // A completion has one `argument`, and each of its letters is another call; so is
+        // what was chosen for the others.
         let arguments_said = match asked {
-            Asked::Completion => member("argument"),
+            Asked::Completion => [member("argument"), member("context")],
             Asked::Tool
             | Asked::Prompt
             | Asked::Resource
             | Asked::Subscribe
-            | Asked::Unsubscribe => member("arguments"),
+            | Asked::Unsubscribe => [member("arguments"), None],
         };
         let digest = self.digest(session, &route, arguments_said);
         let meta = params.get("_meta");
@@ -359,11 +360,11 @@ impl Broker {
         &self,
         session: &Session,
         route: &Route,
-        arguments: Option<&Node<'_>>,
+        arguments: [Option<&Node<'_>>; 2],
     ) -> Fingerprint {
-        let arguments = arguments.map(Node::canonical);
+        let arguments = arguments.map(|said| said.map(Node::canonical));
         // Put together first: hashing many small pieces takes longer than hashing them.
-        let length = arguments.as_ref().map_or(0, String::len);
+        let length: usize = arguments.iter().flatten().map(String::len).sum();
         let mut said = Vec::with_capacity(length + 256);
         let mut part = |bytes: &[u8]| {
             said.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
@@ -378,8 +379,8 @@ impl Broker {
             part(tool.place.file.as_bytes());
             part(&tool.place.line.to_be_bytes());
         }
-        if let Some(arguments) = arguments {
-            part(arguments.as_bytes());
+        for said in arguments.iter().flatten() {
+            part(said.as_bytes());
         }
         Fingerprint(*blake3::keyed_hash(&self.digest_key, &said).as_bytes())
     }

@@ -173,3 +173,50 @@ fn an_agent_watches_no_more_than_a_mebibyte_of_addresses() {
     }
     assert_eq!(alpha.count("resources/subscribe"), 5);
 }
+
+#[test]
+fn completions_in_different_contexts_are_different_calls() {
+    let home = limited("loops = { same = { refuse = 3, kill = 50 } }");
+    let script = r#"era legacy
+        template {"uriTemplate":"repo://{owner}/{repo}","name":"repo"}
+        on completion/complete: result {"completion":{"values":["a"]}}
+        call ready: text ready"#;
+    let _alpha = home.server("alpha", script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    let complete = |owner: usize| {
+        format!(
+            r#"{{"ref":{{"type":"ref/resource","uri":"repo://{{owner}}/{{repo}}"}},"argument":{{"name":"repo","value":"a"}},"context":{{"arguments":{{"owner":"o{owner}"}}}}}}"#
+        )
+    };
+    for owner in 0..6 {
+        let id = agent.request("completion/complete", &complete(owner));
+        agent.result(id);
+    }
+    for _ in 0..2 {
+        let id = agent.request("completion/complete", &complete(5));
+        agent.answer(id);
+    }
+    let id = agent.request("completion/complete", &complete(5));
+    let (_, says) = agent.error(id);
+    assert!(says.contains("same"), "{says}");
+}
+
+#[test]
+fn a_completion_for_a_template_goes_to_the_server_that_lists_it() {
+    let home = Home::new();
+    let script = |template: &str| {
+        format!(
+            "era legacy\ntemplate {{\"uriTemplate\":\"{template}\",\"name\":\"t\"}}\non completion/complete: result {{\"completion\":{{\"values\":[\"a\"]}}}}\ncall ready: text ready"
+        )
+    };
+    let mut alpha = home.server("alpha", &script("repo://{+x}"));
+    let mut zed = home.server("zed", &script("repo://{owner}/{repo}"));
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready", "zed__ready"]);
+    let complete = r#"{"ref":{"type":"ref/resource","uri":"repo://{owner}/{repo}"},"argument":{"name":"owner","value":"a"}}"#;
+    let id = agent.request("completion/complete", complete);
+    agent.result(id);
+    assert_eq!(zed.count("completion/complete"), 1);
+    assert_eq!(alpha.count("completion/complete"), 0);
+}
