@@ -428,7 +428,7 @@ fn no_server_has_a_tool_or_a_prompt_that_passes_for_tollgates() {
     let view = broker.view(&broker.join(&agent, None).unwrap());
     for name in names {
         assert_eq!(owner(&broker, name), None);
-        assert!(broker.catalog().prompt(name).is_none());
+        assert!(broker.catalog().prompt(name, &view).is_none());
     }
     let listed = String::from_utf8(view.tools.to_vec()).unwrap();
     assert_eq!(listed.matches("tollgate__status").count(), 1);
@@ -458,7 +458,8 @@ fn prompts_and_resources_stay_with_the_server_that_had_them_first() {
         let view = broker.view(&broker.join(&agent, None).unwrap());
         let catalog = broker.catalog();
         let read = |uri: &str| catalog.resource(uri, &view).unwrap().to_string();
-        assert_eq!(catalog.prompt("ask").unwrap().server.as_str(), "z");
+        let prompt = catalog.prompt("ask", &view).unwrap();
+        assert_eq!(prompt.server.as_str(), "z");
         assert_eq!(read("test://a"), "z");
         assert_eq!(read("test://t/1"), "z");
         assert_eq!(view.resources, r#"[{"uri":"test://a"}]"#);
@@ -558,4 +559,25 @@ fn a_tool_whose_name_is_listed_twice_in_two_spellings_is_one() {
     let catalog = broker.catalog();
     assert!(!catalog.tool("alpha__echo").unwrap().changed);
     assert!(hidden(&broker, "alpha").contains("its name is listed twice"));
+}
+
+#[test]
+fn who_may_not_see_the_owner_of_a_prompts_name_sees_the_other_servers() {
+    let place = Place::of(&[("a", "prefix = \"\""), ("z", "prefix = \"\"")]);
+    let broker = place.start();
+    let ask = |says: &str| raw(&format!(r#"{{"name":"ask","description":"{says}"}}"#));
+    for name in ["z", "a"] {
+        broker.listed(Listing {
+            prompts: vec![ask(name), ask("twice")],
+            ..listing(name, Vec::new())
+        });
+    }
+    let catalog = broker.catalog();
+    for (seen, owner) in [(&["a", "z"][..], "z"), (&["a"], "a"), (&["z"], "z")] {
+        let seen: Vec<ServerName> = seen.iter().map(|name| server(name)).collect();
+        let view = catalog.view(&seen);
+        assert_eq!(catalog.prompt("ask", &view).unwrap().server.as_str(), owner);
+        let listed = format!(r#"[{{"name":"ask","description":"{owner}"}}]"#);
+        assert_eq!(view.prompts, listed);
+    }
 }

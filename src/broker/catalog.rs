@@ -177,10 +177,10 @@ impl Catalog {
         self.tools.get(exposed)
     }
 
-    /// The prompt behind an exposed name.
+    /// The prompt behind an exposed name, for who sees this.
     #[must_use]
-    pub fn prompt(&self, exposed: &str) -> Option<&Prompt> {
-        self.prompts.get(exposed)
+    pub fn prompt(&self, exposed: &str, view: &View) -> Option<&Prompt> {
+        self.prompts.get(exposed, &view.servers)
     }
 
     /// Every tool, in the order of lists.

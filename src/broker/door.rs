@@ -286,8 +286,7 @@ impl Broker {
     fn prompt_route(&self, name: &str, view: &View) -> Result<Route, Answer> {
         let catalog = self.catalog();
         let prompt = catalog
-            .prompt(name)
-            .filter(|prompt| view.shows(&prompt.server))
+            .prompt(name, view)
             .ok_or_else(|| wrong(format!("unknown prompt: {}", shown(name))))?;
         Ok(Route {
             server: prompt.server.clone(),
