@@ -127,11 +127,7 @@ impl Questions {
 
     /// An answer to one of them; says whether it was open.
     pub(super) fn answered(&self, id: &Raw, answer: Answer) -> bool {
-        let waiting = id
-            .text()
-            .parse()
-            .ok()
-            .and_then(|id: u64| lock(&self.open).remove(&id));
+        let waiting = wire::our_id(id).and_then(|id| lock(&self.open).remove(&id));
         match waiting {
             Some(waiting) => {
                 let _ = waiting.send(answer);

@@ -20,7 +20,7 @@ use super::{
     deadline::Deadline,
     lane::Lane,
     overdue, questions, subscribe,
-    ticket::{self, Requests},
+    ticket::Requests,
     unread::Unread,
     watched::Watched,
 };
@@ -419,7 +419,7 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
     match (method, params) {
         ("notifications/progress", Some(params)) => {
             let waiting = params.get("progressToken");
-            let waiting = waiting.as_ref().and_then(ticket::number);
+            let waiting = waiting.as_ref().and_then(wire::our_id);
             let caller = waiting.and_then(|id| instance.requests.touch(id));
             if let Some(caller) = caller {
                 caller.progress(&params);

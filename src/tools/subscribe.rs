@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     deadline::Deadline,
     instance::{Instance, lock},
-    outgoing, seat, ticket,
+    outgoing, seat,
 };
 use crate::{
     domain::{Capabilities, Era, ToolFault},
@@ -105,7 +105,7 @@ pub(super) fn acknowledged(instance: &Instance, params: &Raw) {
     let stream = params
         .get("_meta")
         .and_then(|meta| meta.get(keys::SUBSCRIPTION_ID));
-    let stream = stream.as_ref().and_then(ticket::number);
+    let stream = stream.as_ref().and_then(wire::our_id);
     let mut waits = lock(&instance.opening);
     if let Some((_, tell)) = waits.take_if(|(open, _)| Some(*open) == stream) {
         let _ = tell.send(params.detached());

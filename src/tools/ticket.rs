@@ -159,7 +159,7 @@ impl Instance {
 
     /// Hands an answer to who waits for it.
     pub(super) fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
-        let known = number(id).and_then(|id| self.requests.pending().remove(&id));
+        let known = wire::our_id(id).and_then(|id| self.requests.pending().remove(&id));
         let Some(pending) = known else {
             self.remark(&format!("answered a request that is not open: id {id:?}"));
             return;
@@ -169,15 +169,6 @@ impl Instance {
         }
         let _ = pending.answer.send(body);
     }
-}
-
-/// The id of ours that a server gives back. Some write every id as a text; we ask under no
-/// other ids than numbers, so it cannot be another's.
-pub(super) fn number(id: &Raw) -> Option<u64> {
-    let text = id.as_str();
-    let text = text.as_deref().unwrap_or(id.text());
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
 }
 
 /// One open request.
@@ -247,23 +238,6 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.done {
             self.cancel("the caller has gone");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_of_ours_is_a_number_or_its_text_and_nothing_that_looks_like_it() {
-        let number = |text: &'static str| number(&Raw::parse(text.into()).unwrap());
-        assert_eq!(number("7"), Some(7));
-        assert_eq!(number("\"7\""), Some(7));
-        for other in [
-            "\"07\"", "\"+7\"", "\" 7\"", "\"x7\"", "-7", "7.0", "\"\"", "null",
-        ] {
-            assert_eq!(number(other), None, "{other}");
         }
     }
 }

@@ -256,6 +256,16 @@ fn is_integer(text: &str) -> bool {
         .all(|byte| byte.is_ascii_digit())
 }
 
+/// The id of ours that the other side gives back. Some write every id as a text; we ask
+/// under no other ids than numbers, so it cannot be another's.
+#[must_use]
+pub fn our_id(id: &Raw) -> Option<u64> {
+    let text = id.as_str();
+    let text = text.as_deref().unwrap_or(id.text());
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
 /// A request as one line.
 #[must_use]
 pub fn request_line(id: &str, method: &str, params: &[Bytes]) -> Parts {
@@ -445,6 +455,18 @@ mod tests {
             read(r#"{"id":null,"method":"x"}"#),
             Err(Malformed::NotRpc { id: None, .. })
         ));
+    }
+
+    #[test]
+    fn an_id_of_ours_is_a_number_or_its_text_and_nothing_that_looks_like_it() {
+        let ours = |text: &'static str| our_id(&Raw::parse(text.into()).unwrap());
+        assert_eq!(ours("7"), Some(7));
+        assert_eq!(ours("\"7\""), Some(7));
+        for other in [
+            "\"07\"", "\"+7\"", "\" 7\"", "\"x7\"", "-7", "7.0", "\"\"", "null",
+        ] {
+            assert_eq!(ours(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -80,6 +80,19 @@ fn an_answer_of_an_agent_that_cannot_be_read_ends_its_question_and_is_not_answer
 }
 
 #[test]
+fn an_answer_of_an_agent_may_have_its_id_as_a_text() {
+    let script = "call ask: ask roots/list {}\nanswers";
+    let mut pair = Pair::new(Era::Legacy, Era::Legacy, r#"{"roots":{}}"#, script);
+    let call = pair.agent.call("alpha__ask", "{}");
+    let question = pair.agent.request_from_server();
+    let id = member(&question, "id").unwrap();
+    pair.agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","id":"{id}","result":{{"roots":[]}}}}"#
+    ));
+    assert_eq!(pair.agent.text(call), r#"[{"roots":[]}]"#);
+}
+
+#[test]
 fn answers_for_a_server_that_does_not_read_are_not_gathered() {
     let questions = |name: &str, count: usize| -> String {
         let each = |nth| {
