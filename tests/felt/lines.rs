@@ -32,6 +32,11 @@ fn a_request_of_a_server_that_cannot_be_read_fails_no_call_with_its_id() {
 }
 
 #[test]
+fn a_request_of_a_server_that_is_too_long_fails_no_call_with_its_id() {
+    assert_eq!(says(&format!("long {}\ntext fine", 70 * MIB)), "fine");
+}
+
+#[test]
 fn an_error_that_is_null_beside_a_result_is_none() {
     let said = says(
         r#"line {"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"fine"}]},"error":null}"#,

@@ -17,6 +17,7 @@
 //!     echo                       answers with its own parameters, as a text
 //!     answers                    answers with what it was answered, as a text
 //!     line RAW                   a line, verbatim; $id, $token, $sub are filled in
+//!     long BYTES                 asks for roots under the id of the request, at this length
 //!     progress COUNT             1 to COUNT
 //!     storm COUNT RAW            the same line many times
 //!     ask METHOD RAW             a question in the terms of the request's era

@@ -173,6 +173,11 @@ impl Stage {
                 "echo" => say_result(request, &text(&request.params)),
                 "answers" => say_result(request, &text(&format!("[{}]", answers.join(",")))),
                 "line" => say(&self.filled(rest, Some(request))),
+                "long" => say(&format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"method":"roots/list","params":{{"x":"{}"}}}}"#,
+                    request.id,
+                    "x".repeat(rest.parse().unwrap())
+                )),
                 "progress" => {
                     for nth in 1..=rest.parse().unwrap() {
                         self.progress(request, nth);
