@@ -428,7 +428,7 @@ fn no_server_has_a_tool_or_a_prompt_that_passes_for_tollgates() {
     let view = broker.view(&broker.join(&agent, None).unwrap());
     for name in names {
         assert_eq!(owner(&broker, name), None);
-        assert!(broker.catalog().prompt(name).is_none());
+        assert!(broker.catalog().prompt(name, &view).is_none());
     }
     let listed = String::from_utf8(view.tools.to_vec()).unwrap();
     assert_eq!(listed.matches("tollgate__status").count(), 1);
@@ -458,11 +458,126 @@ fn prompts_and_resources_stay_with_the_server_that_had_them_first() {
         let view = broker.view(&broker.join(&agent, None).unwrap());
         let catalog = broker.catalog();
         let read = |uri: &str| catalog.resource(uri, &view).unwrap().to_string();
-        assert_eq!(catalog.prompt("ask").unwrap().server.as_str(), "z");
+        let prompt = catalog.prompt("ask", &view).unwrap();
+        assert_eq!(prompt.server.as_str(), "z");
         assert_eq!(read("test://a"), "z");
         assert_eq!(read("test://t/1"), "z");
         assert_eq!(view.resources, r#"[{"uri":"test://a"}]"#);
         assert_eq!(view.templates, r#"[{"uriTemplate":"test://t/{x}"}]"#);
         assert_eq!(view.prompts, r#"[{"name":"ask"}]"#);
+    }
+}
+
+/// A server with resources, and nothing else.
+fn with_resources(name: &str, uris: &[&str], templates: &[&str]) -> Listing {
+    let entry = |key: &str, text: &&str| raw(&format!(r#"{{"{key}":"{text}"}}"#));
+    Listing {
+        capabilities: raw(r#"{"resources":{}}"#),
+        resources: uris.iter().map(|uri| entry("uri", uri)).collect(),
+        templates: templates.iter().map(|t| entry("uriTemplate", t)).collect(),
+        ..listing(name, Vec::new())
+    }
+}
+
+/// Whose a resource is.
+fn whose(broker: &Broker, uri: &str) -> String {
+    let agent = AgentName::parse("test").unwrap();
+    let view = broker.view(&broker.join(&agent, None).unwrap());
+    let owner = broker.catalog().resource(uri, &view);
+    owner.map_or_else(|| "nobody's".to_owned(), |server| server.to_string())
+}
+
+#[test]
+fn a_resource_stays_with_the_server_whose_template_was_there_first() {
+    let place = Place::of(&[("a", ""), ("z", "")]);
+    let z = || with_resources("z", &[], &["repo://{owner}/{repo}{/path*}"]);
+    let listed = ["repo://corp/secret"];
+    let a = || with_resources("a", &listed, &["{+x}", "re{+x}", "repo://{+x}"]);
+    let broker = place.start();
+    broker.listed(z());
+    broker.listed(a());
+    let started = place.start();
+    let relisted = place.start();
+    relisted.listed(a());
+    for broker in [broker, started, relisted] {
+        assert_eq!(whose(&broker, "repo://corp/secret"), "z");
+        assert_eq!(whose(&broker, "repo://corp/secret/x"), "z");
+        // What nobody has is not for who would take anything.
+        assert_eq!(whose(&broker, "other://x"), "nobody's");
+    }
+}
+
+#[test]
+fn a_resource_that_was_listed_first_is_not_taken_by_a_template() {
+    let place = Place::of(&[("a", ""), ("z", "")]);
+    let a = || with_resources("a", &[], &["repo://corp/{x}"]);
+    let broker = place.start();
+    broker.listed(with_resources("z", &["repo://corp/secret"], &[]));
+    broker.listed(a());
+    let started = place.start();
+    started.listed(a());
+    for broker in [broker, started] {
+        assert_eq!(whose(&broker, "repo://corp/secret"), "z");
+        assert_eq!(whose(&broker, "repo://corp/other"), "a");
+    }
+}
+
+#[test]
+fn of_two_templates_the_one_that_says_more_counts_whoever_came_first() {
+    let all = || with_resources("a", &[], &["file:///{+path}"]);
+    let logs = || with_resources("z", &[], &["file:///logs/{name}"]);
+    for order in [[all(), logs()], [logs(), all()]] {
+        let place = Place::of(&[("a", ""), ("z", "")]);
+        let broker = place.start();
+        order.into_iter().for_each(|listing| broker.listed(listing));
+        for broker in [broker, place.start()] {
+            assert_eq!(whose(&broker, "file:///logs/today"), "z");
+            assert_eq!(whose(&broker, "file:///etc/motd"), "a");
+        }
+    }
+}
+
+#[test]
+fn what_nobody_lists_is_for_the_first_that_had_its_scheme() {
+    let place = Place::of(&[("a", ""), ("z", "")]);
+    let broker = place.start();
+    broker.listed(with_resources("z", &["test://z"], &[]));
+    broker.listed(with_resources("a", &["test://a", "own://a"], &[]));
+    assert_eq!(whose(&broker, "test://other"), "z");
+    assert_eq!(whose(&broker, "own://other"), "a");
+    // Who was first is forgotten, and a name decides nothing.
+    let broker = place.start();
+    assert_eq!(whose(&broker, "test://other"), "nobody's");
+    assert_eq!(whose(&broker, "own://other"), "a");
+}
+
+#[test]
+fn a_tool_whose_name_is_listed_twice_in_two_spellings_is_one() {
+    let broker = broker();
+    let other = r#"{"name":"\u0065cho","description":"2","inputSchema":{"type":"object"}}"#;
+    broker.listed(listing("alpha", vec![tool("echo", "1"), raw(other)]));
+    let catalog = broker.catalog();
+    assert!(!catalog.tool("alpha__echo").unwrap().changed);
+    assert!(hidden(&broker, "alpha").contains("its name is listed twice"));
+}
+
+#[test]
+fn who_may_not_see_the_owner_of_a_prompts_name_sees_the_other_servers() {
+    let place = Place::of(&[("a", "prefix = \"\""), ("z", "prefix = \"\"")]);
+    let broker = place.start();
+    let ask = |says: &str| raw(&format!(r#"{{"name":"ask","description":"{says}"}}"#));
+    for name in ["z", "a"] {
+        broker.listed(Listing {
+            prompts: vec![ask(name), ask("twice")],
+            ..listing(name, Vec::new())
+        });
+    }
+    let catalog = broker.catalog();
+    for (seen, owner) in [(&["a", "z"][..], "z"), (&["a"], "a"), (&["z"], "z")] {
+        let seen: Vec<ServerName> = seen.iter().map(|name| server(name)).collect();
+        let view = catalog.view(&seen);
+        assert_eq!(catalog.prompt("ask", &view).unwrap().server.as_str(), owner);
+        let listed = format!(r#"[{{"name":"ask","description":"{owner}"}}]"#);
+        assert_eq!(view.prompts, listed);
     }
 }

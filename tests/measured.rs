@@ -203,6 +203,8 @@ fn parameters_that_a_server_could_read_otherwise_are_wrong() {
         ("tools/call", r#"{"name":"alpha__w","Name":"other"}"#),
         ("tools/call", r#"{"name":"alpha__w","tas\u212a":{}}"#),
         ("tools/call", r#"{"name":"alpha__w","_META":{}}"#),
+        ("tools/call", r#"{"name":"alpha__w","RequestState":"x"}"#),
+        ("prompts/get", r#"{"name":"alpha__p","inputresponses":{}}"#),
         ("prompts/get", r#"{"name":"alpha__p","NAME":"other"}"#),
         (
             "resources/read",

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{
     caller::LegacyCaller,
-    connection::{Connection, Responder, lock},
+    connection::{Connection, Responder, error, lock},
     dispatch::CAPABILITIES,
+    listen::MAX_WATCHED,
     meta::{self, Meta},
     questions, shape,
 };
@@ -64,6 +65,18 @@ pub(super) fn set_level(connection: &Arc<Connection>, id: &Raw, params: Option<&
     }
 }
 
+/// What an address that is watched takes besides its own bytes.
+const EACH: usize = 64;
+
+/// Whether an agent would watch more than a connection may: what it watches is kept for as
+/// long as it is there.
+fn watches_too_much(connection: &Connection, uri: &str) -> bool {
+    let legacy = lock(&connection.legacy);
+    let named = legacy.subscribed.iter().map(|known| known.len() + EACH);
+    let named = named.sum::<usize>() + uri.len() + EACH;
+    named > MAX_WATCHED && !legacy.subscribed.contains(uri)
+}
+
 /// One call, in its own task.
 pub(super) async fn call(
     connection: Arc<Connection>,
@@ -84,6 +97,14 @@ pub(super) async fn call(
         }
         Asked::Tool | Asked::Prompt | Asked::Resource | Asked::Completion => None,
     };
+    let new = uri.as_ref().filter(|_| asked == Asked::Subscribe);
+    let new = new.and_then(Raw::as_str);
+    if new.is_some_and(|uri| watches_too_much(&connection, &uri)) {
+        let says = format!("more than {MAX_WATCHED} bytes of addresses are watched");
+        let error = shape::Shaped::Error(error(-32602, &says));
+        responder.answer(error).await;
+        return;
+    }
     let answer = connection
         .broker
         .call(Request {

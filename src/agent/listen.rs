@@ -29,7 +29,7 @@ use crate::{
 
 /// Bytes of addresses that the streams of one connection may name together: a
 /// stream is open for ever, and so are they.
-const MAX_WATCHED: usize = 1024 * 1024;
+pub(super) const MAX_WATCHED: usize = 1024 * 1024;
 
 /// How long an agent waits to hear what it will hear of.
 const PATIENCE: Duration = Duration::from_secs(10);

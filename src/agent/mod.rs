@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::{
     broker::{Broker, Session},
     lines::{Line, LineIn, LineOut, Sink, Source},
-    wire::{self, Malformed, Message},
+    wire::{self, Malformed, Meant, Message, Oversize, Raw},
 };
 use connection::Connection;
 pub use state::Seal;
@@ -115,17 +115,11 @@ async fn read(
                         dispatch::take(connection, message, share);
                     }
                 }
-                Err(Malformed::NotJson) => {
-                    connection.fail(&wire::Raw::of(&()), -32700, "the line is not valid JSON");
-                }
-                Err(Malformed::NotRpc { id, why }) => {
-                    let id = id.unwrap_or_else(|| wire::Raw::of(&()));
-                    connection.fail(&id, -32600, why);
-                }
+                Err(malformed) => unreadable(connection, malformed, &line),
             },
-            Ok(Some(Line::TooLong { id, bytes })) => {
+            Ok(Some(Line::TooLong { id, meant, bytes })) => {
                 let says = format!("a line of {bytes} bytes is longer than the {MAX_LINE} allowed");
-                connection.fail(&id.unwrap_or_else(|| wire::Raw::of(&())), -32600, &says);
+                no_message(connection, id, meant, &says);
             }
             Ok(None) => return Ending::Not,
             Err(error) => {
@@ -133,6 +127,41 @@ async fn read(
                 return Ending::Not;
             }
         }
+    }
+}
+
+fn unreadable(connection: &Connection, malformed: Malformed, line: &[u8]) {
+    match malformed {
+        Malformed::NotRpc { id, meant, why } => no_message(connection, id, meant, why),
+        Malformed::NotJson => {
+            let says = "the line is not valid JSON";
+            let mut watch = Oversize::default();
+            if line.starts_with(b"{") {
+                watch.watch(line);
+            }
+            match (watch.meant(), watch.id()) {
+                (Meant::ToAnswer, Some(id)) => drop(connection.questions.failed(&id, says)),
+                (Meant::ToAnswer | Meant::ToAsk | Meant::Nothing, _) => {
+                    connection.fail(&Raw::of(&()), -32700, says);
+                }
+            }
+        }
+    }
+}
+
+/// What cannot be read is answered if it may have asked. What was meant to answer is not:
+/// its id is one of ours, and the agent may have a request of its own open under it.
+fn no_message(connection: &Connection, id: Option<Raw>, meant: Meant, says: &str) {
+    let answers = id.as_ref().is_some_and(|id| match meant {
+        Meant::ToAsk => false,
+        Meant::ToAnswer => {
+            connection.questions.failed(id, says);
+            true
+        }
+        Meant::Nothing => connection.questions.failed(id, says),
+    });
+    if !answers {
+        connection.fail(&id.unwrap_or_else(|| Raw::of(&())), -32600, says);
     }
 }
 

@@ -125,16 +125,22 @@ impl Questions {
         waiting.await.unwrap_or(Answer::Gone)
     }
 
-    /// An answer to one of them.
-    pub(super) fn answered(&self, id: &Raw, answer: Answer) {
-        let waiting = id
-            .text()
-            .parse()
-            .ok()
-            .and_then(|id: u64| lock(&self.open).remove(&id));
-        if let Some(waiting) = waiting {
-            let _ = waiting.send(answer);
+    /// An answer to one of them; says whether it was open.
+    pub(super) fn answered(&self, id: &Raw, answer: Answer) -> bool {
+        let waiting = wire::our_id(id).and_then(|id| lock(&self.open).remove(&id));
+        match waiting {
+            Some(waiting) => {
+                let _ = waiting.send(answer);
+                true
+            }
+            None => false,
         }
+    }
+
+    /// An answer to one of them that cannot be read; says whether it was open.
+    pub(super) fn failed(&self, id: &Raw, why: &str) -> bool {
+        let says = format!("the client answered with what cannot be read: {why}");
+        self.answered(id, Answer::Error(error(-32603, &says)))
     }
 }
 

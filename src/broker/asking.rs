@@ -53,34 +53,37 @@ impl Asked {
         }
     }
 
-    /// The parameter that says with what. A completion has one `argument`, and each of
-    /// its letters is another call.
-    fn said(self) -> &'static str {
+    /// The parameters that say with what. A completion has one `argument`, and each of its
+    /// letters is another call; so is what was chosen for the others.
+    fn said(self) -> &'static [&'static str] {
         match self {
-            Asked::Completion => "argument",
+            Asked::Completion => &["argument", "context"],
             Asked::Tool
             | Asked::Prompt
             | Asked::Resource
             | Asked::Subscribe
-            | Asked::Unsubscribe => "arguments",
+            | Asked::Unsubscribe => &["arguments"],
         }
     }
 
     /// The parameters that say what is called with what.
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Asked::Tool => &["name", "arguments", "task", "_meta"],
-            Asked::Prompt => &["name", "arguments", "_meta"],
-            Asked::Resource | Asked::Subscribe | Asked::Unsubscribe => &["uri", "_meta"],
-            Asked::Completion => &["ref", "argument", "context", "_meta"],
+            Asked::Tool => &["name", "arguments", "task"],
+            Asked::Prompt => &["name", "arguments"],
+            Asked::Resource | Asked::Subscribe | Asked::Unsubscribe => &["uri"],
+            Asked::Completion => &["ref", "argument", "context"],
         }
     }
 
     /// The parameter that a server which does not look at case reads where we read none.
     fn misread(self, key: &str) -> Option<&'static str> {
-        other_spelling(key, self.parameters())
+        other_spelling(key, self.parameters()).or_else(|| other_spelling(key, &OF_ALL))
     }
 }
+
+/// What any of them may carry from us, or from one round to the next.
+const OF_ALL: [&str; 3] = ["_meta", "requestState", "inputResponses"];
 
 /// Which of these names `key` is for who does not look at case.
 pub(super) fn other_spelling(key: &str, of: &[&'static str]) -> Option<&'static str> {
@@ -97,14 +100,14 @@ pub(super) struct Asking<'a> {
     pub(super) called: Cow<'a, str>,
     pub(super) has_arguments: bool,
     /// With what it is called, in its canonical form.
-    pub(super) said: Option<String>,
+    pub(super) said: [Option<String>; 2],
 }
 
 /// What was read of them.
 struct Read<'a> {
     called: Cow<'a, str>,
     has_arguments: bool,
-    said: Option<String>,
+    said: [Option<String>; 2],
 }
 
 impl<'a> Read<'a> {
@@ -117,7 +120,7 @@ impl<'a> Read<'a> {
         if let Some(key) = members.iter().find_map(|(key, _)| asked.misread(key)) {
             return Err(format!("`{key}` is spelt otherwise"));
         }
-        let (mut called, mut has_arguments, mut said) = (None, false, None);
+        let (mut called, mut has_arguments, mut said) = (None, false, [None, None]);
         for (key, value) in members {
             if key == "arguments" {
                 has_arguments = matches!(value, Node::Object(_));
@@ -125,8 +128,10 @@ impl<'a> Read<'a> {
                     return Err("`arguments` is not an object".to_owned());
                 }
             }
-            if key == asked.said() {
-                said = Some(value.canonical());
+            for (said, of) in said.iter_mut().zip(asked.said()) {
+                if key == *of {
+                    *said = Some(value.canonical());
+                }
             }
             if asked.called() == Some(&*key) {
                 let Node::String(text) = value else {

@@ -15,11 +15,11 @@ use bytes::Bytes;
 use super::{
     before::{Before, Read},
     offer, own,
-    owners::{self, Claims, Owners, Resources},
+    owners::{self, Claims, Owners},
     policy::{Policy, ServerPolicy},
     prompts::{Prompt, Prompts},
     refresh::few,
-    uri,
+    resources::Resources,
 };
 use crate::{
     config,
@@ -129,8 +129,8 @@ impl Catalog {
             };
             let mut names = HashSet::new();
             for definition in &listing.tools {
-                let name = definition.get("name");
-                if name.is_some_and(|name| !names.insert(name.text().to_owned())) {
+                let name = owners::text(definition, "name");
+                if name.is_some_and(|name| !names.insert(name)) {
                     let why = "a tool is hidden: its name is listed twice".to_owned();
                     catalog.warnings.push((server.clone(), why));
                     continue;
@@ -177,10 +177,10 @@ impl Catalog {
         self.tools.get(exposed)
     }
 
-    /// The prompt behind an exposed name.
+    /// The prompt behind an exposed name, for who sees this.
     #[must_use]
-    pub fn prompt(&self, exposed: &str) -> Option<&Prompt> {
-        self.prompts.get(exposed)
+    pub fn prompt(&self, exposed: &str, view: &View) -> Option<&Prompt> {
+        self.prompts.get(exposed, &view.servers)
     }
 
     /// Every tool, in the order of lists.
@@ -210,52 +210,18 @@ impl Catalog {
         &self.listings
     }
 
-    /// The server that a resource belongs to: the first that lists the URI, or
-    /// has a template for it, or has resources of its scheme, or is the only
-    /// one that has resources at all.
+    /// The server that a resource belongs to.
     #[must_use]
     pub fn resource(&self, uri: &str, view: &View) -> Option<ServerName> {
-        let mut having: Vec<&Arc<Listing>> = Vec::new();
-        for server in &view.servers {
-            if let Some(listing) = self.listings.get(server)
-                && listing.capabilities.get("resources").is_some()
-            {
-                having.push(listing);
-            }
-        }
-        let lists = |listing: &&&Arc<Listing>| {
-            let owner = self.resources.uris.owner(uri, &view.servers);
-            owner == Some(&listing.server)
-        };
-        let has_template = |listing: &&&Arc<Listing>| {
-            let mut templates = listing.templates.iter();
-            templates.any(|template| {
-                owners::text(template, "uriTemplate").is_some_and(|template| {
-                    let owner = self.resources.templates.owner(&template, &view.servers);
-                    owner == Some(&listing.server) && uri::fits(&template, uri)
-                })
-            })
-        };
-        let same_scheme = |listing: &&&Arc<Listing>| {
-            let of = |entries: &[Raw], key: &str| {
-                entries.iter().any(|entry| {
-                    let known = entry.get(key);
-                    let known = known.as_ref().and_then(Raw::as_str);
-                    known.is_some_and(|known| uri::scheme(&known) == uri::scheme(uri))
-                })
-            };
-            of(&listing.resources, "uri") || of(&listing.templates, "uriTemplate")
-        };
-        let found = having
-            .iter()
-            .find(lists)
-            .or_else(|| having.iter().find(has_template))
-            .or_else(|| having.iter().find(same_scheme))
-            .or(match having.as_slice() {
-                [only] => Some(only),
-                _ => None,
-            });
-        found.map(|listing| listing.server.clone())
+        let owner = self.resources.owner(uri, &view.servers, &self.listings);
+        owner.cloned()
+    }
+
+    /// The server that a template belongs to, as it is written.
+    #[must_use]
+    pub fn template(&self, text: &str, view: &View) -> Option<ServerName> {
+        let owner = self.resources.templates.owner(text, &view.servers);
+        owner.cloned()
     }
 
     /// The lists of an agent that may see these servers.
@@ -344,15 +310,7 @@ impl Catalog {
             let known = |prompt: &Raw| self.prompts.owner(server, rules, prompt);
             own.prompts.retain(|prompt| !others(known(prompt)));
         }
-        let Resources { uris, templates } = &self.resources;
-        for (entries, key, claims) in [
-            (&mut own.resources, "uri", uris),
-            (&mut own.templates, "uriTemplate", templates),
-        ] {
-            entries.retain(|entry| {
-                !owners::text(entry, key).is_some_and(|key| others(claims.first(&key)))
-            });
-        }
+        self.resources.keep_own(&mut own, &self.listings);
         own
     }
 

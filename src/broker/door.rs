@@ -117,7 +117,7 @@ impl Broker {
         let measured = measured(tool, arguments.as_ref(), tier, &prices, &note, effort);
         let is_heavy = measured.is_err();
         let (findings, ask) = measured.unwrap_or_else(|measure::Heavy| unmeasured(NOT_YET));
-        let digest = self.digest(session, &route, asking.said.as_deref());
+        let digest = self.digest(session, &route, &asking.said);
         let meta = params.get("_meta");
         let mut claim = Claim {
             ask,
@@ -207,8 +207,7 @@ impl Broker {
     fn prompt_route(&self, name: &str, view: &View) -> Result<Route, Answer> {
         let catalog = self.catalog();
         let prompt = catalog
-            .prompt(name)
-            .filter(|prompt| view.shows(&prompt.server))
+            .prompt(name, view)
             .ok_or_else(|| wrong(format!("unknown prompt: {}", shown(name))))?;
         Ok(Route {
             server: prompt.server.clone(),
@@ -262,9 +261,15 @@ impl Broker {
         }
         let route = match (text("type"), text("name"), text("uri")) {
             (Some("ref/prompt"), Some(name), None) => self.prompt_route(name, view)?,
-            (Some("ref/resource"), None, Some(uri)) => {
-                self.resource_route(uri, view, Subject::Resource)?
-            }
+            (Some("ref/resource"), None, Some(uri)) => match self.catalog().template(uri, view) {
+                // A template as it is listed, not something that templates could fit.
+                Some(server) => Route {
+                    server,
+                    subject: Subject::Resource(uri.into()),
+                    tool: None,
+                },
+                None => self.resource_route(uri, view, Subject::Resource)?,
+            },
             _ => return Err(wrong("`ref` names neither a prompt nor a resource")),
         };
         let name = route.subject.name().clone();
@@ -275,9 +280,14 @@ impl Broker {
     }
 
     /// Over everything that a yes to this call would be a yes to.
-    fn digest(&self, session: &Session, route: &Route, arguments: Option<&str>) -> Fingerprint {
+    fn digest(
+        &self,
+        session: &Session,
+        route: &Route,
+        arguments: &[Option<String>; 2],
+    ) -> Fingerprint {
         // Put together first: hashing many small pieces takes longer than hashing them.
-        let length = arguments.map_or(0, str::len);
+        let length: usize = arguments.iter().flatten().map(String::len).sum();
         let mut said = Vec::with_capacity(length + 256);
         let mut part = |bytes: &[u8]| {
             said.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
@@ -292,8 +302,8 @@ impl Broker {
             part(tool.place.file.as_bytes());
             part(&tool.place.line.to_be_bytes());
         }
-        if let Some(arguments) = arguments {
-            part(arguments.as_bytes());
+        for said in arguments.iter().flatten() {
+            part(said.as_bytes());
         }
         Fingerprint(*blake3::keyed_hash(&self.digest_key, &said).as_bytes())
     }

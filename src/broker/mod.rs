@@ -24,6 +24,7 @@ mod policy;
 mod prompts;
 mod refresh;
 mod reported;
+mod resources;
 mod runs;
 mod seat;
 mod stop;

@@ -2,11 +2,11 @@
 //!
 //! A tool's name can belong only to the servers whose prefix it begins with, the
 //! longest counts. Among servers of one prefix it is the one's whose tool was
-//! accepted under it first, which pins tell after a restart as well. A prompt or a
-//! resource is the one's that lists it and did so first.
+//! accepted under it first, which pins tell after a restart as well. A prompt is the
+//! one's that lists it and did so first; whose a resource is, is in `resources.rs`.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +14,7 @@ use super::policy::Policy;
 use crate::{
     config::{self, Beginnings},
     domain::{Offer, ServerName, shown},
-    ports::{Listing, Store},
+    ports::Store,
     wire::Raw,
 };
 
@@ -99,7 +99,18 @@ pub(super) fn belongs(exposed: &str, owner: &ServerName) -> String {
 
 /// Who lists each of the things of one kind now, the first of them first.
 #[derive(Debug, Default)]
-pub(super) struct Claims(HashMap<Key, Vec<ServerName>>);
+pub(super) struct Claims {
+    claims: HashMap<Key, Vec<Claim>>,
+    /// How often the list was made anew.
+    made: u64,
+}
+
+/// A server that lists something, and in which of the lists it did so first.
+#[derive(Debug)]
+struct Claim {
+    server: ServerName,
+    since: u64,
+}
 
 /// Names and URIs by their hash: they are not kept a second time, however long.
 type Key = [u8; 32];
@@ -115,37 +126,56 @@ impl Claims {
         before: Option<&Claims>,
         listed: impl Iterator<Item = (&'a ServerName, T)>,
     ) -> Self {
-        let mut claims: HashMap<Key, Vec<ServerName>> = HashMap::new();
+        let made = before.map_or(0, |before| before.made + 1);
+        let mut claims: HashMap<Key, Vec<Claim>> = HashMap::new();
         for (server, text) in listed {
-            let claim = claims.entry(key(text.as_ref())).or_default();
-            if !claim.contains(server) {
-                claim.push(server.clone());
+            let key = key(text.as_ref());
+            let those = claims.entry(key).or_default();
+            if !those.iter().any(|claim| claim.server == *server) {
+                let since = before.and_then(|before| before.since_of(&key, server));
+                those.push(Claim {
+                    server: server.clone(),
+                    since: since.unwrap_or(made),
+                });
             }
         }
-        if let Some(before) = before {
-            for (key, claim) in claims.iter_mut().filter(|(_, claim)| claim.len() > 1) {
-                let Some(order) = before.0.get(key) else {
-                    continue;
-                };
-                let place = |server: &ServerName| {
-                    let known = order.iter().position(|known| known == server);
-                    known.unwrap_or(order.len())
-                };
-                claim.sort_by_key(place);
-            }
+        for those in claims.values_mut().filter(|those| those.len() > 1) {
+            those.sort_by_key(|claim| claim.since);
         }
-        Self(claims)
+        Self { claims, made }
     }
 
     /// The first of these servers that lists it.
     pub(super) fn owner(&self, text: &str, among: &[ServerName]) -> Option<&ServerName> {
-        let mut claim = self.0.get(&key(text))?.iter();
-        claim.find(|server| among.contains(server))
+        self.owner_since(text, among).map(|(server, _)| server)
+    }
+
+    /// The same, and in which of the lists it did so first.
+    pub(super) fn owner_since(
+        &self,
+        text: &str,
+        among: &[ServerName],
+    ) -> Option<(&ServerName, u64)> {
+        let mut those = self.claims.get(&key(text))?.iter();
+        let first = those.find(|claim| among.contains(&claim.server))?;
+        Some((&first.server, first.since))
     }
 
     /// The first of all.
     pub(super) fn first(&self, text: &str) -> Option<&ServerName> {
-        self.0.get(&key(text))?.first()
+        let first = self.claims.get(&key(text))?.first()?;
+        Some(&first.server)
+    }
+
+    /// In which of the lists a server listed it first.
+    pub(super) fn since(&self, text: &str, server: &ServerName) -> Option<u64> {
+        self.since_of(&key(text), server)
+    }
+
+    fn since_of(&self, key: &Key, server: &ServerName) -> Option<u64> {
+        let mut those = self.claims.get(key)?.iter();
+        let its = those.find(|claim| claim.server == *server)?;
+        Some(its.since)
     }
 
     /// Whether an entry of a list is shown to who may see these servers. What has no
@@ -155,54 +185,9 @@ impl Claims {
     }
 }
 
-/// Who lists which resources and templates.
-#[derive(Debug, Default)]
-pub(super) struct Resources {
-    pub(super) uris: Claims,
-    pub(super) templates: Claims,
-}
-
 /// A text member of an entry of a list.
 pub(super) fn text(entry: &Raw, key: &str) -> Option<String> {
     Some(entry.get(key)?.as_str()?.into_owned())
-}
-
-impl Resources {
-    /// Of these listings, and what is hidden of each and why.
-    pub(super) fn new(
-        before: Option<&Resources>,
-        listings: &BTreeMap<ServerName, Arc<Listing>>,
-    ) -> (Self, Vec<(ServerName, String)>) {
-        let mut hidden = Vec::new();
-        let mut claims = |of: fn(&Listing) -> &Vec<Raw>, key: &str, before: Option<&Claims>| {
-            let listed = listings.iter().flat_map(|(server, listing)| {
-                let keys = of(listing).iter().filter_map(|entry| text(entry, key));
-                keys.map(move |key| (server, key))
-            });
-            let claims = Claims::new(before, listed);
-            for (server, listing) in listings {
-                let keys = of(listing).iter().filter_map(|entry| text(entry, key));
-                for key in keys {
-                    if let Some(owner) = claims.first(&key).filter(|owner| *owner != server) {
-                        let why = belongs(&key, owner);
-                        hidden.push((server.clone(), format!("a resource is hidden: {why}")));
-                    }
-                }
-            }
-            claims
-        };
-        let uris = claims(
-            |listing| &listing.resources,
-            "uri",
-            before.map(|before| &before.uris),
-        );
-        let templates = claims(
-            |listing| &listing.templates,
-            "uriTemplate",
-            before.map(|before| &before.templates),
-        );
-        (Self { uris, templates }, hidden)
-    }
 }
 
 #[cfg(test)]

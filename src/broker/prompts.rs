@@ -30,7 +30,8 @@ pub struct Prompt {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Prompts {
-    known: HashMap<Arc<str>, Prompt>,
+    /// Of each name one for each server that lists it.
+    known: HashMap<Arc<str>, Vec<Prompt>>,
     /// In the order of lists.
     order: Vec<Prompt>,
     /// Who lists one under which name.
@@ -64,32 +65,39 @@ impl Prompts {
             ..Self::default()
         };
         for prompt in read {
-            let owner = prompts.claims.first(&prompt.exposed).filter(|owner| {
-                **owner != prompt.server || prompts.known.contains_key(&prompt.exposed)
-            });
-            if let Some(owner) = owner {
-                let why = owners::belongs(&prompt.exposed, owner);
+            let Prompt { exposed, .. } = &prompt;
+            let of_name = prompts.known.entry(exposed.clone()).or_default();
+            let twice = of_name.iter().any(|other| other.server == prompt.server);
+            let owner = prompts.claims.first(exposed);
+            if let Some(owner) = owner.filter(|owner| twice || **owner != prompt.server) {
+                let why = owners::belongs(exposed, owner);
                 let why = format!("prompt `{}` is hidden: {why}", shown(&prompt.name));
-                hidden.push((prompt.server, why));
-            } else {
-                prompts.known.insert(prompt.exposed.clone(), prompt.clone());
+                hidden.push((prompt.server.clone(), why));
+            }
+            // Who may not see the owner sees another's.
+            if !twice {
+                of_name.push(prompt.clone());
                 prompts.order.push(prompt);
             }
         }
         (prompts, hidden)
     }
 
-    /// The prompt behind an exposed name.
-    pub(super) fn get(&self, exposed: &str) -> Option<&Prompt> {
-        self.known.get(exposed)
+    /// The prompt behind an exposed name, for who may see these servers.
+    pub(super) fn get(&self, exposed: &str, servers: &[ServerName]) -> Option<&Prompt> {
+        let owner = self.claims.owner(exposed, servers)?;
+        let mut of_name = self.known.get(exposed)?.iter();
+        of_name.find(|prompt| prompt.server == *owner)
     }
 
     /// As those of these servers are listed.
     pub(super) fn of(&self, servers: &[ServerName]) -> impl Iterator<Item = &Raw> {
-        let shown = self
-            .order
-            .iter()
-            .filter(|prompt| servers.contains(&prompt.server));
+        let shown = self.order.iter().filter(|prompt| {
+            let Prompt {
+                server, exposed, ..
+            } = prompt;
+            self.claims.shows(server, Some(exposed), servers)
+        });
         shown.map(|prompt| &prompt.listed)
     }
 

@@ -5,6 +5,13 @@ pub(super) fn scheme(uri: &str) -> &str {
     uri.split_once(':').map_or(uri, |(scheme, _)| scheme)
 }
 
+/// What stands before the first expression of a template, if that says a scheme.
+pub(super) fn head(template: &str) -> Option<&str> {
+    let head = template.split('{').next()?;
+    let (scheme, _) = head.split_once(':')?;
+    (!scheme.is_empty()).then_some(head)
+}
+
 /// Whether a URI could have been made from an RFC 6570 template: its literal
 /// pieces stand in the URI in order, with anything in place of the expressions.
 pub(super) fn fits(template: &str, uri: &str) -> bool {
@@ -54,5 +61,14 @@ mod tests {
         assert!(fits("x://a", "x://a"));
         assert!(!fits("x://a", "x://ab"));
         assert_eq!(scheme("file:///a"), "file");
+    }
+
+    #[test]
+    fn the_head_of_a_template_says_its_scheme_or_there_is_none() {
+        assert_eq!(head("repo://{owner}/{+path}"), Some("repo://"));
+        assert_eq!(head("x://a"), Some("x://a"));
+        for nothing in ["{+x}", "{scheme}://a", "a{+x}", "://{x}", ":{x}", ""] {
+            assert_eq!(head(nothing), None, "{nothing}");
+        }
     }
 }

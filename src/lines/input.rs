@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 
 use super::Source;
-use crate::wire::{Oversize, Raw};
+use crate::wire::{Meant, Oversize, Raw};
 
 /// What one read asks for at least.
 const CHUNK: usize = 64 * 1024;
@@ -30,6 +30,8 @@ pub enum Line {
     TooLong {
         /// Its JSON-RPC id, if it had one.
         id: Option<Raw>,
+        /// What it was meant to be.
+        meant: Meant,
         /// How long it was.
         bytes: usize,
     },
@@ -166,6 +168,7 @@ impl LineIn {
 fn too_long(watch: &Oversize) -> Line {
     Line::TooLong {
         id: watch.id(),
+        meant: watch.meant(),
         bytes: watch.seen,
     }
 }
@@ -187,7 +190,7 @@ mod tests {
     async fn next(from: &mut LineIn) -> String {
         match from.next().await.unwrap() {
             Some(Line::Whole(line)) => String::from_utf8(line.to_vec()).unwrap(),
-            Some(Line::TooLong { id, bytes }) => format!("{bytes} too long, id {id:?}"),
+            Some(Line::TooLong { id, bytes, .. }) => format!("{bytes} too long, id {id:?}"),
             None => "end".into(),
         }
     }

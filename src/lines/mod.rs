@@ -1,8 +1,8 @@
 //! Lines over pipes and sockets: one message a line, both ways, without a
 //! runtime's buffering in between.
 //!
-//! Used by both faces of the broker. Knows nothing of JSON-RPC but the id of a
-//! line that is too long to keep.
+//! Used by both faces of the broker. Knows nothing of JSON-RPC but what a line
+//! that is too long to keep was meant to be.
 
 mod input;
 mod output;

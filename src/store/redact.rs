@@ -431,6 +431,12 @@ mod tests {
     }
 
     #[test]
+    fn no_key_is_longer_than_what_is_compared() {
+        let longest = SECRET_KEYS.iter().map(|word| word.len()).max();
+        assert_eq!(longest, Some(LONGEST_KEY));
+    }
+
+    #[test]
     fn a_key_that_is_written_with_an_escape_or_names_several_names_secrets() {
         for secret in [
             r#"{"pass\u0077ord":"abc"}"#,

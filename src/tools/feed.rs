@@ -41,7 +41,7 @@ pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watc
 pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: Listener) {
     let mut changes = instance.watch_changes();
     if instance.era() == Era::Modern {
-        let _ = subscribe::listen(&instance);
+        subscribe::begin(&instance).await;
     }
     let mut ended = instance.watch_end();
     let mut patience = Patience::default();
@@ -68,8 +68,7 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
             continue;
         };
         if instance.era() == Era::Modern {
-            // A server that will not tell of changes is still a server.
-            let _ = subscribe::listen(&instance);
+            subscribe::begin(&instance).await;
         }
         let mut changes = instance.watch_changes();
         let mut ended = instance.watch_end();

@@ -13,13 +13,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, oneshot, watch};
 
 use super::{
     child::{Child, Started},
     deadline::Deadline,
     lane::Lane,
-    overdue, questions,
+    overdue, questions, subscribe,
     ticket::Requests,
     unread::Unread,
     watched::Watched,
@@ -28,7 +28,7 @@ use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::{Caller, Event},
-    wire::{self, Body, Malformed, Message, Oversize, Raw},
+    wire::{self, Body, Malformed, Meant, Message, Oversize, Raw},
 };
 
 /// The longest line a tool server may send.
@@ -69,6 +69,8 @@ pub(super) struct Instance {
     /// Held while a subscription begins or ends.
     pub(super) subscribing: AsyncMutex<()>,
     pub(super) listening: Mutex<Option<u64>>,
+    /// Who waits for the acknowledgement of the stream that was asked for last.
+    pub(super) opening: Mutex<Option<(u64, oneshot::Sender<Raw>)>>,
     pub(super) requests: Requests,
     events: broadcast::Sender<Event>,
     /// Counts list changes; the pool debounces them.
@@ -130,6 +132,7 @@ impl Instance {
             watched: Mutex::default(),
             subscribing: AsyncMutex::default(),
             listening: Mutex::default(),
+            opening: Mutex::default(),
             requests: Requests::new(busy.clone()),
             events,
             changes: watch::Sender::new(0),
@@ -348,15 +351,12 @@ enum Took {
 fn take(instance: &Arc<Instance>, line: Line) -> Took {
     let line = match line {
         Line::Whole(line) => line,
-        Line::TooLong { id, bytes } => {
+        Line::TooLong { id, meant, bytes } => {
             let fault = ToolFault::Oversized {
                 bytes,
                 limit: MAX_LINE,
             };
-            match id {
-                Some(id) => instance.answer(&id, Err(fault)),
-                None => instance.remark(&format!("sent a line of {bytes} bytes without an id")),
-            }
+            failed(instance, id, meant, fault, "a line that is too long");
             return Took::Nonsense;
         }
     };
@@ -375,39 +375,51 @@ fn take(instance: &Arc<Instance>, line: Line) -> Took {
     Took::Other
 }
 
-/// The id of the request that a line would answer, were it JSON: `NaN` is not, and
-/// some writers write it.
-fn answers(line: &[u8]) -> Option<Raw> {
-    if !line.starts_with(b"{") {
-        return None;
-    }
-    let mut watch = Oversize::default();
-    watch.watch(line);
-    watch.id().filter(|_| !watch.has_method())
-}
-
 fn unreadable(instance: &Instance, malformed: Malformed, line: &[u8]) {
     match malformed {
-        Malformed::NotRpc { id: Some(id), why } => {
-            instance.answer(&id, Err(ToolFault::Malformed(why.to_owned())));
+        Malformed::NotRpc { id, meant, why } => {
+            let fault = ToolFault::Malformed(why.to_owned());
+            failed(instance, id, meant, fault, why);
         }
-        Malformed::NotRpc { id: None, why } => instance.remark(&format!("sent a line: {why}")),
-        Malformed::NotJson => match answers(line) {
-            Some(id) => {
-                let why = "it answered with what is not JSON".to_owned();
-                instance.answer(&id, Err(ToolFault::Malformed(why)));
+        // Some writers write `NaN`, which is not JSON: that a call was answered is seen.
+        Malformed::NotJson => {
+            let mut watch = Oversize::default();
+            if line.starts_with(b"{") {
+                watch.watch(line);
             }
-            None => instance.remark("sent a line that is not JSON"),
-        },
+            let fault = ToolFault::Malformed("it answered with what is not JSON".to_owned());
+            let meant = watch.meant();
+            failed(
+                instance,
+                watch.id(),
+                meant,
+                fault,
+                "a line that is not JSON",
+            );
+        }
+    }
+}
+
+/// What cannot be read fails the call that it may have been meant to answer. What asks
+/// answers nothing: the ids of a server's own requests begin where ours do.
+fn failed(instance: &Instance, id: Option<Raw>, meant: Meant, fault: ToolFault, what: &str) {
+    match (meant, id) {
+        (Meant::ToAnswer | Meant::Nothing, Some(id)) => instance.answer(&id, Err(fault)),
+        (Meant::ToAsk, Some(id)) => {
+            instance.remark(&format!("asked with what cannot be read: {what}"));
+            questions::refuse(instance, &id, -32600, what);
+        }
+        (Meant::ToAsk | Meant::ToAnswer | Meant::Nothing, None) => {
+            instance.remark(&format!("sent what cannot be read: {what}"));
+        }
     }
 }
 
 fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
     match (method, params) {
         ("notifications/progress", Some(params)) => {
-            let waiting = params
-                .get("progressToken")
-                .and_then(|token| token.text().parse::<u64>().ok());
+            let waiting = params.get("progressToken");
+            let waiting = waiting.as_ref().and_then(wire::our_id);
             let caller = waiting.and_then(|id| instance.requests.touch(id));
             if let Some(caller) = caller {
                 caller.progress(&params);
@@ -458,8 +470,10 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
                 task.abort();
             }
         }
-        // Acknowledgements of our subscriptions, and what a later version of
-        // the protocol may add: nothing that a call depends on.
+        ("notifications/subscriptions/acknowledged", Some(params)) => {
+            subscribe::acknowledged(instance, &params);
+        }
+        // What a later version of the protocol may add: nothing that a call depends on.
         _ => {}
     }
 }

@@ -151,9 +151,10 @@ async fn pages(
             }
             found.push(entries.part(entry).detached());
         }
+        // Some servers end a list with an empty cursor instead of none.
         cursor = page
             .get("nextCursor")
-            .filter(|cursor| cursor.as_str().is_some());
+            .filter(|cursor| cursor.as_str().is_some_and(|cursor| !cursor.is_empty()));
         match &cursor {
             None => return Ok(found),
             Some(cursor) if !seen.insert(cursor.text().to_owned()) => {

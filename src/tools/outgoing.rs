@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::{
     domain::{Capabilities, Era, Subject},
+    measure::spelling::is_other_spelling,
     ports::Caller,
     wire::{self, Edit, Parts, Raw, keys},
 };
@@ -44,8 +45,9 @@ pub(super) fn params(
         Some(meta) => edit.set("_meta", meta),
         None => edit.remove("_meta"),
     };
-    if (caller.era(), era) == (Era::Modern, Era::Legacy) {
-        // What an agent brings back from one round to the next is for us.
+    if caller.era() != era {
+        // What an agent brings back from one round to the next is for us, and what one of
+        // the handshake era writes there nobody has asked for.
         edit.remove("inputResponses");
         edit.remove("requestState");
     }
@@ -83,12 +85,7 @@ fn meta(
         out.push_str(value);
     };
     for (key, value) in given.iter().flat_map(|meta| wire::members(meta.text())) {
-        let ours = wire::unquote(key).is_none_or(|key| {
-            key == "progressToken"
-                || key.starts_with(keys::PROTOCOL_PREFIX)
-                || key.starts_with(keys::OUR_PREFIX)
-        });
-        if !ours {
+        if !wire::unquote(key).is_none_or(|key| is_reserved(&key)) {
             add(key, value);
         }
     }
@@ -108,6 +105,18 @@ fn meta(
     }
     out.push('}');
     (out.len() > 2).then_some(out)
+}
+
+/// Whether a key is between the agent and us, in whatever case: a server that does not look
+/// at it would report progress under a number that another agent's request has.
+fn is_reserved(key: &str) -> bool {
+    let is = |given: &str, meant: &str| given == meant || is_other_spelling(given, meant);
+    let begins = |prefix: &str| {
+        let end = key.char_indices().nth(prefix.chars().count());
+        let head = key.get(..end.map_or(key.len(), |(end, _)| end));
+        head.is_some_and(|head| is(head, prefix))
+    };
+    is(key, "progressToken") || begins(keys::PROTOCOL_PREFIX) || begins(keys::OUR_PREFIX)
 }
 
 /// What every request of the stateless era carries.
@@ -194,7 +203,18 @@ mod tests {
             r#"{"x":1e400,"name":"list","arguments":{"b":1,"a":2},"_meta":{"traceparent":"t","progressToken":7}}"#
         );
         assert_eq!(
-            sent(Era::Modern, r#"{"name":"list"}"#),
+            sent(
+                Era::Legacy,
+                r#"{"name":"list","_meta":{"ProgressToken":1,"progressto\u212aen":2,"IO.modelcontextprotocol/protocolVersion":"x","Dev.Tollgate/run":"r","dev.tollgat":1,"progress":2}}"#
+            ),
+            r#"{"name":"list","_meta":{"dev.tollgat":1,"progress":2,"progressToken":7}}"#
+        );
+        // The agent of this test speaks the other era.
+        assert_eq!(
+            sent(
+                Era::Modern,
+                r#"{"name":"list","requestState":"x","inputResponses":{}}"#
+            ),
             format!(
                 r#"{{"name":"list","_meta":{{"progressToken":7,"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{},"io.modelcontextprotocol/clientCapabilities":{{"elicitation":{{"form":{{}}}}}}}}}}"#,
                 client_info()

@@ -4,8 +4,9 @@
 //! A question is shown with the name of the server that asks: a server must not
 //! be able to pose as tollgate or as another server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
@@ -20,6 +21,10 @@ use crate::{
 
 /// Questions that one instance may have open at a time.
 const MAX_OPEN: usize = 64;
+
+/// How long an answer waits for a server that does not read its input: it must not fill
+/// our memory. Its call has a deadline of its own, which runs on meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes a request of the server.
 pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
@@ -101,7 +106,18 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
         }
         Answer::Gone => wire::error_line(&id, &error(-32603, "nobody is there to answer")),
     };
-    instance.out.send(line);
+    let bytes = line.iter().map(Bytes::len).sum();
+    let room = match instance.out.room_now(bytes) {
+        Some(room) => Some(room),
+        None => {
+            let room = tokio::time::timeout(PATIENCE, instance.out.room(bytes)).await;
+            room.ok().flatten()
+        }
+    };
+    match room {
+        Some(room) => drop(instance.out.send_with(line, Some(room))),
+        None => instance.remark("did not read what it was to be answered"),
+    }
     instance.question_ended(id.text());
 }
 
@@ -121,7 +137,7 @@ impl Drop for Paused {
     }
 }
 
-fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
+pub(super) fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
     instance.out.send(wire::error_line(id, &error(code, says)));
 }
 

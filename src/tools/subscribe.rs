@@ -3,12 +3,16 @@
 //! A server of the handshake era is sent the agents' own requests, but for the
 //! end of a subscription that others hold as well. One of the stateless era has
 //! one open `subscriptions/listen` request per instance, opened anew when what is
-//! watched changes.
+//! watched changes. Each time it names all that is watched, so a server that does not
+//! read is waited for before it is sent another.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::MutexGuard;
+use tokio::{
+    sync::{MutexGuard, oneshot},
+    task::JoinHandle,
+};
 
 use super::{
     deadline::Deadline,
@@ -17,9 +21,13 @@ use super::{
 };
 use crate::{
     domain::{Capabilities, Era, ToolFault},
-    ports::{Job, Reply},
-    wire::{self, Raw},
+    lines::Room,
+    ports::{Caller, Job, Reply},
+    wire::{self, Body, Raw, keys},
 };
+
+/// How long a server may take to read what it is told in nobody's name.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a server may take to answer that a subscription has ended: one that never
 /// answers must not have us keep every agent that ever left.
@@ -41,16 +49,67 @@ pub(super) async fn add(
     };
     let reply = match instance.era() {
         Era::Legacy => seat::ask(instance, job).await,
-        Era::Modern if first => {
-            job.caller.leaves();
-            listen(instance).map(|()| done())
-        }
+        Era::Modern if first => tokio::select! {
+            biased;
+            reason = job.caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+            reply = hear_of(instance, job, uri) => reply,
+        },
         Era::Modern => Ok(done()),
     };
     if new && !matches!(reply, Ok(Reply::Result(_))) {
         lock(&instance.watched).remove(uri, connection);
+        // The others still hear of theirs, whatever became of this stream.
+        if instance.era() == Era::Modern && first {
+            let _ = listen(instance, PATIENCE, None).await;
+        }
     }
     reply
+}
+
+/// Opens the stream with one resource more and waits for what the server says to it.
+async fn hear_of(instance: &Arc<Instance>, job: &Job, uri: &str) -> Result<Reply, ToolFault> {
+    let patience = job.idle.min(job.total);
+    let stream = listen(instance, patience, Some(job.caller.as_ref())).await?;
+    tokio::select! {
+        biased;
+        Ok(said) = stream.acknowledged => Ok(match is_granted(&said, uri) {
+            true => done(),
+            false => Reply::Error(Raw::of(&serde_json::json!({
+                "code": -32603,
+                "message": "the server does not tell of changes of this resource",
+            }))),
+        }),
+        answer = stream.answer => match answer {
+            Ok(Ok(Body::Error(error))) => Ok(Reply::Error(error)),
+            Ok(Ok(Body::Result(_))) => {
+                Err(ToolFault::Protocol("it ended the stream at once".to_owned()))
+            }
+            Ok(Err(fault)) => Err(fault),
+            Err(_) => Err(ToolFault::Protocol("the stream is over".to_owned())),
+        },
+        () = tokio::time::sleep(patience) => Err(ToolFault::Idle(patience)),
+    }
+}
+
+/// Whether an acknowledgement names this resource.
+fn is_granted(said: &Raw, uri: &str) -> bool {
+    let granted = said.get("notifications");
+    let uris = granted.and_then(|granted| granted.get("resourceSubscriptions"));
+    uris.is_some_and(|uris| {
+        wire::elements(uris.text()).any(|each| wire::unquote(each).is_some_and(|each| each == uri))
+    })
+}
+
+/// A server acknowledges one of the streams that it was asked for.
+pub(super) fn acknowledged(instance: &Instance, params: &Raw) {
+    let stream = params
+        .get("_meta")
+        .and_then(|meta| meta.get(keys::SUBSCRIPTION_ID));
+    let stream = stream.as_ref().and_then(wire::our_id);
+    let mut waits = lock(&instance.opening);
+    if let Some((_, tell)) = waits.take_if(|(open, _)| Some(*open) == stream) {
+        let _ = tell.send(params.detached());
+    }
 }
 
 /// One wants to hear of a resource no longer.
@@ -65,8 +124,10 @@ pub(super) async fn remove(
         _ if !last => Ok(done()),
         Era::Legacy => seat::ask(instance, job).await,
         Era::Modern => {
-            job.caller.leaves();
-            listen(instance).map(|()| done())
+            let patience = job.idle.min(job.total);
+            let caller = job.caller.as_ref();
+            listen(instance, patience, Some(caller)).await?;
+            Ok(done())
         }
     }
 }
@@ -83,11 +144,13 @@ pub(super) fn leave(instance: Arc<Instance>, connection: u64) {
             Era::Legacy => {
                 for uri in &alone {
                     let params = format!("{{\"uri\":{}}}", wire::quote(uri));
-                    let _ = say(&instance, "resources/unsubscribe", params, FAREWELL);
+                    if leave_one(&instance, params).await.is_err() {
+                        return;
+                    }
                 }
             }
             Era::Modern => {
-                let _ = listen(&instance);
+                let _ = listen(&instance, PATIENCE, None).await;
             }
         }
     });
@@ -114,8 +177,27 @@ fn done() -> Reply {
     Reply::Result(Raw::trusted(Bytes::from_static(b"{}")))
 }
 
+/// Opens the first stream of an instance. A server that will not tell of changes is still
+/// a server.
+pub(super) async fn begin(instance: &Arc<Instance>) {
+    let _turn = instance.subscribing.lock().await;
+    if lock(&instance.listening).is_none() {
+        let _ = listen(instance, PATIENCE, None).await;
+    }
+}
+
+/// A stream that was asked for.
+struct Stream {
+    acknowledged: oneshot::Receiver<Raw>,
+    answer: JoinHandle<Result<Body, ToolFault>>,
+}
+
 /// Opens the stream for what is watched now, and then closes the one before.
-pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
+async fn listen(
+    instance: &Arc<Instance>,
+    patience: Duration,
+    caller: Option<&dyn Caller>,
+) -> Result<Stream, ToolFault> {
     let params = serde_json::json!({
         "notifications": {
             "toolsListChanged": true,
@@ -130,29 +212,64 @@ pub(super) fn listen(instance: &Arc<Instance>) -> Result<(), ToolFault> {
         ",\"_meta\":{}}}",
         outgoing::own_meta(Capabilities::default())
     ));
-    let id = say(instance, "subscriptions/listen", params, Deadline::FOREVER)?;
-    if let Some(before) = lock(&instance.listening).replace(id) {
+    let room = room(instance, params.len(), patience).await?;
+    if let Some(caller) = caller {
+        // Nothing is awaited between this look and the sending.
+        if let Some(reason) = caller.is_cancelled() {
+            return Err(ToolFault::Cancelled(reason));
+        }
+        caller.leaves();
+    }
+    let ticket = instance.open(None, Deadline::FOREVER)?;
+    let (tell, acknowledged) = oneshot::channel();
+    *lock(&instance.opening) = Some((ticket.id, tell));
+    let line = request(ticket.id, "subscriptions/listen", params);
+    instance.out.send_with(line, Some(room));
+    if let Some(before) = lock(&instance.listening).replace(ticket.id) {
         // What is cancelled is not answered.
         instance.forget(before);
         let params = format!("{{\"requestId\":{before},\"reason\":\"replaced\"}}");
         instance.notify("notifications/cancelled", &[params.into()]);
     }
-    Ok(())
+    Ok(Stream {
+        acknowledged,
+        answer: tokio::spawn(async move { ticket.wait(None).await }),
+    })
 }
 
-/// Sends a request on whose answer nothing depends; its id.
-fn say(
-    instance: &Arc<Instance>,
-    method: &str,
-    params: String,
-    deadline: Deadline,
-) -> Result<u64, ToolFault> {
-    let ticket = instance.open(None, deadline)?;
-    let id = ticket.id;
-    let line = wire::request_line(&id.to_string(), method, &[params.into()]);
-    instance.out.send(line);
+/// Tells a server that nobody watches a resource any more; nothing depends on its answer.
+async fn leave_one(instance: &Arc<Instance>, params: String) -> Result<(), ToolFault> {
+    let room = room(instance, params.len(), PATIENCE).await?;
+    let ticket = instance.open(None, FAREWELL)?;
+    let line = request(ticket.id, "resources/unsubscribe", params);
+    instance.out.send_with(line, Some(room));
     tokio::spawn(async move {
         let _ = ticket.wait(None).await;
     });
-    Ok(id)
+    Ok(())
 }
+
+fn request(id: u64, method: &str, params: String) -> wire::Parts {
+    wire::request_line(&id.to_string(), method, &[params.into()])
+}
+
+/// Room for a request with so many bytes of parameters. A server that does not read its
+/// input must not fill our memory, nor be waited for without end.
+async fn room(
+    instance: &Arc<Instance>,
+    bytes: usize,
+    patience: Duration,
+) -> Result<Room, ToolFault> {
+    let bytes = bytes + AROUND;
+    if let Some(room) = instance.out.room_now(bytes) {
+        return Ok(room);
+    }
+    match tokio::time::timeout(patience, instance.out.room(bytes)).await {
+        Ok(Some(room)) => Ok(room),
+        Ok(None) => Err(Box::pin(instance.gone()).await),
+        Err(_) => Err(ToolFault::Busy(patience)),
+    }
+}
+
+/// What a request is besides its parameters, and what the end of another takes.
+const AROUND: usize = 256;

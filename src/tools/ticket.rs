@@ -24,6 +24,9 @@ use crate::{
     wire::{self, Body, Raw},
 };
 
+/// Letters of the reason that a server is given for a cancellation.
+const MAX_REASON: usize = 1_000;
+
 /// The open requests of an instance.
 pub(super) struct Requests {
     pending: Mutex<HashMap<u64, Pending>>,
@@ -31,6 +34,8 @@ pub(super) struct Requests {
     /// Wakes who watches the deadlines; set while somebody does.
     busy: Arc<Notify>,
     watched_over: AtomicBool,
+    /// The operator was told that the server writes ids as texts.
+    quotes: AtomicBool,
 }
 
 struct Pending {
@@ -47,6 +52,7 @@ impl Requests {
             next_id: AtomicU64::new(1),
             busy,
             watched_over: AtomicBool::new(false),
+            quotes: AtomicBool::new(false),
         }
     }
 
@@ -142,25 +148,26 @@ impl Instance {
         self.requests.pending().remove(&id);
     }
 
-    /// Tells the server that nobody waits for a request any more.
+    /// Tells the server that nobody waits for a request any more. Queued without room for
+    /// it, so an agent's own words for it are cut.
     fn withdraw(&self, id: u64, reason: &str) {
+        let end = reason.char_indices().nth(MAX_REASON);
+        let reason = end.and_then(|(end, _)| reason.get(..end)).unwrap_or(reason);
         let params = format!("{{\"requestId\":{id},\"reason\":{}}}", wire::quote(reason));
         self.notify("notifications/cancelled", &[params.into()]);
     }
 
     /// Hands an answer to who waits for it.
     pub(super) fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
-        let known = id
-            .text()
-            .parse()
-            .ok()
-            .and_then(|id: u64| self.requests.pending().remove(&id));
-        match known {
-            Some(pending) => {
-                let _ = pending.answer.send(body);
-            }
-            None => self.remark(&format!("answered a request that is not open: id {id:?}")),
+        let known = wire::our_id(id).and_then(|id| self.requests.pending().remove(&id));
+        let Some(pending) = known else {
+            self.remark(&format!("answered a request that is not open: id {id:?}"));
+            return;
+        };
+        if id.text().starts_with('"') && !self.requests.quotes.swap(true, Ordering::Relaxed) {
+            self.remark(&format!("answers to ids as texts: {id:?}"));
         }
+        let _ = pending.answer.send(body);
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::{Parts, Raw, quote};
+use super::{Oversize, Parts, Raw, quote};
 
 /// One message.
 #[derive(Debug, Clone)]
@@ -44,6 +44,19 @@ pub enum Body {
     Error(Raw),
 }
 
+/// What a line that is no message was meant to be, as far as its members tell. Ids of
+/// both sides begin at the same number: who takes a request for an answer fails a call
+/// of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// To ask or to tell something: it has a `method`.
+    ToAsk,
+    /// To answer: it has a `result` or an `error`, and no `method`.
+    ToAnswer,
+    /// Nobody knows: it has none of them.
+    Nothing,
+}
+
 /// Why a line is no message.
 #[derive(Debug, Clone)]
 pub enum Malformed {
@@ -54,6 +67,8 @@ pub enum Malformed {
     NotRpc {
         /// The id, if one can be made out.
         id: Option<Raw>,
+        /// What it was meant to be.
+        meant: Meant,
         /// What is wrong.
         why: &'static str,
     },
@@ -93,7 +108,22 @@ impl<'a> Envelope<'a> {
         if let Some(method) = method.filter(|method| *method != "null") {
             envelope.method = Some(super::unquote(method)?);
         }
+        // Many a writer puts both members into an answer, the one that does not hold as
+        // `null`.
+        match (envelope.result, envelope.error) {
+            (Some(_), Some("null")) => envelope.error = None,
+            (Some("null"), Some(_)) => envelope.result = None,
+            (_, _) => {}
+        }
         Some(envelope)
+    }
+
+    fn meant(&self) -> Meant {
+        match self.method {
+            Some(_) => Meant::ToAsk,
+            None if self.result.or(self.error).is_some() => Meant::ToAnswer,
+            None => Meant::Nothing,
+        }
     }
 }
 
@@ -109,27 +139,20 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
         return Err(Malformed::NotJson);
     };
     let Some(envelope) = Envelope::read(text) else {
-        return Err(Malformed::NotRpc {
-            id: salvage_id(line),
-            why: "not a JSON-RPC 2.0 message",
-        });
+        return Err(unread(line, "not a JSON-RPC 2.0 message"));
     };
+    let raw = |value: &str| Raw::trusted(line.slice_ref(value.as_bytes()));
+    let id = envelope.id.filter(|id| is_id(id)).map(raw);
+    let meant = envelope.meant();
+    let wrong = |id, why| Err(Malformed::NotRpc { id, meant, why });
     // White space to JSON, but the end of a line to many a reader (Python's text
     // streams for one): what stands behind it would be a message of its own to
     // them, and one that nobody judged.
     if memchr::memchr(b'\r', line).is_some() {
-        return Err(Malformed::NotRpc {
-            id: salvage_id(line),
-            why: "a carriage return inside the line",
-        });
+        return wrong(id, "a carriage return inside the line");
     }
-    let raw = |value: &str| Raw::trusted(line.slice_ref(value.as_bytes()));
-    let id = envelope.id.filter(|id| is_id(id)).map(raw);
     if !envelope.jsonrpc.is_some_and(is_2_0) {
-        return Err(Malformed::NotRpc {
-            id,
-            why: "`jsonrpc` is not \"2.0\"",
-        });
+        return wrong(id, "`jsonrpc` is not \"2.0\"");
     }
     match envelope {
         Envelope {
@@ -143,27 +166,18 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
             let params = match params {
                 None | Some("null") => None,
                 Some(text) if text.starts_with(['{', '[']) => Some(raw(text)),
-                Some(_) => {
-                    return Err(Malformed::NotRpc {
-                        id,
-                        why: "`params` is neither an object nor an array",
-                    });
-                }
+                Some(_) => return wrong(id, "`params` is neither an object nor an array"),
             };
+            let method: Box<str> = method.into();
             match (given, id) {
-                (None, _) => Ok(Message::Notification {
-                    method: method.into(),
-                    params,
-                }),
-                (Some(_), Some(id)) => Ok(Message::Request {
-                    id,
-                    method: method.into(),
-                    params,
-                }),
-                (Some(_), None) => Err(Malformed::NotRpc {
-                    id: None,
-                    why: "`id` is neither a string nor an integer",
-                }),
+                (None, _) => Ok(Message::Notification { method, params }),
+                // The protocol forbids it and some writers write it. What would have to be
+                // answered is not taken for what need not be.
+                (Some("null"), None) if method.starts_with("notifications/") => {
+                    Ok(Message::Notification { method, params })
+                }
+                (Some(_), Some(id)) => Ok(Message::Request { id, method, params }),
+                (Some(_), None) => wrong(None, "`id` is neither a string nor an integer"),
             }
         }
         Envelope {
@@ -180,19 +194,21 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
                 id,
                 body: Body::Error(raw(error)),
             }),
-            (id, Some(_), Some(_)) => Err(Malformed::NotRpc {
-                id,
-                why: "both `result` and `error`",
-            }),
-            (id, _, _) => Err(Malformed::NotRpc {
-                id,
-                why: "neither a request nor an answer",
-            }),
+            (id, Some(_), Some(_)) => wrong(id, "both `result` and `error`"),
+            (id, _, _) => wrong(id, "neither a request nor an answer"),
         },
-        Envelope { .. } => Err(Malformed::NotRpc {
-            id,
-            why: "a method together with an answer",
-        }),
+        Envelope { .. } => wrong(id, "a method together with an answer"),
+    }
+}
+
+/// A line whose members do not fit together, with what can be made out of it.
+fn unread(line: &[u8], why: &'static str) -> Malformed {
+    let mut watch = Oversize::default();
+    watch.watch(line);
+    Malformed::NotRpc {
+        id: watch.id(),
+        meant: watch.meant(),
+        why,
     }
 }
 
@@ -207,7 +223,11 @@ fn no_object(line: &Bytes) -> Malformed {
         true => "an array: batches are not taken, send each message on a line of its own",
         false => "not a JSON-RPC 2.0 message",
     };
-    Malformed::NotRpc { id: None, why }
+    Malformed::NotRpc {
+        id: None,
+        meant: Meant::Nothing,
+        why,
+    }
 }
 
 /// The text of a line that is JSON.
@@ -225,7 +245,7 @@ fn is_2_0(text: &str) -> bool {
 const MAX_ID: usize = 256;
 
 /// Ids are strings or integers; the suite of the protocol forbids `null`.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() <= MAX_ID && (text.starts_with('"') || is_integer(text))
 }
 
@@ -236,11 +256,14 @@ fn is_integer(text: &str) -> bool {
         .all(|byte| byte.is_ascii_digit())
 }
 
-fn salvage_id(line: &Bytes) -> Option<Raw> {
-    let text = std::str::from_utf8(line).ok()?;
-    super::members(text)
-        .find(|(key, value)| *key == "\"id\"" && is_id(value))
-        .map(|(_, value)| Raw::trusted(line.slice_ref(value.as_bytes())))
+/// The id of ours that the other side gives back. Some write every id as a text; we ask
+/// under no other ids than numbers, so it cannot be another's.
+#[must_use]
+pub fn our_id(id: &Raw) -> Option<u64> {
+    let text = id.as_str();
+    let text = text.as_deref().unwrap_or(id.text());
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 /// A request as one line.
@@ -357,6 +380,62 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_null_beside_the_other_is_not_there() {
+        let body = |line: &str| match read(line) {
+            Ok(Message::Response { body, .. }) => body,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert!(matches!(
+            body(r#"{"id":1,"result":{},"error":null}"#),
+            Body::Result(_)
+        ));
+        assert!(matches!(
+            body(r#"{"id":1,"result":null,"error":{}}"#),
+            Body::Error(_)
+        ));
+        assert!(matches!(
+            body(r#"{"id":1,"result":null,"error":null}"#),
+            Body::Result(_)
+        ));
+    }
+
+    #[test]
+    fn a_notification_may_say_that_it_has_no_id_and_a_request_may_not() {
+        assert!(matches!(
+            read(r#"{"id":null,"method":"notifications/initialized"}"#),
+            Ok(Message::Notification { .. })
+        ));
+        assert!(matches!(
+            read(r#"{"id":null,"method":"tools/call"}"#),
+            Err(Malformed::NotRpc { id: None, .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_no_message_is_told_by_its_method_from_an_answer() {
+        for (line, expected) in [
+            (r#"{"id":7,"method":"x","params":3}"#, Meant::ToAsk),
+            (r#"{"id":7,"method":"a","method":"b"}"#, Meant::ToAsk),
+            (r#"{"id":7,"method":5}"#, Meant::ToAsk),
+            (r#"{"id":7,"method":"x","result":{}}"#, Meant::ToAsk),
+            (r#"{"id":null,"method":"x"}"#, Meant::ToAsk),
+            (r#"{"id":7,"result":{},"error":{}}"#, Meant::ToAnswer),
+            (r#"{"id":7,"result":1,"result":2}"#, Meant::ToAnswer),
+            (r#"{"id":7}"#, Meant::Nothing),
+            (r#"{"id":7,"id":8}"#, Meant::Nothing),
+        ] {
+            match read(line) {
+                Err(Malformed::NotRpc { meant, .. }) => assert_eq!(meant, expected, "{line}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        match parsed(r#"{"id":7,"method":"ping"}"#) {
+            Err(Malformed::NotRpc { meant, .. }) => assert_eq!(meant, Meant::ToAsk),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn what_is_wrong_keeps_the_id_where_there_is_one() {
         for line in [
             r#"{"id":7,"result":{},"error":{}}"#,
@@ -379,6 +458,18 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_ours_is_a_number_or_its_text_and_nothing_that_looks_like_it() {
+        let ours = |text: &'static str| our_id(&Raw::parse(text.into()).unwrap());
+        assert_eq!(ours("7"), Some(7));
+        assert_eq!(ours("\"7\""), Some(7));
+        for other in [
+            "\"07\"", "\"+7\"", "\" 7\"", "\"x7\"", "-7", "7.0", "\"\"", "null",
+        ] {
+            assert_eq!(ours(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn an_array_is_no_message_however_its_elements_stand() {
         let at_their_places = r#"["2.0",99,"tools/call",{"name":"echo"}]"#;
         let without_the_version = r#"[99,"tools/call",{"name":"echo"}]"#;
@@ -386,7 +477,9 @@ mod tests {
         let batch = r#" [{"jsonrpc":"2.0","id":1,"method":"ping"}]"#;
         for line in [at_their_places, without_the_version, an_answer, batch, "[]"] {
             match parsed(line) {
-                Err(Malformed::NotRpc { id: None, why }) => assert!(why.contains("array"), "{why}"),
+                Err(Malformed::NotRpc { id: None, why, .. }) => {
+                    assert!(why.contains("array"), "{why}");
+                }
                 other => panic!("{line}: {other:?}"),
             }
         }
@@ -408,7 +501,9 @@ mod tests {
         ] {
             let line = format!(r#"{{{version}"id":7,"method":"ping"}}"#);
             match parsed(&line) {
-                Err(Malformed::NotRpc { id: Some(id), why }) => {
+                Err(Malformed::NotRpc {
+                    id: Some(id), why, ..
+                }) => {
                     assert_eq!(id.text(), "7");
                     assert!(why.contains("jsonrpc"), "{why}");
                 }

@@ -17,7 +17,8 @@ pub use edit::{Edit, Parts, quote};
 pub use forged::content_without_ours;
 pub use json::{Flaw, Members, Node, elements, members, unquote};
 pub use message::{
-    Body, Malformed, Message, error_line, notification_line, parse, request_line, result_line,
+    Body, Malformed, Meant, Message, error_line, notification_line, our_id, parse, request_line,
+    result_line,
 };
 pub use oversize::Oversize;
 

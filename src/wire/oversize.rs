@@ -1,4 +1,4 @@
-//! Finding the id of a line that is too long to keep, or is not JSON.
+//! Finding the id of a line that is too long to keep, or is no message.
 //!
 //! The line is read past, not stored; this watches the bytes go by and keeps
 //! only the value of the top-level `id`, so that the right call can be failed
@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::Raw;
+use super::{Meant, Raw, message};
 
 /// Longer ids than this are nobody's.
 const MAX_ID: usize = 256;
@@ -23,6 +23,7 @@ pub struct Oversize {
     text: Vec<u8>,
     key_is_id: bool,
     has_method: bool,
+    has_answer: bool,
     id: Option<Vec<u8>>,
     /// Bytes seen so far.
     pub seen: usize,
@@ -40,13 +41,18 @@ impl Oversize {
     /// The id that was found.
     #[must_use]
     pub fn id(&self) -> Option<Raw> {
-        Raw::parse(Bytes::from(self.id.clone()?))
+        let id = Raw::parse(Bytes::from(self.id.clone()?))?;
+        message::is_id(id.text()).then_some(id)
     }
 
-    /// Whether it asks or tells something, and so answers nothing.
+    /// What it was meant to be.
     #[must_use]
-    pub fn has_method(&self) -> bool {
-        self.has_method
+    pub fn meant(&self) -> Meant {
+        match (self.has_method, self.has_answer) {
+            (true, _) => Meant::ToAsk,
+            (false, true) => Meant::ToAnswer,
+            (false, false) => Meant::Nothing,
+        }
     }
 
     fn step(&mut self, byte: u8) {
@@ -76,11 +82,12 @@ impl Oversize {
             b':' if self.depth == 1 => {
                 self.key_is_id = self.text == b"\"id\"";
                 self.has_method |= self.text == b"\"method\"";
+                self.has_answer |= self.text == b"\"result\"" || self.text == b"\"error\"";
                 self.after_colon = true;
                 self.text.clear();
             }
             b',' => self.end_value(),
-            b' ' | b'\t' => {}
+            b' ' | b'\t' | b'\r' => {}
             _ => self.keep(byte),
         }
     }
@@ -127,5 +134,20 @@ mod tests {
             Some("\"a,b\"")
         );
         assert_eq!(id_of(r#"{"result":["id",5]}"#), None);
+        assert_eq!(id_of(r#"{"id":null}"#), None);
+    }
+
+    #[test]
+    fn what_it_was_meant_to_be_is_told_by_its_own_members() {
+        for (line, expected) in [
+            (r#"{"params":{"result":1},"method":"x"}"#, Meant::ToAsk),
+            (r#"{"result":{"method":1}}"#, Meant::ToAnswer),
+            (r#"{"error":NaN}"#, Meant::ToAnswer),
+            (r#"{"x":"method","y":["result"]}"#, Meant::Nothing),
+        ] {
+            let mut watch = Oversize::default();
+            watch.watch(line.as_bytes());
+            assert_eq!(watch.meant(), expected, "{line}");
+        }
     }
 }

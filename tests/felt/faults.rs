@@ -248,7 +248,7 @@ fn the_first_of_two_answers_counts_and_strangers_do_not() {
     let mut pair = Pair::new(
         r#"
         call bad: line {"jsonrpc":"2.0","id":4294967295,"result":{"content":[]}}
-        line {"jsonrpc":"2.0","id":"$id","error":{"code":1,"message":"a stranger"}}
+        line {"jsonrpc":"2.0","id":"x$id","error":{"code":1,"message":"a stranger"}}
         line {"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"one"}]}}
         line {"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"two"}]}}
         "#,

@@ -15,6 +15,7 @@
 mod charged;
 mod faults;
 mod halt;
+mod lines;
 mod queue;
 #[path = "../support/mod.rs"]
 mod support;

@@ -69,6 +69,7 @@ fn main() {
             enough = 0;
             held.drain(..).for_each(|line| stage.receive(&line));
         }
+        stage.reads_on();
     }
 }
 

@@ -17,12 +17,14 @@
 //!     echo                       answers with its own parameters, as a text
 //!     answers                    answers with what it was answered, as a text
 //!     line RAW                   a line, verbatim; $id, $token, $sub are filled in
+//!     long BYTES                 asks for roots under the id of the request, at this length
 //!     progress COUNT             1 to COUNT
 //!     storm COUNT RAW            the same line many times
 //!     ask METHOD RAW             a question in the terms of the request's era
 //!     nag COUNT METHOD RAW       so many questions, each withdrawn at once; legacy only
 //!     wait                       until the test says `go`
 //!     exit STATUS
+//!     deaf                       reads nothing any more, but for one line
 //!     mute                       closes its output and lives on
 
 /// What the double plays.

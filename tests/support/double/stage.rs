@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::process::{Command, Stdio, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -22,6 +23,7 @@ pub(crate) struct Stage {
     listening: Mutex<String>,
     go: (Mutex<usize>, Condvar),
     questions: Mutex<usize>,
+    deaf: AtomicBool,
 }
 
 /// One request.
@@ -41,6 +43,7 @@ impl Stage {
             listening: Mutex::default(),
             go: Default::default(),
             questions: Mutex::default(),
+            deaf: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +111,13 @@ impl Stage {
         }
     }
 
+    /// Comes back if it is to read another line.
+    pub(crate) fn reads_on(&self) {
+        while self.deaf.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+    }
+
     /// A line from the client.
     pub(crate) fn receive(self: &Arc<Self>, line: &str) {
         let method = member(line, "method").and_then(|method| unquote(&method));
@@ -163,6 +173,11 @@ impl Stage {
                 "echo" => say_result(request, &text(&request.params)),
                 "answers" => say_result(request, &text(&format!("[{}]", answers.join(",")))),
                 "line" => say(&self.filled(rest, Some(request))),
+                "long" => say(&format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"method":"roots/list","params":{{"x":"{}"}}}}"#,
+                    request.id,
+                    "x".repeat(rest.parse().unwrap())
+                )),
                 "progress" => {
                     for nth in 1..=rest.parse().unwrap() {
                         self.progress(request, nth);
@@ -199,6 +214,7 @@ impl Stage {
                 }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
+                "deaf" => self.deaf.store(true, Ordering::SeqCst),
                 "mute" => mute(),
                 "silence" => return,
                 verb => panic!("unknown step `{verb}`"),
