@@ -24,6 +24,7 @@ pub mod stderr;
 mod subscribe;
 pub mod sweep;
 mod ticket;
+mod track;
 mod unread;
 mod watched;
 
