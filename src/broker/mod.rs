@@ -197,8 +197,12 @@ impl Broker {
         // is refused anyway starts no process.
         let seat = match self.seated(&call, &home, open.caller()) {
             Some(seat) => Ok(Some(seat)),
-            None => Box::pin(self.seat(&call, &home, open.caller())).await,
+            None => Box::pin(self.seat(&call, &home, &open)).await,
         };
+        // It never left and nobody waits for it: there is nothing to judge.
+        if let Err(fault @ ToolFault::Unsent(_)) = seat {
+            return No::Failed(fault).answer(call, has_output_schema);
+        }
         call.standing = seat::standing(&call, &seat);
 
         // Each refusal is a record: who is refused without end waits before the next.

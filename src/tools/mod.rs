@@ -25,6 +25,7 @@ mod subscribe;
 pub mod sweep;
 mod ticket;
 mod track;
+mod unplaced;
 mod unread;
 mod watched;
 

@@ -36,8 +36,13 @@ pub(super) struct Record {
     pub(super) declare: Capabilities,
     pub(super) live: Vec<Weak<Instance>>,
     /// Every process that was started and is not known to be gone.
-    pub(super) started: Vec<(Weak<Instance>, watch::Receiver<Option<Gone>>)>,
+    pub(super) started: Vec<Process>,
+    /// All of them were ended, and none is to be started any more.
+    pub(super) is_closed: bool,
 }
+
+/// A process, and when nothing is left of it.
+pub(super) type Process = (Weak<Instance>, watch::Receiver<Option<Gone>>);
 
 /// The era that it is not.
 pub(super) fn other(era: Era) -> Era {
@@ -48,7 +53,8 @@ pub(super) fn other(era: Era) -> Era {
 }
 
 impl Record {
-    pub(super) fn started(&mut self, instance: &Arc<Instance>) {
+    /// A process was started; says whether it may be.
+    pub(super) fn started(&mut self, instance: &Arc<Instance>) -> bool {
         // Who watched it may have gone without a word.
         let goes_on = |gone: &watch::Receiver<Option<Gone>>| {
             gone.borrow().is_none() && gone.has_changed().is_ok()
@@ -56,6 +62,13 @@ impl Record {
         self.started.retain(|(_, gone)| goes_on(gone));
         let gone = instance.child.gone();
         self.started.push((Arc::downgrade(instance), gone));
+        !self.is_closed
+    }
+
+    /// Every process there is, to be ended; from here on none may be started.
+    pub(super) fn close(&mut self) -> Vec<Process> {
+        self.is_closed = true;
+        std::mem::take(&mut self.started)
     }
 
     /// How a server is to be spoken to that is started now.

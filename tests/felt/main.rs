@@ -16,6 +16,7 @@ mod charged;
 mod faults;
 mod halt;
 mod queue;
+mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 
