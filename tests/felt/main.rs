@@ -15,6 +15,7 @@
 mod charged;
 mod faults;
 mod halt;
+mod leaving;
 mod queue;
 mod starts;
 #[path = "../support/mod.rs"]
