@@ -372,7 +372,7 @@ call ready: text ready"#;
         dig(&ack, "params.notifications").unwrap(),
         r#"{"promptsListChanged":true}"#
     );
-    assert_eq!(alpha.count("resources/subscribe"), 3);
+    assert_eq!(alpha.count("resources/subscribe"), 8);
     is_well(&mut agent);
 }
 

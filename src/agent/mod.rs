@@ -18,6 +18,7 @@ mod shape;
 mod state;
 mod stream;
 mod unanswered;
+mod watching;
 
 use std::{os::fd::OwnedFd, sync::Arc};
 

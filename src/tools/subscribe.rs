@@ -14,6 +14,7 @@ use super::{
     deadline::Deadline,
     instance::{Instance, lock},
     outgoing, seat,
+    watched::Leaves,
 };
 use crate::{
     domain::{Capabilities, Era, ToolFault},
@@ -48,9 +49,21 @@ pub(super) async fn add(
         Era::Modern => Ok(done()),
     };
     if new && !matches!(reply, Ok(Reply::Result(_))) {
-        lock(&instance.watched).remove(uri, connection);
+        let last = lock(&instance.watched).remove(uri, connection);
+        // One that has it and was told to cancel may begin it all the same.
+        let may_begin = reply.as_ref().is_err_and(ToolFault::may_have_run);
+        match instance.era() {
+            Era::Legacy if last && may_begin => farewell(instance, uri),
+            Era::Legacy | Era::Modern => {}
+        }
     }
     reply
+}
+
+/// Tells a server of the handshake era that nobody hears of a resource any more.
+fn farewell(instance: &Arc<Instance>, uri: &str) {
+    let params = format!("{{\"uri\":{}}}", wire::quote(uri));
+    let _ = say(instance, "resources/unsubscribe", params, FAREWELL);
 }
 
 /// One wants to hear of a resource no longer.
@@ -71,19 +84,18 @@ pub(super) async fn remove(
     }
 }
 
-/// A connection has gone, and hears of nothing any more. What nobody hears of the
+/// A connection has gone, or a stream of it is over. What nobody hears of any more the
 /// server is told to stop telling: like a cancellation, that is no call, and also
 /// said while a stop holds.
-pub(super) fn leave(instance: Arc<Instance>, connection: u64) {
+pub(super) fn leave(instance: Arc<Instance>, connection: u64, leaves: Leaves) {
     tokio::spawn(async move {
         let _turn = instance.subscribing.lock().await;
-        let alone = lock(&instance.watched).leave(connection);
+        let alone = lock(&instance.watched).leave(connection, &leaves);
         match instance.era() {
             _ if alone.is_empty() => {}
             Era::Legacy => {
                 for uri in &alone {
-                    let params = format!("{{\"uri\":{}}}", wire::quote(uri));
-                    let _ = say(&instance, "resources/unsubscribe", params, FAREWELL);
+                    farewell(&instance, uri);
                 }
             }
             Era::Modern => {

@@ -18,6 +18,7 @@ mod halt;
 mod leaving;
 mod queue;
 mod starts;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 
