@@ -116,11 +116,8 @@ impl Broker {
         let listings = shelf.listings();
         let catalog = Catalog::build(listings, &policy, store.as_ref(), &owners, None);
         refresh::warn_of(catalog.warnings(), &[]);
-        let stops = {
-            let store = store.clone();
-            Arc::new(move || store.stops())
-        };
-        let under_way = under_way::UnderWay::new(stops, clock.clone());
+        let silenced = halt::silenced(store.clone());
+        let under_way = under_way::UnderWay::new(silenced, clock.clone());
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
             store,
