@@ -58,6 +58,18 @@ struct Connected {
     since: jiff::Timestamp,
 }
 
+/// A connected agent on the screen: it goes with this, however its session ends.
+struct Row<'a> {
+    tollgate: &'a Tollgate,
+    number: u64,
+}
+
+impl Drop for Row<'_> {
+    fn drop(&mut self) {
+        self.tollgate.guests().remove(&self.number);
+    }
+}
+
 impl Connected {
     fn row(&self) -> AgentRow {
         AgentRow {
@@ -182,6 +194,16 @@ impl Tollgate {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Shows an agent until the guard is dropped.
+    fn shown(&self, agent: Connected) -> Row<'_> {
+        let number = self.next_guest.fetch_add(1, Ordering::Relaxed);
+        self.guests().insert(number, agent);
+        Row {
+            tollgate: self,
+            number,
+        }
+    }
+
     fn join(&self, hello: &Hello) -> Result<Arc<Session>, Refused> {
         let run = hello.run.as_ref().map(|name| named_run(&hello.agent, name));
         self.broker
@@ -238,15 +260,11 @@ impl Service for Tollgate {
                 return;
             }
         };
-        let number = self.next_guest.fetch_add(1, Ordering::Relaxed);
-        self.guests().insert(
-            number,
-            Connected {
-                session: session.clone(),
-                pid: guest.peer_pid,
-                since: self.clock.now(),
-            },
-        );
+        let _row = self.shown(Connected {
+            session: session.clone(),
+            pid: guest.peer_pid,
+            since: self.clock.now(),
+        });
         let (told, ending) = watch::channel(agent::Ending::Not);
         let forward = async {
             let ending = match stop.wait().await {
@@ -272,7 +290,6 @@ impl Service for Tollgate {
             }
             () = forward => {}
         }
-        self.guests().remove(&number);
     }
 
     async fn control(&self, question: Question) -> Result<Reply, Refused> {

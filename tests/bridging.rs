@@ -372,7 +372,7 @@ call ready: text ready"#;
         dig(&ack, "params.notifications").unwrap(),
         r#"{"promptsListChanged":true}"#
     );
-    assert_eq!(alpha.count("resources/subscribe"), 3);
+    assert_eq!(alpha.count("resources/subscribe"), 8);
     is_well(&mut agent);
 }
 
@@ -520,6 +520,28 @@ fn log_messages_reach_an_agent_that_asked_for_them() {
             }
         }
     });
+}
+
+#[test]
+fn a_call_that_is_cancelled_while_its_server_is_told_the_level_does_not_wait_for_that() {
+    let script = "on logging/setLevel: silence";
+    let mut pair = Pair::new(Era::Legacy, Era::Legacy, "{}", script);
+    let level = pair
+        .agent
+        .request("logging/setLevel", r#"{"level":"debug"}"#);
+    pair.agent.result(level);
+    for _ in 0..2 {
+        let id = pair.agent.call("alpha__ready", "{}");
+        let set = pair.alpha.gets("logging/setLevel");
+        pair.agent.send(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+        ));
+        let cancel = pair.alpha.gets("notifications/cancelled");
+        assert_eq!(dig(&cancel, "params.requestId"), member(&set, "id"));
+        let reason = dig(&cancel, "params.reason").unwrap();
+        assert_eq!(reason, r#""the caller has gone""#);
+    }
+    assert_eq!(pair.alpha.count("tools/call"), 0);
 }
 
 #[test]

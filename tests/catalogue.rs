@@ -212,6 +212,8 @@ impl Tools for Running {
     fn end_run(&self, _: &RunId) {}
 
     fn left(&self, _: u64) {}
+
+    fn unwatch(&self, _: u64, _: &[String]) {}
 }
 
 fn offered(broker: &Broker) -> Option<String> {

@@ -223,6 +223,20 @@ fn an_agent_that_cancels_while_it_is_asked_withdraws_the_question() {
 }
 
 #[test]
+fn a_server_that_ends_while_its_question_is_with_a_user_fails_its_call_at_once() {
+    for served in [Era::Legacy, Era::Modern] {
+        let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+        let mut pair = Pair::new(Era::Legacy, served, r#"{"elicitation":{}}"#, &script);
+        let id = pair.agent.request("tools/call", ASK);
+        pair.is_asked(id);
+        pair.alpha.order("exit 3");
+        let why = pair.agent.failure(id);
+        assert!(why.contains("status 3"), "{why}");
+        pair.agent.gets("notifications/cancelled");
+    }
+}
+
+#[test]
 fn a_question_reaches_only_the_agent_whose_call_caused_it() {
     let home = Home::new();
     let mut alpha = home.server_with(

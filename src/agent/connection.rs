@@ -32,8 +32,9 @@ const MAX_OPEN: usize = 1024;
 /// After our end of the pipe is closed, how long the last answers may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// After everything is cancelled, how long its end may take.
-const LAST_CALLS: Duration = Duration::from_secs(1);
+/// After everything is cancelled, how long its end may take. Clearly shorter than what
+/// the daemon gives an agent that is gone: what does not end by then is left behind.
+const LAST_CALLS: Duration = Duration::from_millis(400);
 
 /// How often is looked whether anybody reads the answers that are waited for.
 const LOOK: Duration = Duration::from_millis(200);

@@ -136,7 +136,7 @@ fn serve(
         ("logging/setLevel", Era::Legacy) => legacy::set_level(connection, &id, params.as_ref()),
         ("server/discover", Era::Modern) => modern::discover(connection, id, share),
         ("subscriptions/listen", Era::Modern) => {
-            listen::open(connection, &id, params.as_ref(), meta);
+            listen::open(connection, &id, params.as_ref(), &meta);
         }
         _ => connection.fail(&id, METHOD_NOT_FOUND, "method not found"),
     }

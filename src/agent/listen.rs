@@ -2,27 +2,23 @@
 //! handshake era on their connection, agents of the stateless era on the streams
 //! they opened.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
-    caller::ModernCaller,
     connection::{Cancel, Connection, Responder, lock},
     dispatch,
     meta::Meta,
-    modern, questions,
-    shape::{self, Shaped},
+    modern,
+    shape::Shaped,
     stream::{Listen, UPDATED, own_meta},
     unanswered::Share,
+    watching::{self, Watching},
 };
 use crate::{
-    broker::{Asked, Changed, Request},
-    domain::{Era, RunId, ServerName},
+    broker::Changed,
+    domain::{RunId, ServerName},
     ports::Event,
     wire::{self, Edit, Raw, keys},
 };
@@ -34,13 +30,9 @@ pub(super) const MAX_WATCHED: usize = 1024 * 1024;
 /// How long an agent waits to hear what it will hear of.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many subscriptions of one stream may come to nothing before no other is
-/// tried: each is a call that failed, and that an agent listens is no row of errors.
-const IN_VAIN: usize = 3;
-
 /// `subscriptions/listen`: acknowledged as far as it is granted, then told what it
 /// asked for.
-pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>, meta: Meta) {
+pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>, meta: &Meta) {
     let wants = params.and_then(|params| params.get("notifications"));
     let Some(wants) = wants.filter(|wants| wants.text().starts_with('{')) else {
         connection.fail(id, -32602, "`notifications` is missing");
@@ -65,17 +57,32 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
         return;
     }
     // The stream outlives its line, so nothing of it may be a slice of that.
-    let (id, meta) = (&id.detached(), meta.detached());
+    let (id, capabilities) = (&id.detached(), dispatch::declared(meta));
+    let says = watching::says(connection, id, params);
     let Some(responder) = connection.open(id.clone(), Share::default()) else {
         return;
     };
     let listen = Arc::new(Listen::new(id.clone(), &wants, uris));
     lock(&connection.listens).insert(id.text().to_owned(), listen.clone());
-    tokio::spawn(hold(connection.clone(), responder, listen, meta));
+    tokio::spawn(hold(
+        connection.clone(),
+        responder,
+        listen,
+        Watching {
+            says,
+            capabilities,
+            cancel: Cancel::new(),
+        },
+    ));
 }
 
 /// Watches the resources for as long as the stream is open.
-async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Listen>, meta: Meta) {
+async fn hold(
+    connection: Arc<Connection>,
+    responder: Responder,
+    listen: Arc<Listen>,
+    watching: Watching,
+) {
     let cancelled = responder.cancel.clone();
     let over = async {
         tokio::select! {
@@ -84,19 +91,18 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
         }
     };
     tokio::pin!(over);
-    let cancel = Cancel::new();
     let (watched, open) = {
-        let watched = all(&connection, Asked::Subscribe, &listen.uris, &meta, &cancel);
+        let watched = watching.begin(&connection, &listen.uris);
         tokio::pin!(watched);
         tokio::select! {
             biased;
             watched = &mut watched => (watched, true),
             () = &mut over => {
-                cancel.pull("the stream is over");
+                watching.cancel.pull("the stream is over");
                 (watched.await, false)
             }
             () = tokio::time::sleep(PATIENCE) => {
-                cancel.pull("the stream waited long enough for it");
+                watching.cancel.pull("the stream waited long enough for it");
                 (watched.await, true)
             }
         }
@@ -113,14 +119,9 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
         drop(listens);
         !others && !lock(&connection.legacy).subscribed.contains(uri)
     });
-    all(
-        &connection,
-        Asked::Unsubscribe,
-        &left,
-        &meta,
-        &Cancel::new(),
-    )
-    .await;
+    // Told and not waited for, as when an agent leaves: a server that never answers
+    // must not keep it.
+    connection.broker.unwatch(connection.number, &left);
     let result = format!(
         "{{\"resultType\":\"complete\",\"_meta\":{{{}:{},{}}}}}",
         wire::quote(keys::SUBSCRIPTION_ID),
@@ -132,67 +133,6 @@ async fn hold(connection: Arc<Connection>, responder: Responder, listen: Arc<Lis
             + "}"
     );
     responder.answer(Shaped::Result(vec![result.into()])).await;
-}
-
-/// Begins or ends some subscriptions, one after the other; those of which it is so
-/// now.
-async fn all(
-    connection: &Arc<Connection>,
-    asked: Asked,
-    uris: &[String],
-    meta: &Meta,
-    cancel: &Arc<Cancel>,
-) -> Vec<String> {
-    let mut granted = Vec::new();
-    let mut in_vain = 0;
-    for uri in uris {
-        // An agent that has gone leaves everything at once.
-        if in_vain == IN_VAIN || cancel.reason().is_some() || connection.out.is_closed() {
-            break;
-        }
-        match subscribe(connection, asked, uri, meta, cancel).await {
-            true => granted.push(uri.clone()),
-            false => in_vain += 1,
-        }
-    }
-    granted
-}
-
-/// A subscription is a call like any other: judged and recorded. Says whether it was
-/// granted.
-async fn subscribe(
-    connection: &Arc<Connection>,
-    asked: Asked,
-    uri: &str,
-    meta: &Meta,
-    cancel: &Arc<Cancel>,
-) -> bool {
-    let (questions, _) = tokio::sync::mpsc::unbounded_channel();
-    let caller = ModernCaller {
-        connection: connection.clone(),
-        questions,
-        asked: questions::Asked::default(),
-        cancel: cancel.clone(),
-        round: Mutex::new(super::caller::Round {
-            capabilities: dispatch::declared(meta),
-            ..Default::default()
-        }),
-    };
-    let params = Raw::of(&serde_json::json!({ "uri": uri }));
-    let answer = connection
-        .broker
-        .call(Request {
-            session: connection.session.clone(),
-            asked,
-            params: Some(params),
-            caller: Arc::new(caller),
-        })
-        .await;
-    tracing::debug!("subscription to a resource: {answer:?}");
-    match shape::answer(&connection.broker, answer, Era::Modern, asked) {
-        Shaped::Result(_) => true,
-        Shaped::Error(_) => false,
-    }
 }
 
 /// Passes on what happens, until the connection ends.

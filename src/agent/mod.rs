@@ -18,10 +18,11 @@ mod shape;
 mod state;
 mod stream;
 mod unanswered;
+mod watching;
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     broker::{Broker, Session},
@@ -59,10 +60,16 @@ pub async fn serve(
     output: OwnedFd,
     stop: watch::Receiver<Ending>,
 ) -> std::io::Result<()> {
+    let mut leaving = Leaving {
+        broker: broker.clone(),
+        session: session.clone(),
+        connected: None,
+    };
     let mut lines = LineIn::new(Source::from_fd(input)?, MAX_LINE);
     let out = LineOut::new(Sink::from_fd(output)?);
-    let connection = Connection::new(broker.clone(), session.clone(), seal, out);
+    let connection = Connection::new(broker, session, seal, out);
     let news = tokio::spawn(listen::tell(connection.clone()));
+    leaving.connected = Some((connection.clone(), news.abort_handle()));
     let mut cut = stop.clone();
     match read(&connection, &mut lines, stop).await {
         Ending::Cut => {}
@@ -77,13 +84,33 @@ pub async fn serve(
             }
         }
     }
-    news.abort();
     connection.close();
     connection.ended().await;
-    broker.leave(&session);
-    // After the instances of its run: those that stay serve others.
-    broker.left(connection.number);
+    drop(leaving);
     Ok(())
+}
+
+/// Leaves when it is dropped: on every way out, also when whoever serves an agent is
+/// dropped before the end, or panics.
+struct Leaving {
+    broker: Arc<Broker>,
+    session: Arc<Session>,
+    /// Once there is a connection: it, and who tells it the news.
+    connected: Option<(Arc<Connection>, AbortHandle)>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some((connection, news)) = &self.connected {
+            news.abort();
+            connection.close();
+        }
+        self.broker.leave(&self.session);
+        // After the instances of its run: those that stay serve others.
+        if let Some((connection, _)) = &self.connected {
+            self.broker.left(connection.number);
+        }
+    }
 }
 
 /// Reads until the end of the input, or until told to end.

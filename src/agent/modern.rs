@@ -330,6 +330,7 @@ impl Running {
         Parked {
             running: self,
             waiting,
+            expires: None,
         }
     }
 }

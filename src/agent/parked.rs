@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::AbortHandle;
+
 use super::{
     caller::{Pending, Round},
     connection::{Connection, lock},
@@ -22,6 +24,17 @@ const MAX_PARKED: usize = 64;
 pub(super) struct Parked {
     pub(super) running: Running,
     pub(super) waiting: Vec<Waiting>,
+    /// Once it is in its place.
+    pub(super) expires: Option<Expires>,
+}
+
+/// What gives a parked call up when its time is over; it goes with this.
+pub(super) struct Expires(AbortHandle);
+
+impl Drop for Expires {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// One question that is open.
@@ -80,7 +93,7 @@ pub(super) fn park(
             "the request's state cannot be sealed",
         ));
     };
-    let parked = running.parked(waiting);
+    let mut parked = running.parked(waiting);
     let mut places = lock(&connection.parked);
     if places.len() >= MAX_PARKED {
         drop(places);
@@ -90,9 +103,10 @@ pub(super) fn park(
             "too many calls wait for answers on this connection",
         ));
     }
-    places.insert(handle.clone(), parked);
+    let expires = tokio::spawn(expire(connection.clone(), handle.clone()));
+    parked.expires = Some(Expires(expires.abort_handle()));
+    places.insert(handle, parked);
     drop(places);
-    tokio::spawn(expire(connection.clone(), handle));
     Shaped::Result(vec![
         format!(
             "{{\"resultType\":\"input_required\",\"inputRequests\":{{{}}},\"requestState\":{},\"_meta\":{}}}",
@@ -112,7 +126,9 @@ pub(super) fn resume(
     params: Option<&Raw>,
     round: Round,
 ) -> Option<Running> {
-    let Parked { running, waiting } = lock(&connection.parked).remove(handle)?;
+    let Parked {
+        running, waiting, ..
+    } = lock(&connection.parked).remove(handle)?;
     *lock(&running.caller.round) = round;
     let answers = params.and_then(|params| params.get("inputResponses"));
     for waiting in waiting {

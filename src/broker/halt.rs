@@ -1,13 +1,29 @@
 //! A run that was ended: what is under way is cancelled, and its processes go if they
 //! do not stop by themselves.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::Broker;
-use crate::domain::{Call, Halt, HaltKind};
+use super::{Broker, under_way::Silenced};
+use crate::{
+    domain::{Call, Halt, HaltKind, Stop},
+    ports::Store,
+};
 
 /// How long tool servers may take to stop what they were told to cancel.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Whether somebody is stopped, or has been ended: it is not asked anything, either. A
+/// paused agent finishes what it has under way.
+pub(super) fn silenced(store: Arc<dyn Store>) -> Silenced {
+    Arc::new(move |agent, server, run| {
+        let is_ended = |halt: &Halt| match halt.kind {
+            HaltKind::Killed => halt.agent == *agent,
+            HaltKind::Paused => false,
+        };
+        let covers = |stop: &Stop| stop.scope.covers(agent, server, run);
+        store.stops().iter().any(covers) || store.halts().iter().any(is_ended)
+    })
+}
 
 impl Broker {
     /// A call was refused in a way that ends its run.

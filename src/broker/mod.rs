@@ -127,11 +127,8 @@ impl Broker {
         let listings = shelf.listings();
         let catalog = Catalog::build(listings, &policy, store.as_ref(), &owners, None);
         refresh::warn_of(catalog.warnings(), &[]);
-        let stops = {
-            let store = store.clone();
-            Arc::new(move || store.stops())
-        };
-        let under_way = under_way::UnderWay::new(stops, clock.clone());
+        let silenced = halt::silenced(store.clone());
+        let under_way = under_way::UnderWay::new(silenced, clock.clone());
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
             store,
@@ -213,8 +210,12 @@ impl Broker {
         // is refused anyway starts no process.
         let seat = match self.seated(&call, &home, open.caller()) {
             Some(seat) => Ok(Some(seat)),
-            None => Box::pin(self.seat(&call, &home, open.caller())).await,
+            None => Box::pin(self.seat(&call, &home, &open)).await,
         };
+        // It never left and nobody waits for it: there is nothing to judge.
+        if let Err(fault @ ToolFault::Unsent(_)) = seat {
+            return No::Failed(fault).answer(call, has_output_schema);
+        }
         call.standing = seat::standing(&call, &seat);
 
         // Each refusal is a record: who is refused without end waits before the next.

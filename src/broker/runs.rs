@@ -211,6 +211,14 @@ impl Broker {
         }
     }
 
+    /// A connection hears of these resources no longer. That is no call, like the end of
+    /// a connection.
+    pub fn unwatch(&self, connection: u64, uris: &[String]) {
+        if let Some(tools) = self.tools.get() {
+            tools.unwatch(connection, uris);
+        }
+    }
+
     pub(super) fn new_run_id(&self) -> RunId {
         RunId::parse(&self.ids.next(IdKind::Run)).unwrap_or_else(|| RunId::from_tail("0"))
     }

@@ -54,8 +54,9 @@ impl Broker {
     }
 
     /// A new instance for a call, if the gates would let it pass as far as is
-    /// known without one.
-    pub(super) async fn seat(&self, call: &Call, home: &RunId, caller: &Arc<dyn Caller>) -> Found {
+    /// known without one. A call that was cancelled meanwhile is unsent, and its server
+    /// has not failed; one that a stop found hears of that stop from the gates.
+    pub(super) async fn seat(&self, call: &Call, home: &RunId, open: &Open<'_>) -> Found {
         let Some(tools) = self.tools.get() else {
             return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
         };
@@ -64,20 +65,24 @@ impl Broker {
         }
         // A run that is over starts nothing any more, also not one that ended
         // while its instance started.
-        let over = || ToolFault::Cancelled("its run is over".to_owned());
+        let over = || ToolFault::Unsent("its run is over".to_owned());
         if !self.is_own_run(&call.by.agent, home) {
             return Err(over());
         }
+        let caller = open.caller();
         let seat = tokio::select! {
             biased;
-            reason = caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+            reason = caller.cancelled() => Err(ToolFault::Unsent(reason)),
             seat = tools.seat(&call.server, home, caller) => seat.map(Some),
         };
         if !self.is_own_run(&call.by.agent, home) {
             tools.end_run(home);
             return Err(over());
         }
-        seat
+        match seat {
+            Err(ToolFault::Unsent(_)) if open.stopped().is_some() => Ok(None),
+            seat => seat,
+        }
     }
 }
 

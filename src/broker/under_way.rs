@@ -26,21 +26,21 @@ use crate::{
 };
 use stoppable::Stoppable;
 
-/// Tells the stops in force.
-type Stops = Arc<dyn Fn() -> Vec<Stop> + Send + Sync>;
+/// Tells whether somebody is stopped, or has been ended: neither calls nor answers.
+pub(super) type Silenced = Arc<dyn Fn(&AgentName, &ServerName, &RunId) -> bool + Send + Sync>;
 
 /// Every call between the door and its answer.
 pub(super) struct UnderWay {
     calls: Mutex<HashMap<CallId, Arc<One>>>,
-    stops: Stops,
+    silenced: Silenced,
     clock: Arc<dyn Clock>,
 }
 
 impl UnderWay {
-    pub(super) fn new(stops: Stops, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(silenced: Silenced, clock: Arc<dyn Clock>) -> Self {
         Self {
             calls: Mutex::default(),
-            stops,
+            silenced,
             clock,
         }
     }
@@ -69,7 +69,7 @@ impl UnderWay {
             caller: Arc::new(Stoppable {
                 inner: caller,
                 one: one.clone(),
-                stops: self.stops.clone(),
+                silenced: self.silenced.clone(),
                 clock: self.clock.clone(),
             }),
             one,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     fn at(clock: Arc<SetClock>) -> UnderWay {
-        UnderWay::new(Arc::new(Vec::new), clock)
+        UnderWay::new(Arc::new(|_, _, _| false), clock)
     }
 
     fn home() -> RunId {

@@ -54,6 +54,9 @@ pub trait Tools: Send + Sync {
 
     /// A connection is over: it hears of no resource any more.
     fn left(&self, connection: u64);
+
+    /// A connection hears of these resources no longer.
+    fn unwatch(&self, connection: u64, uris: &[String]);
 }
 
 /// One running instance of a tool server.

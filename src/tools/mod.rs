@@ -24,6 +24,8 @@ pub mod stderr;
 mod subscribe;
 pub mod sweep;
 mod ticket;
+mod track;
+mod unplaced;
 mod unread;
 mod watched;
 

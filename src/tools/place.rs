@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use super::{instance::Instance, server::ready};
 use crate::domain::{Capabilities, Era};
@@ -21,9 +21,29 @@ const OWN: usize = 7;
 /// An instance that is started once, however many calls want it.
 pub(super) type Cell = Arc<AsyncMutex<Option<Arc<Instance>>>>;
 
+/// The place while nobody else looks into it: an instance is being started for it.
+pub(super) type Held = OwnedMutexGuard<Option<Arc<Instance>>>;
+
 /// See the module.
 #[derive(Default)]
-pub(super) struct Places(Vec<Place>);
+pub(super) struct Places {
+    places: Vec<Place>,
+    open: watch::Sender<()>,
+}
+
+/// Tells when the places of a run are gone.
+pub(super) struct Open(watch::Receiver<()>);
+
+impl Open {
+    pub(super) async fn ended(&mut self) {
+        // Nothing is ever sent.
+        while self.0.changed().await.is_ok() {}
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+}
 
 /// One instance, and what it is told that can be asked.
 struct Place {
@@ -34,7 +54,7 @@ struct Place {
 impl Places {
     /// The instances that are there now.
     pub(super) fn instances(&self) -> impl Iterator<Item = Arc<Instance>> {
-        self.0.iter().filter_map(Place::instance)
+        self.places.iter().filter_map(Place::instance)
     }
 
     /// The one for a call of an agent that declares this.
@@ -42,17 +62,18 @@ impl Places {
         self.find(declare).ok()?.instance()
     }
 
-    /// Where that one is or will be, and what it is told.
-    pub(super) fn cell(&mut self, declare: Capabilities) -> (Cell, Capabilities) {
+    /// Where that one is or will be, what it is told, and how long there is such a place.
+    pub(super) fn cell(&mut self, declare: Capabilities) -> (Cell, Capabilities, Open) {
+        let open = Open(self.open.subscribe());
         match self.find(declare) {
-            Ok(place) => (place.cell.clone(), place.declare),
+            Ok(place) => (place.cell.clone(), place.declare, open),
             Err(declare) => {
                 let cell = Cell::default();
-                self.0.push(Place {
+                self.places.push(Place {
                     declare,
                     cell: cell.clone(),
                 });
-                (cell, declare)
+                (cell, declare, open)
             }
         }
     }
@@ -60,12 +81,12 @@ impl Places {
     /// The one for a call of an agent that declares this, or what a new one is told.
     fn find(&self, declare: Capabilities) -> Result<&Place, Capabilities> {
         // A server of the stateless era is told with every call.
-        if let Some(modern) = self.0.iter().find(|place| place.is_modern()) {
+        if let Some(modern) = self.places.iter().find(|place| place.is_modern()) {
             return Ok(modern);
         }
-        let told: Vec<Capabilities> = self.0.iter().map(|place| place.declare).collect();
+        let told: Vec<Capabilities> = self.places.iter().map(|place| place.declare).collect();
         match choose(&told, declare, OWN) {
-            Choice::At(nth) => self.0.get(nth).ok_or(declare),
+            Choice::At(nth) => self.places.get(nth).ok_or(declare),
             Choice::New(declare) => Err(declare),
         }
     }

@@ -18,6 +18,7 @@ use super::{
     instance::lock,
     server::{Health, Server, ready},
     subscribe,
+    watched::Leaves,
 };
 use crate::{
     domain::{Era, Fingerprint, RunId, ServerName, ToolFault},
@@ -190,7 +191,18 @@ impl Tools for Pool {
     fn left(&self, connection: u64) {
         for server in self.servers.values() {
             for instance in server.live() {
-                subscribe::leave(instance, connection);
+                subscribe::leave(instance, connection, Leaves::Everything);
+            }
+        }
+    }
+
+    fn unwatch(&self, connection: u64, uris: &[String]) {
+        if uris.is_empty() {
+            return;
+        }
+        for server in self.servers.values() {
+            for instance in server.live() {
+                subscribe::leave(instance, connection, Leaves::These(uris.to_vec()));
             }
         }
     }

@@ -28,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes a request of the server.
 pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
+    // It is read until it has left, and nobody would withdraw what it asks now.
+    if instance.ended().is_some() {
+        return;
+    }
     match &*method {
         "ping" => {
             instance.out.send(wire::result_line(&id, &["{}".into()]));

@@ -58,7 +58,7 @@ pub(super) async fn ask(instance: &Arc<Instance>, job: &Job) -> Result<Reply, To
     match instance.era() {
         Era::Legacy => {
             if let Some(level) = job.caller.log_level() {
-                Box::pin(set_log_level(instance, level)).await;
+                Box::pin(set_log_level(instance, job.caller.as_ref(), level)).await;
             }
             let body = round(instance, job, &[]).await?;
             Ok(plain(body))
@@ -221,14 +221,20 @@ async fn answers(
                 "it asks with `{method}`, which the agent's client does not offer"
             )));
         }
-        let answer = caller
-            .ask(Question {
-                server: instance.server.clone(),
-                params: questions::labelled(&instance.server, &method, params)
-                    .map_err(unlabelled)?,
-                method,
-            })
-            .await;
+        let question = Question {
+            server: instance.server.clone(),
+            params: questions::labelled(&instance.server, &method, params).map_err(unlabelled)?,
+            method,
+        };
+        let mut ended = instance.watch_end();
+        let answer = tokio::select! {
+            biased;
+            answer = caller.ask(question) => answer,
+            // Who asked is not there any more.
+            () = async { drop(ended.wait_for(Option::is_some).await) } => {
+                return Err(Box::pin(instance.gone()).await);
+            }
+        };
         match answer {
             Answer::Result(answer) => responses.push(format!("{key}:{}", answer.text())),
             // No answer to a question is not an error: the server asks again or
@@ -282,7 +288,7 @@ fn unlabelled(_: questions::Unlabelled) -> ToolFault {
 }
 
 /// A server of the handshake era is told the level that its caller wants.
-async fn set_log_level(instance: &Arc<Instance>, level: String) {
+async fn set_log_level(instance: &Arc<Instance>, caller: &dyn Caller, level: String) {
     let logs = instance
         .greeting
         .get()
@@ -295,9 +301,15 @@ async fn set_log_level(instance: &Arc<Instance>, level: String) {
     };
     if logs && !told {
         let params = format!("{{\"level\":{}}}", wire::quote(&level));
-        // A server that refuses the level still serves the call.
-        let _ = instance
-            .request("logging/setLevel", &[params.into()], Duration::from_secs(3))
-            .await;
+        let params = [params.into()];
+        tokio::select! {
+            biased;
+            // Whether it has heard of the level is not known then.
+            _ = caller.cancelled() => {
+                lock(&instance.log_level).take();
+            }
+            // A server that refuses the level still serves the call.
+            _ = instance.request("logging/setLevel", &params, Duration::from_secs(3)) => {}
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One registered server: its instances, and how it has behaved.
+//! One registered server: its instances, and who gets which.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, broadcast, watch},
+    sync::{Notify, broadcast, watch},
     time::Instant,
 };
 
@@ -19,21 +19,16 @@ use super::{
     handshake::{self, Hint},
     instance::{Instance, lock},
     listing,
-    place::Places,
+    place::{Cell, Held, Places},
     pool::{Listed, Listener, Registered},
+    track::{Record, other, remember_end},
+    unplaced::{Unplaced, begin},
 };
 use crate::{
     domain::{Capabilities, Era, RunId, ToolFault},
     ports::{Caller, Event},
     wire::Raw,
 };
-
-/// The first wait after a failed start; it doubles up to the last.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LAST_WAIT: Duration = Duration::from_secs(60);
-
-/// An instance that lived this long did not fail to start.
-const SETTLED: Duration = Duration::from_secs(10);
 
 /// What the pool tells of a server, for people.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -60,7 +55,7 @@ pub struct Health {
 pub(super) struct Server {
     pub(super) registered: Registered,
     /// The instance that feeds the catalogue.
-    pub(super) catalogue: AsyncMutex<Option<Arc<Instance>>>,
+    pub(super) catalogue: Cell,
     pub(super) runs: Mutex<HashMap<RunId, Places>>,
     /// Wakes who feeds the catalogue.
     pub(super) look: Notify,
@@ -71,26 +66,21 @@ pub(super) struct Server {
     record: Arc<Mutex<Record>>,
 }
 
-#[derive(Default)]
-struct Record {
-    failures: u32,
-    not_before: Option<Instant>,
-    trouble: Option<String>,
-    last_words: Vec<String>,
-    era: Option<Era>,
-    /// The last start failed in the era that counts: the next is tried in the other.
-    doubt: bool,
-    /// What the last run's agent declared: a server that is started ahead of
-    /// the next run is told the same.
-    declare: Capabilities,
-    live: Vec<Weak<Instance>>,
-    /// Every process that was started and is not known to be gone.
-    started: Vec<(Weak<Instance>, watch::Receiver<Option<Gone>>)>,
-}
-
 /// An instance that has been greeted and has not ended.
 pub(super) fn ready(instance: Arc<Instance>) -> Option<Arc<Instance>> {
     (instance.ended().is_none() && instance.greeting.get().is_some()).then_some(instance)
+}
+
+/// What became of the wish to take the catalogue's instance.
+enum Adopted {
+    Fits(Arc<Instance>),
+    /// It cannot be had; or this is there and no run has it, but it was told something
+    /// else.
+    Not(Option<Arc<Instance>>),
+}
+
+fn run_over() -> ToolFault {
+    ToolFault::Unsent("its run is over".to_owned())
 }
 
 impl Server {
@@ -106,7 +96,7 @@ impl Server {
         };
         Self {
             registered,
-            catalogue: AsyncMutex::default(),
+            catalogue: Cell::default(),
             runs: Mutex::default(),
             look: Notify::new(),
             keeper: keeper.to_owned(),
@@ -118,63 +108,93 @@ impl Server {
 
     /// The instance that serves this run.
     pub(super) async fn seat(
-        &self,
+        self: &Arc<Self>,
         run: &RunId,
         caller: &Arc<dyn Caller>,
     ) -> Result<Arc<Instance>, ToolFault> {
         if self.registered.shared {
             return self.catalogue().await;
         }
-        let (cell, declare) = lock(&self.runs)
+        let (cell, declare, mut open) = lock(&self.runs)
             .entry(run.clone())
             .or_default()
             .cell(caller.capabilities());
-        let mut place = cell.lock().await;
+        let place = cell.lock_owned().await;
         if let Some(instance) = place.clone().and_then(ready) {
             return Ok(instance);
         }
+        let own = self
+            .clone()
+            .own(place, run.clone(), declare, caller.clone());
+        begin(async move {
+            let own = tokio::select! {
+                biased;
+                () = open.ended() => return Err(run_over()),
+                own = own => own?,
+            };
+            // It may have ended in the very moment in which the place was filled.
+            if open.has_ended() {
+                own.end("its run is over");
+                return Err(run_over());
+            }
+            Ok(own)
+        })
+        .await
+    }
+
+    /// Finds a run an instance of its own, and puts it in its place.
+    async fn own(
+        self: Arc<Self>,
+        mut place: Held,
+        run: RunId,
+        declare: Capabilities,
+        caller: Arc<dyn Caller>,
+    ) -> Result<Arc<Instance>, ToolFault> {
         lock(&self.record).declare = declare;
-        let instance = match self.adopt(run, declare, caller).await? {
-            Some(instance) => instance,
-            None => {
-                let (instance, tools) = self.listed(declare, Some(caller)).await?;
-                *lock(&instance.run) = Some(run.clone());
-                // Told before its first call is judged: what that is refused for is
-                // there to be accepted.
-                (self.listener)(Listed::Beside(self.registered.name.clone(), tools));
-                tokio::spawn(feed::follow(
-                    instance.clone(),
-                    self.registered.start,
-                    self.listener.clone(),
-                ));
-                instance
+        let instance = match self.adopt(&run, declare).await {
+            Adopted::Fits(instance) => instance,
+            Adopted::Not(other) => {
+                let (unplaced, tools) = self.listed(declare, Some(&caller)).await?;
+                *lock(&unplaced.run) = Some(run);
+                if !self.replace(other, &unplaced).await {
+                    // Told before its first call is judged: what that is refused for
+                    // is there to be accepted.
+                    (self.listener)(Listed::Beside(self.registered.name.clone(), tools));
+                    tokio::spawn(feed::follow(
+                        unplaced.clone(),
+                        self.registered.start,
+                        self.listener.clone(),
+                    ));
+                }
+                unplaced.placed()
             }
         };
-        *lock(&instance.host) = Some(caller.clone());
+        *lock(&instance.host) = Some(caller);
         *place = Some(instance.clone());
-        // A run that ended while its instance started must not leave it behind.
-        if !lock(&self.runs).contains_key(run) {
-            instance.end("its run is over");
-        }
         Ok(instance)
     }
 
     /// The instance that feeds the catalogue, started if needed.
-    pub(super) async fn catalogue(&self) -> Result<Arc<Instance>, ToolFault> {
-        let mut place = self.catalogue.lock().await;
+    pub(super) async fn catalogue(self: &Arc<Self>) -> Result<Arc<Instance>, ToolFault> {
+        let mut place = self.catalogue.clone().lock_owned().await;
         if let Some(instance) = place.clone().and_then(ready) {
             return Ok(instance);
         }
-        let declare = if self.registered.shared {
-            // It will serve agents of whom nobody knows yet what they can be asked.
-            Capabilities::default()
-        } else {
-            lock(&self.record).declare
-        };
-        let (instance, _) = self.listed(declare, None).await?;
-        *place = Some(instance.clone());
-        self.look.notify_one();
-        Ok(instance)
+        let server = self.clone();
+        begin(async move {
+            let declare = if server.registered.shared {
+                // It will serve agents of whom nobody knows yet what they can be asked.
+                Capabilities::default()
+            } else {
+                lock(&server.record).declare
+            };
+            let (unplaced, _) = server.listed(declare, None).await?;
+            let instance = unplaced.placed();
+            *place = Some(instance.clone());
+            server.look.notify_one();
+            Ok(instance)
+        })
+        .await
     }
 
     /// The instances that a run has now.
@@ -189,39 +209,46 @@ impl Server {
         lock(&self.runs).get(run)?.instance(declare)
     }
 
-    /// The catalogue's instance, if no run has it. One that was told something
-    /// else than this run's agent declares gives its place to a new one: what a
-    /// server offers may depend on it, and the lists are to be of what is used.
-    async fn adopt(
-        &self,
-        run: &RunId,
-        declare: Capabilities,
-        caller: &Arc<dyn Caller>,
-    ) -> Result<Option<Arc<Instance>>, ToolFault> {
-        let mut place = self.catalogue.lock().await;
+    /// The catalogue's instance, if no run has it and it was told what this run's
+    /// agent declares.
+    async fn adopt(&self, run: &RunId, declare: Capabilities) -> Adopted {
+        let place = self.catalogue.lock().await;
         let Some(instance) = place.clone().and_then(ready) else {
-            return Ok(None);
+            return Adopted::Not(None);
         };
-        {
-            let mut owner = lock(&instance.run);
-            if owner.is_some() {
-                return Ok(None);
-            }
-            let fits = match instance.era() {
-                Era::Modern => true,
-                Era::Legacy => instance.declared == declare,
-            };
-            if fits {
-                *owner = Some(run.clone());
-                drop(owner);
-                return Ok(Some(instance));
-            }
+        let mut owner = lock(&instance.run);
+        if owner.is_some() {
+            return Adopted::Not(None);
         }
-        let (other, _) = self.listed(declare, Some(caller)).await?;
-        *lock(&other.run) = Some(run.clone());
-        *place = Some(other.clone());
-        instance.end("another takes its place");
-        Ok(Some(other))
+        let fits = match instance.era() {
+            Era::Modern => true,
+            Era::Legacy => instance.declared == declare,
+        };
+        if fits {
+            *owner = Some(run.clone());
+        }
+        drop(owner);
+        match fits {
+            true => Adopted::Fits(instance),
+            false => Adopted::Not(Some(instance)),
+        }
+    }
+
+    /// Puts an instance in the place of the catalogue's, if no run has taken that one
+    /// meanwhile: what a server offers may depend on what it was told, and the lists
+    /// are to be of what is used. Nobody waits for the place while it starts.
+    async fn replace(&self, other: Option<Arc<Instance>>, by: &Arc<Instance>) -> bool {
+        let Some(other) = other.and_then(ready) else {
+            return false;
+        };
+        let mut place = self.catalogue.lock().await;
+        let is_there = place.as_ref().is_some_and(|now| Arc::ptr_eq(now, &other));
+        if !is_there || lock(&other.run).is_some() {
+            return false;
+        }
+        *place = Some(by.clone());
+        other.end("another takes its place");
+        true
     }
 
     /// Starts a process and asks it for its tools; it takes no call before.
@@ -229,7 +256,7 @@ impl Server {
         &self,
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
-    ) -> Result<(Arc<Instance>, Vec<Raw>), ToolFault> {
+    ) -> Result<(Unplaced, Vec<Raw>), ToolFault> {
         let instance = self.launch(declare, host).await?;
         match listing::tools(&instance, self.registered.start).await {
             Ok(tools) => Ok((instance, tools)),
@@ -251,7 +278,7 @@ impl Server {
         &self,
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
-    ) -> Result<Arc<Instance>, ToolFault> {
+    ) -> Result<Unplaced, ToolFault> {
         if let Some(missing) = &self.registered.missing {
             lock(&self.record).failed(missing);
             return Err(ToolFault::NotStarted(missing.clone()));
@@ -321,7 +348,7 @@ impl Server {
         hint: Hint,
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
-    ) -> Result<Arc<Instance>, ToolFault> {
+    ) -> Result<Unplaced, ToolFault> {
         let started = Child::spawn(&self.keeper, &self.registered.launch)
             .await
             .map_err(|error| {
@@ -330,15 +357,17 @@ impl Server {
                     None => error.to_string(),
                 })
             })?;
-        let instance = Instance::start(
+        let instance = Unplaced::new(Instance::start(
             self.registered.name.clone(),
             started,
             declare,
             self.registered.shared,
             self.events.clone(),
-        )?;
+        )?);
         *lock(&instance.host) = host.cloned();
-        lock(&self.record).started(&instance);
+        if !lock(&self.record).started(&instance) {
+            return Err(ToolFault::NotStarted("tollgate is stopping".to_owned()));
+        }
         tokio::spawn(remember_end(self.record.clone(), instance.clone()));
         let greeted = handshake::greet(&instance, hint, declare, self.registered.start).await;
         match greeted {
@@ -383,7 +412,7 @@ impl Server {
     /// Ends every process there is; each tells when it is gone, with all that it
     /// started. Those too that nobody uses any more and that take their time.
     pub(super) fn end_all(&self, why: &str) -> Vec<watch::Receiver<Option<Gone>>> {
-        let started = std::mem::take(&mut lock(&self.record).started);
+        let started = lock(&self.record).close();
         let ended = started.into_iter().map(|(instance, gone)| {
             if let Some(instance) = instance.upgrade() {
                 instance.end(why);
@@ -421,100 +450,5 @@ impl Server {
             stderr,
             last_words,
         }
-    }
-}
-
-fn other(era: Era) -> Era {
-    match era {
-        Era::Legacy => Era::Modern,
-        Era::Modern => Era::Legacy,
-    }
-}
-
-impl Record {
-    fn started(&mut self, instance: &Arc<Instance>) {
-        // Who watched it may have gone without a word.
-        let goes_on = |gone: &watch::Receiver<Option<Gone>>| {
-            gone.borrow().is_none() && gone.has_changed().is_ok()
-        };
-        self.started.retain(|(_, gone)| goes_on(gone));
-        let gone = instance.child.gone();
-        self.started.push((Arc::downgrade(instance), gone));
-    }
-
-    /// How a server is to be spoken to that is started now.
-    fn hint(&self) -> Hint {
-        match self.era {
-            Some(era) if self.doubt => Hint::Known(other(era)),
-            Some(era) => Hint::Known(era),
-            None => Hint::Unknown,
-        }
-    }
-
-    /// A start failed; `may_doubt` that the era is the one that it was.
-    fn not_met(&mut self, why: &str, may_doubt: bool) {
-        self.failed(why);
-        self.doubt = may_doubt && !self.doubt;
-    }
-
-    fn failed(&mut self, why: &str) {
-        let wait = FIRST_WAIT
-            .saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX))
-            .min(LAST_WAIT);
-        self.failures += 1;
-        self.not_before = Some(Instant::now() + wait);
-        self.trouble = Some(why.to_owned());
-    }
-}
-
-/// Writes down how an instance ended. One that fell over right after its start
-/// counts as a start that failed.
-async fn remember_end(record: Arc<Mutex<Record>>, instance: Arc<Instance>) {
-    let begun = Instant::now();
-    let mut ended = instance.watch_end();
-    let why = match ended.wait_for(Option::is_some).await {
-        Ok(why) => why.clone().unwrap_or_default(),
-        Err(_) => return,
-    };
-    let greeted = instance.greeting.get().is_some();
-    let mut record = lock(&record);
-    // Those of one that we ended explain nothing.
-    if !(instance.was_ended() && record.trouble.is_some()) {
-        record.last_words = instance.child.stderr().tail(50);
-    }
-    if instance.was_ended() || !greeted {
-        return;
-    }
-    if begun.elapsed() < SETTLED {
-        record.failed(&why);
-    } else {
-        record.failures = 0;
-        record.not_before = None;
-        record.trouble = Some(why);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_does_not_start_is_tried_in_both_eras_in_turns() {
-        let mut record = Record {
-            era: Some(Era::Modern),
-            ..Record::default()
-        };
-        let hints = |record: &mut Record, may_doubt| {
-            [(); 3].map(|()| {
-                let hint = record.hint();
-                record.not_met("it left", may_doubt);
-                hint
-            })
-        };
-        let [modern, legacy] = [Era::Modern, Era::Legacy].map(Hint::Known);
-        assert_eq!(hints(&mut record, true), [modern, legacy, modern]);
-        // What the file says is not doubted.
-        record.doubt = false;
-        assert_eq!(hints(&mut record, false), [modern; 3]);
     }
 }

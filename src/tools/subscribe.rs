@@ -18,6 +18,7 @@ use super::{
     deadline::Deadline,
     instance::{Instance, lock},
     outgoing, seat,
+    watched::Leaves,
 };
 use crate::{
     domain::{Capabilities, Era, ToolFault},
@@ -57,10 +58,18 @@ pub(super) async fn add(
         Era::Modern => Ok(done()),
     };
     if new && !matches!(reply, Ok(Reply::Result(_))) {
-        lock(&instance.watched).remove(uri, connection);
-        // The others still hear of theirs, whatever became of this stream.
-        if instance.era() == Era::Modern && first {
-            let _ = listen(instance, PATIENCE, None).await;
+        let last = lock(&instance.watched).remove(uri, connection);
+        // One that has it and was told to cancel may begin it all the same.
+        let may_begin = reply.as_ref().is_err_and(ToolFault::may_have_run);
+        match instance.era() {
+            Era::Legacy if last && may_begin => {
+                let _ = farewell(instance, uri).await;
+            }
+            // The others still hear of theirs, whatever became of this stream.
+            Era::Modern if first => {
+                let _ = listen(instance, PATIENCE, None).await;
+            }
+            Era::Legacy | Era::Modern => {}
         }
     }
     reply
@@ -132,19 +141,18 @@ pub(super) async fn remove(
     }
 }
 
-/// A connection has gone, and hears of nothing any more. What nobody hears of the
+/// A connection has gone, or a stream of it is over. What nobody hears of any more the
 /// server is told to stop telling: like a cancellation, that is no call, and also
 /// said while a stop holds.
-pub(super) fn leave(instance: Arc<Instance>, connection: u64) {
+pub(super) fn leave(instance: Arc<Instance>, connection: u64, leaves: Leaves) {
     tokio::spawn(async move {
         let _turn = instance.subscribing.lock().await;
-        let alone = lock(&instance.watched).leave(connection);
+        let alone = lock(&instance.watched).leave(connection, &leaves);
         match instance.era() {
             _ if alone.is_empty() => {}
             Era::Legacy => {
                 for uri in &alone {
-                    let params = format!("{{\"uri\":{}}}", wire::quote(uri));
-                    if leave_one(&instance, params).await.is_err() {
+                    if farewell(&instance, uri).await.is_err() {
                         return;
                     }
                 }
@@ -237,8 +245,10 @@ async fn listen(
     })
 }
 
-/// Tells a server that nobody watches a resource any more; nothing depends on its answer.
-async fn leave_one(instance: &Arc<Instance>, params: String) -> Result<(), ToolFault> {
+/// Tells a server of the handshake era that nobody hears of a resource any more; nothing
+/// depends on its answer.
+async fn farewell(instance: &Arc<Instance>, uri: &str) -> Result<(), ToolFault> {
+    let params = format!("{{\"uri\":{}}}", wire::quote(uri));
     let room = room(instance, params.len(), PATIENCE).await?;
     let ticket = instance.open(None, FAREWELL)?;
     let line = request(ticket.id, "resources/unsubscribe", params);

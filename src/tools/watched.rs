@@ -9,6 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(super) struct Watched(BTreeMap<String, BTreeSet<u64>>);
 
+/// What a connection subscribes to no longer.
+pub(super) enum Leaves {
+    /// It has gone.
+    Everything,
+    These(Vec<String>),
+}
+
+impl Leaves {
+    fn covers(&self, uri: &str) -> bool {
+        match self {
+            Leaves::Everything => true,
+            Leaves::These(uris) => uris.iter().any(|known| known == uri),
+        }
+    }
+}
+
 impl Watched {
     /// A connection subscribes; says whether it had not before.
     pub(super) fn add(&mut self, uri: &str, connection: u64) -> bool {
@@ -28,12 +44,13 @@ impl Watched {
         true
     }
 
-    /// A connection has gone; the resources that nobody subscribes to now.
-    pub(super) fn leave(&mut self, connection: u64) -> Vec<String> {
+    /// A connection leaves some of what it subscribed to; the resources of those that
+    /// nobody subscribes to now.
+    pub(super) fn leave(&mut self, connection: u64, leaves: &Leaves) -> Vec<String> {
         let its: Vec<String> = self
             .0
             .iter()
-            .filter(|(_, watchers)| watchers.contains(&connection))
+            .filter(|(uri, watchers)| watchers.contains(&connection) && leaves.covers(uri))
             .map(|(uri, _)| uri.clone())
             .collect();
         let alone = its.into_iter().filter(|uri| self.remove(uri, connection));
@@ -76,7 +93,11 @@ mod tests {
         for (uri, connection) in [("a:1", 1), ("a:1", 2), ("a:2", 1), ("a:3", 2)] {
             watched.add(uri, connection);
         }
-        assert_eq!(watched.leave(1), ["a:2"]);
+        let these = Leaves::These(vec!["a:3".to_owned(), "a:1".to_owned()]);
+        assert!(watched.leave(1, &these).is_empty());
+        assert_eq!(watched.by("a:1"), [2]);
+        watched.add("a:1", 1);
+        assert_eq!(watched.leave(1, &Leaves::Everything), ["a:2"]);
         assert_eq!(watched.uris(), ["a:1", "a:3"]);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::limited;
 use crate::support::agent::Agent;
 use crate::support::home::Home;
+use crate::support::pair::FORM;
 use crate::support::raw::member;
 
 const KILLS: &str = "[budget]\nrun = { steps = \"none\", time = \"none\", cost = \"none\", calls = { at = 2, then = \"kill\" } }\n";
@@ -44,6 +45,28 @@ fn a_kill_cuts_what_is_under_way_within_a_second_and_ends_its_processes() {
     let status = agent.call("tollgate__status", "{}");
     let status = agent.result(status);
     assert!(status.contains("\"halted\":\"killed\""), "{status}");
+}
+
+#[test]
+fn the_user_of_an_agent_that_was_ended_is_asked_nothing_any_more() {
+    let home = home();
+    let mut shop = home.server("shop", &format!("era legacy\n{SCRIPT}"));
+    let mut agent = home.legacy();
+    agent.until_listed(&["shop__slow"]);
+    agent.call("shop__slow", "{}");
+    shop.gets("tools/call");
+    for n in 0..2 {
+        let quick = agent.call("shop__quick", &format!("{{\"n\":{n}}}"));
+        agent.answer(quick);
+    }
+    shop.gets("notifications/cancelled");
+    shop.order(&format!(
+        r#"say {{"jsonrpc":"2.0","id":"late","method":"elicitation/create","params":{FORM}}}"#
+    ));
+    shop.ends();
+    let ping = agent.request("ping", "{}");
+    agent.result(ping);
+    assert!(!agent.others().concat().contains("elicitation/create"));
 }
 
 #[test]

@@ -15,8 +15,11 @@
 mod charged;
 mod faults;
 mod halt;
+mod leaving;
 mod lines;
 mod queue;
+mod starts;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -100,23 +100,28 @@ impl Home {
 
     /// An agent of the handshake era beside others, at one daemon.
     pub fn beside(&self, name: &str) -> Agent {
-        self.at_daemon(name, |_| {})
+        self.beside_with(name, r#"{"elicitation":{}}"#)
+    }
+
+    /// The same, with these capabilities.
+    pub fn beside_with(&self, name: &str, capabilities: &str) -> Agent {
+        self.at_daemon(name, capabilities, |_| {})
     }
 
     /// Another connection of one agent in one run, at one daemon.
     pub fn joining(&self, run: &str) -> Agent {
-        self.at_daemon("test", |command| {
+        self.at_daemon("test", r#"{"elicitation":{}}"#, |command| {
             command.env("TOLLGATE_RUN", run);
         })
     }
 
-    fn at_daemon(&self, name: &str, change: impl Fn(&mut Command)) -> Agent {
+    fn at_daemon(&self, name: &str, capabilities: &str, change: impl Fn(&mut Command)) -> Agent {
         self.daemon.set(true);
         let mut command = self.tollgate();
         command.args(["stdio", "--agent", name]);
         change(&mut command);
         let mut agent = Agent::start(command);
-        agent.initialize(r#"{"elicitation":{}}"#);
+        agent.initialize(capabilities);
         agent
     }
 

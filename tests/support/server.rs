@@ -103,7 +103,13 @@ impl Server {
         let mut served = self.heard.iter().rev().filter(is_served);
         let latest = served.find(|told| !ended(told.instance));
         let latest = latest.unwrap_or_else(|| panic!("nobody is there to {order}"));
-        let mut instance = &self.instances.lock().unwrap()[latest.instance];
+        self.order_to(latest.instance, order);
+    }
+
+    /// Tells one of the instances, in the order in which they started, to do something
+    /// now.
+    pub fn order_to(&self, nth: usize, order: &str) {
+        let mut instance = &self.instances.lock().unwrap()[nth];
         instance.write_all(format!("{order}\n").as_bytes()).unwrap();
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{One, Stops};
+use super::{One, Silenced};
 use crate::{
     clock::Clock,
     domain::{Capabilities, Era},
@@ -14,19 +14,17 @@ use crate::{
 pub(super) struct Stoppable {
     pub(super) inner: Arc<dyn Caller>,
     pub(super) one: Arc<One>,
-    pub(super) stops: Stops,
+    pub(super) silenced: Silenced,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Stoppable {
-    /// Whether a stop in force covers the call.
+    /// Whether a stop in force covers the call, or its agent has been ended.
     fn is_stopped(&self) -> bool {
         let One {
             agent, server, run, ..
         } = &*self.one;
-        (self.stops)()
-            .iter()
-            .any(|stop| stop.scope.covers(agent, server, run))
+        (self.silenced)(agent, server, run)
     }
 }
 

@@ -1,0 +1,122 @@
+//! Instances that take their time to start, and agents that do not wait for them.
+
+use std::fs;
+
+use crate::limited;
+use crate::support::agent::{Agent, ends};
+use crate::support::home::Home;
+use crate::support::server::Server;
+
+const QUICK: &str = "era legacy\ncall hi: text hello";
+const SLOW: &str = "era legacy\nstart wait\ncall hi: text hello";
+
+/// A server whose instance was replaced by one that an agent's run has taken; what
+/// starts after those two waits for the test.
+fn taken() -> (Home, Server, Agent) {
+    let home = limited("loops = {}");
+    let mut alpha = home.server("alpha", QUICK);
+    let mut one = home.beside("one");
+    one.until_listed(&["alpha__hi"]);
+    let id = one.call("alpha__hi", "{}");
+    assert_eq!(one.text(id), "hello");
+    alpha.starts();
+    alpha.starts();
+    fs::write(&alpha.script, SLOW).unwrap();
+    (home, alpha, one)
+}
+
+/// Cancels a request; returns once that has been read.
+fn cancel(agent: &mut Agent, id: u64) {
+    is_read(agent);
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    ));
+    is_read(agent);
+}
+
+/// Returns once everything that the agent has sent has been read.
+fn is_read(agent: &mut Agent) {
+    let id = agent.request("ping", "{}");
+    agent.result(id);
+}
+
+#[test]
+fn a_start_that_nobody_waits_for_any_more_goes_on_for_the_next_call() {
+    let (home, mut alpha, _one) = taken();
+    let mut two = home.beside("two");
+    let id = two.call("alpha__hi", "{}");
+    let pid = alpha.starts();
+    cancel(&mut two, id);
+    // More than an agent may make of the same call, or of failing ones, in a row.
+    for _ in 0..25 {
+        let id = two.call("alpha__hi", "{}");
+        cancel(&mut two, id);
+    }
+    assert_eq!(alpha.count_starts(), 3);
+    let id = two.call("alpha__hi", "{}");
+    is_read(&mut two);
+    alpha.order("go");
+    assert_eq!(two.text(id), "hello");
+    assert_eq!(alpha.count_starts(), 3);
+    // What never left was not judged, and its server was there.
+    let told = home.tollgate().args(["audit", "--json"]).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(!told.contains("call.refused"), "{told}");
+    assert_eq!(told.matches("\"call.intent\"").count(), 2, "{told}");
+    two.hang_up();
+    two.ends();
+    assert!(ends(pid));
+}
+
+#[test]
+fn a_start_ends_with_the_run_that_it_was_for() {
+    let (home, mut alpha, _one) = taken();
+    let mut two = home.beside("two");
+    two.call("alpha__hi", "{}");
+    let pid = alpha.starts();
+    two.is_gone();
+    assert!(ends(pid));
+}
+
+#[test]
+fn a_shared_server_is_started_once_whoever_waits_for_it() {
+    let home = Home::new();
+    let mut alpha = home.server_with("alpha", QUICK, "instances = \"shared\"");
+    let mut one = home.beside("one");
+    one.until_listed(&["alpha__hi"]);
+    alpha.starts();
+    fs::write(&alpha.script, SLOW).unwrap();
+    alpha.order("exit 0");
+    let pid = alpha.starts();
+    for _ in 0..5 {
+        let id = one.call("alpha__hi", "{}");
+        cancel(&mut one, id);
+    }
+    let id = one.call("alpha__hi", "{}");
+    is_read(&mut one);
+    alpha.order("go");
+    assert_eq!(one.text(id), "hello");
+    assert_eq!(alpha.count_starts(), 2);
+    let stopped = home.tollgate().arg("stop-daemon").output().unwrap();
+    assert!(stopped.status.success());
+    assert!(ends(pid));
+}
+
+#[test]
+fn an_instance_that_is_replaced_serves_others_until_then() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", QUICK);
+    let mut one = home.beside_with("one", r#"{"elicitation":{},"roots":{}}"#);
+    one.until_listed(&["alpha__hi"]);
+    alpha.starts();
+    fs::write(&alpha.script, SLOW).unwrap();
+    // The instance that is there was told that nobody can be asked.
+    let waits = one.call("alpha__hi", "{}");
+    alpha.starts();
+    let mut two = home.beside_with("two", "{}");
+    let id = two.call("alpha__hi", "{}");
+    assert_eq!(two.text(id), "hello");
+    alpha.order_to(1, "go");
+    assert_eq!(one.text(waits), "hello");
+    assert_eq!(alpha.count_starts(), 2);
+}

@@ -1,0 +1,144 @@
+//! Streams of an agent of the stateless era, and servers that do not do their part.
+
+use crate::limited;
+use crate::support::agent::Agent;
+use crate::support::home::Home;
+use crate::support::raw::{dig, elements};
+
+const ONE: &str = r#"{"notifications":{"resourceSubscriptions":["note://0"]}}"#;
+
+/// A server of the handshake era with so many resources.
+fn notes(count: usize, more: &str) -> String {
+    let resources: Vec<String> = (0..count)
+        .map(|n| format!("resource {{\"uri\":\"note://{n}\",\"name\":\"{n}\"}}\n"))
+        .collect();
+    format!(
+        "era legacy\n{}{more}\ncall ready: text ready",
+        resources.concat()
+    )
+}
+
+fn ready(home: &Home) -> Agent {
+    let mut agent = home.modern();
+    agent.until_listed(&["alpha__ready"]);
+    agent
+}
+
+/// Opens a stream for so many of them; how many are granted.
+fn granted(agent: &mut Agent, count: usize) -> usize {
+    let uris: Vec<String> = (0..count).map(|n| format!("\"note://{n}\"")).collect();
+    let listen = format!(
+        r#"{{"notifications":{{"resourceSubscriptions":[{}]}}}}"#,
+        uris.join(",")
+    );
+    agent.request("subscriptions/listen", &listen);
+    let ack = agent.gets("notifications/subscriptions/acknowledged");
+    let granted = dig(&ack, "params.notifications.resourceSubscriptions");
+    granted.map_or(0, |granted| elements(&granted).len())
+}
+
+#[test]
+fn a_server_that_does_not_answer_the_end_of_a_subscription_holds_nobody_up() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", &notes(2, "on resources/unsubscribe: silence"));
+    let mut agent = ready(&home);
+    let id = agent.request("subscriptions/listen", ONE);
+    agent.gets("notifications/subscriptions/acknowledged");
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    ));
+    alpha.gets("resources/unsubscribe");
+    // Others begin and end as before.
+    assert_eq!(granted(&mut agent, 2), 2);
+    agent.hang_up();
+    agent.ends();
+}
+
+#[test]
+fn resources_that_are_gone_do_not_keep_a_stream_from_the_others() {
+    let bad = |n| {
+        format!(
+            "on resources/subscribe note://{n}: error {{\"code\":-32002,\"message\":\"gone\"}}\n"
+        )
+    };
+    let bad: Vec<String> = [0, 1, 2, 9, 10, 20, 30, 31, 32].map(bad).into();
+    let home = Home::new();
+    let _alpha = home.server("alpha", &notes(40, &bad.concat()));
+    let mut agent = ready(&home);
+    assert_eq!(granted(&mut agent, 40), 31);
+}
+
+#[test]
+fn what_is_refused_for_all_of_a_stream_is_asked_once() {
+    let home = limited(
+        "[budget]\nrun = { steps = \"none\", calls = 5, time = \"none\", cost = \"none\" }",
+    );
+    let mut alpha = home.server("alpha", &notes(40, ""));
+    let mut agent = ready(&home);
+    assert_eq!(granted(&mut agent, 40), 5);
+    let told = home.tollgate().args(["audit", "--json"]).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert_eq!(told.matches("\"call.refused\"").count(), 1, "{told}");
+    assert_eq!(alpha.count("resources/subscribe"), 5);
+}
+
+#[test]
+fn a_stream_is_one_step_however_much_it_watches() {
+    let home = limited(
+        "[budget]\nrun = { steps = 3, calls = \"none\", time = \"none\", cost = \"none\" }",
+    );
+    let _alpha = home.server("alpha", &notes(30, ""));
+    let mut agent = ready(&home);
+    assert_eq!(granted(&mut agent, 30), 30);
+    for _ in 0..2 {
+        let id = agent.call("alpha__ready", "{}");
+        assert_eq!(agent.text(id), "ready");
+    }
+    let id = agent.call("alpha__ready", "{}");
+    assert!(agent.failure(id).contains("BUDGET_RUN_STEPS"));
+}
+
+#[test]
+fn a_stream_is_of_the_turn_that_it_reports_and_uses_its_tokens_once() {
+    let home = limited(
+        "[budget]\nrun = { steps = 2, calls = \"none\", time = \"none\", cost = \"none\", tokens = 20 }",
+    );
+    let _alpha = home.server("alpha", &notes(5, ""));
+    let mut agent = ready(&home);
+    let listen = r#"{"notifications":{"resourceSubscriptions":["note://0","note://1","note://2"]},"_meta":{"step":7,"tokens":9}}"#;
+    agent.request("subscriptions/listen", listen);
+    let ack = agent.gets("notifications/subscriptions/acknowledged");
+    let granted = dig(&ack, "params.notifications.resourceSubscriptions").unwrap();
+    assert_eq!(elements(&granted).len(), 3);
+    let same = agent.request(
+        "tools/call",
+        r#"{"name":"alpha__ready","_meta":{"step":7,"tokens":9}}"#,
+    );
+    assert_eq!(agent.text(same), "ready");
+    let next = agent.request(
+        "tools/call",
+        r#"{"name":"alpha__ready","_meta":{"step":8}}"#,
+    );
+    assert_eq!(agent.text(next), "ready");
+    let beyond = agent.request(
+        "tools/call",
+        r#"{"name":"alpha__ready","_meta":{"step":9}}"#,
+    );
+    assert!(agent.failure(beyond).contains("BUDGET_RUN_STEPS"));
+}
+
+#[test]
+fn a_subscription_that_was_cancelled_in_its_servers_hands_is_ended_there() {
+    let home = Home::new();
+    let script = notes(1, "on resources/subscribe: wait\nresult {}");
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = ready(&home);
+    let id = agent.request("subscriptions/listen", ONE);
+    alpha.gets("resources/subscribe");
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    ));
+    alpha.gets("notifications/cancelled");
+    alpha.order("go");
+    alpha.gets("resources/unsubscribe");
+}
