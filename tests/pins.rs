@@ -76,3 +76,41 @@ fn a_program_that_changed_under_a_running_server_is_shown_and_can_be_accepted() 
     let pins = text(&home.run(&["pins", "--changed"]));
     assert!(pins.contains("demo.read"), "{pins}");
 }
+
+#[test]
+fn a_refusal_names_a_command_that_works_also_where_names_hold_dots() {
+    let home = home();
+    let tools = home.path("config/tollgate/tools.d");
+    let file = fs::read_to_string(tools.join("demo.toml")).unwrap();
+    // One whose name is how the other's begins.
+    fs::write(tools.join("my.toml"), &file).unwrap();
+    let dotted = format!("prefix = \"demo__\"\n{file}");
+    fs::write(tools.join("my.demo.toml"), dotted).unwrap();
+    fs::remove_file(tools.join("demo.toml")).unwrap();
+    let mut agent = home.agent();
+    assert_eq!(reads(&mut agent), "first");
+    fs::write(home.path("script"), LATER).unwrap();
+    let mut other = home.agent();
+    let refused = other.call("demo__read", &json!({}));
+    let remedy = &refused["result"]["_meta"]["dev.tollgate/refusal"]["remedy"];
+    assert!(
+        remedy
+            .as_str()
+            .unwrap()
+            .contains("`tollgate pins accept my.demo.read`"),
+        "{refused}"
+    );
+
+    let judged = text(&home.run(&["try", "my.demo.read", "--as", "me"]));
+    assert!(judged.contains("TOOL_CHANGED"), "{judged}");
+    let diff = text(&home.run(&["pins", "diff", "my.demo.read"]));
+    assert!(diff.contains("Send it to mail."), "{diff}");
+    let accepted = home.run(&["pins", "accept", "my.demo.read", "--yes"]);
+    assert_eq!(accepted.status.code(), Some(0), "{}", complaint(&accepted));
+    assert_eq!(reads(&mut other), "later");
+    let unknown = home.run(&["pins", "diff", "my.other.read"]);
+    assert!(
+        complaint(&unknown).contains("`my.other.read`"),
+        "{unknown:?}"
+    );
+}

@@ -91,17 +91,13 @@ pub enum Question {
     Pins,
     /// One of them, with the definitions.
     Pin {
-        /// Whose it is.
-        server: ServerName,
-        /// The server's own name for it.
-        tool: String,
+        /// Which tool, as a person wrote it.
+        title: String,
     },
     /// Accept what a server offers now.
     Accept {
-        /// Whose it is.
-        server: ServerName,
-        /// The server's own name for it.
-        tool: String,
+        /// Which tool, as a person wrote it.
+        title: String,
         /// The fingerprint of what the person saw.
         seen: String,
         /// Who accepts it.
@@ -143,10 +139,9 @@ pub struct StopOrder {
 pub struct Trial {
     /// Who would call.
     pub agent: AgentName,
-    /// Whose tool.
-    pub server: ServerName,
-    /// The server's own name for it.
-    pub tool: String,
+    /// `SERVER.TOOL` as a person wrote it: which of the dots is meant is known to who
+    /// knows the servers.
+    pub title: String,
     /// The arguments, as JSON text: numbers stay as they were written.
     pub arguments: String,
 }
