@@ -336,7 +336,7 @@ fn who_forgets_the_configuration_is_told_for_which_it_runs() {
     fs::rename(home.path("config/tollgate/tools.d"), other.join("tools.d")).unwrap();
     let gate = other.to_str().unwrap();
     let _daemon = Foreground::start(&home, gate);
-    let flag = format!("--config '{}'", other.canonicalize().unwrap().display());
+    let flag = format!("--config {}", other.canonicalize().unwrap().display());
     for (args, code) in [(&["budget"][..], 1), (&[], 0), (&["stop"], 0)] {
         let told = home.run(args);
         assert_eq!(told.status.code(), Some(code), "{told:?}");
