@@ -238,6 +238,9 @@ fn ask_if_running(place: &Place, question: Question) -> Result<Option<Reply>, Fa
     Ok(Some(reply))
 }
 
+/// A journal of a hundred million records takes minutes to walk.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// The newest of a kind that is rare may be far behind.
 const SEARCH: Duration = Duration::from_secs(60);
 
