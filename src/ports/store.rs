@@ -419,6 +419,10 @@ pub struct Verified {
     pub pruned: Option<PrunedBy>,
     /// The first one that is not, and why.
     pub broken: Option<String>,
+    /// Where the end begins that was never synced and is not whole: what a kill or a power
+    /// cut leaves, and what the next start cuts off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsynced: Option<String>,
     /// Why they were not held against the state that is kept beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncompared: Option<String>,
