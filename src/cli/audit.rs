@@ -343,9 +343,15 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
     loop {
         let request = Request::Ask(Question::Follow(Box::new(query.clone())));
         let reply = client::ask_patiently(&daemon, &place.config_text(), request, SILENCE);
-        let Reply::Records(Records { lines, upto, .. }) = reply.map_err(Failure::from)? else {
+        let Reply::Records(records) = reply.map_err(Failure::from)? else {
             return Err(beside_the_point().into());
         };
+        let Records {
+            lines,
+            upto,
+            sought,
+            ..
+        } = records;
         if json {
             as_json(&lines, out)?;
         } else {
@@ -360,8 +366,7 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
                 }
             }
         }
-        query.after = Some(upto);
-        query.limit = None;
+        query.go_on(upto, sought);
     }
 }
 

@@ -263,13 +263,14 @@ fn all_records(
             lines,
             upto,
             more,
+            sought,
             since,
         } = records(place, Question::Audit(Box::new(query.clone())))?;
         each(lines)?;
         if !more {
             return Ok(since);
         }
-        (query.after, query.limit) = (Some(upto), None);
+        query.go_on(upto, sought);
     }
 }
 

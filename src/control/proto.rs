@@ -13,7 +13,7 @@ use super::{
     rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow},
 };
 use crate::domain::{AgentName, CallId, Owner, ServerName, Stop, StopScope, Tier};
-use crate::ports::{Query, Verified};
+use crate::ports::{Query, Sought, Verified};
 
 /// The version of the protocol on both sockets.
 pub const PROTOCOL: u32 = 1;
@@ -310,6 +310,9 @@ pub struct Records {
     /// Whether more match, after `upto`.
     #[serde(default)]
     pub more: bool,
+    /// The newest are not found yet: the same question goes on with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sought: Option<Sought>,
     /// Records from before this time are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,

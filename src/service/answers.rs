@@ -40,8 +40,8 @@ impl Tollgate {
                 let lines = self.read(move |store| store.records_of(&id)).await?;
                 Ok(Reply::Records(self.records(Page {
                     upto: 0,
-                    more: false,
                     lines,
+                    ..Page::default()
                 })))
             }
             Question::Audit(query) => {
@@ -286,11 +286,17 @@ impl Tollgate {
     }
 
     fn records(&self, page: Page) -> Records {
-        let Page { lines, upto, more } = page;
+        let Page {
+            lines,
+            upto,
+            more,
+            sought,
+        } = page;
         Records {
             lines,
             upto,
             more,
+            sought,
             since: self.broker.store().kept_since(),
         }
     }
