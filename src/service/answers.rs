@@ -53,7 +53,7 @@ impl Tollgate {
             Question::Pins => Ok(Reply::Pins(
                 self.broker.store().pins().into_iter().map(row).collect(),
             )),
-            Question::Pin { title } => self.pinned(&title).map(texts),
+            Question::Pin { title } => self.pinned(&title).map(|pin| texts(&pin)),
             Question::Accept { title, seen, by } => {
                 let Pin { server, tool, .. } = self.pinned(&title)?;
                 let seen = Fingerprint::parse(&seen)
@@ -376,7 +376,7 @@ fn row(pin: Pin) -> PinRow {
     }
 }
 
-fn texts(pin: Pin) -> Reply {
+fn texts(pin: &Pin) -> Reply {
     Reply::Pin(PinTexts {
         accepted: canonical(&pin.definition),
         offered: pin.offered.as_ref().map(canonical),
