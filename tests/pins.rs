@@ -114,3 +114,28 @@ fn a_refusal_names_a_command_that_works_also_where_names_hold_dots() {
         "{unknown:?}"
     );
 }
+
+#[test]
+fn a_name_that_a_server_chose_is_one_word_of_the_command_that_a_refusal_names() {
+    let home = home();
+    let named = |script: &str| script.replace("\"read\"", "\"read; touch pwned\"");
+    fs::write(home.path("script"), named(FIRST)).unwrap();
+    let mut agent = home.agent();
+    let listed = agent.ask("tools/list", &json!({}));
+    let tools = listed["result"]["tools"].as_array().unwrap().iter();
+    let mut names = tools.filter_map(|tool| tool["name"].as_str());
+    let name = names.find(|name| name.starts_with("demo__"));
+    let name = name.unwrap_or_else(|| panic!("{listed}"));
+    // It has the instance that was listed.
+    agent.call(name, &json!({}));
+    fs::write(home.path("script"), named(LATER)).unwrap();
+    let refused = home.agent().call(name, &json!({}));
+    let remedy = &refused["result"]["_meta"]["dev.tollgate/refusal"]["remedy"];
+    assert!(
+        remedy
+            .as_str()
+            .unwrap_or_default()
+            .contains("`tollgate pins accept 'demo.read; touch pwned'`"),
+        "{refused}"
+    );
+}
