@@ -336,13 +336,19 @@ fn who_forgets_the_configuration_is_told_for_which_it_runs() {
     fs::rename(home.path("config/tollgate/tools.d"), other.join("tools.d")).unwrap();
     let gate = other.to_str().unwrap();
     let _daemon = Foreground::start(&home, gate);
-    let flag = format!("--config '{}'", other.canonicalize().unwrap().display());
-    for (args, code) in [(&["budget"][..], 1), (&[], 0), (&["stop"], 0)] {
+    let flag = format!("--config {}", other.canonicalize().unwrap().display());
+    for (args, code) in [(&["budget"][..], 1), (&[], 0), (&["stop"], 1)] {
         let told = home.run(args);
         assert_eq!(told.status.code(), Some(code), "{told:?}");
         let says = text(&told) + &complaint(&told);
         assert!(says.contains(&flag), "{says}");
         assert!(says.contains("not running"), "{says}");
+        // Nobody reads only the first line and believes what is not so.
+        assert_eq!(
+            says.starts_with("NOT STOPPED"),
+            code == 1 && args == ["stop"],
+            "{says}"
+        );
     }
 }
 

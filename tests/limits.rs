@@ -462,6 +462,33 @@ fn thirty_cents_warn_once_and_fifty_end_the_run() {
 }
 
 #[test]
+fn an_agent_that_was_resumed_is_not_ended_again_in_its_next_runs_until_a_call_passes() {
+    let main = only("[budget]\nday = { calls = { at = 2, then = \"kill\" } }");
+    let mut world = World::new(&main, "[tools.buy]\ntier = \"reversible\"\n");
+    assert_eq!(world.again(), Ok(()));
+    let _ = world.again();
+    assert_eq!(world.again(), Err("RUN_KILLED"));
+    let bot = tollgate::domain::AgentName::parse("bot").unwrap();
+    world.wait(1);
+    assert!(world.store().clear(&bot, "ana").unwrap());
+    for run in ["1", "2", "2", "3", "2"] {
+        let call = world.call_with("bot", run, "buy", "{\"x\":1}");
+        assert_eq!(world.makes(call), Err("BUDGET_DAY_CALLS"), "{run}");
+        world.wait(1);
+        world.restart();
+    }
+    // The next day it goes on, and a limit ends its run like any other's.
+    world.wait(23 * 3600);
+    for run in ["4", "5"] {
+        let call = world.call_with("bot", run, "buy", "{\"x\":1}");
+        let flying = world.ask(call).unwrap();
+        let _ = world.done(flying);
+    }
+    let call = world.call_with("bot", "5", "buy", "{\"x\":1}");
+    assert_eq!(world.makes(call), Err("RUN_KILLED"));
+}
+
+#[test]
 fn a_run_that_was_resumed_with_nothing_left_is_refused_and_killed_again_only_once_it_went_on() {
     let main = only(
         "[budget]\nrun = { steps = \"none\", calls = \"none\", time = \"none\", cost = { at = \"1.00 USD\", then = \"kill\" } }",

@@ -274,4 +274,45 @@ fn a_torn_end_that_was_never_safe_keeps_nobody_from_building_the_state_anew() {
     let kept = Kept::new();
     kept.change(|lines| lines.push(br#"{"v":1,"seq":"#.to_vec()));
     can_rebuild(kept.path(), &*kept.clock).unwrap();
+    // A kill leaves this: nothing is broken, and it is told.
+    let verified = verify_files(kept.path(), &*kept.clock).unwrap();
+    assert_eq!(verified.broken, None);
+    assert!(verified.unsynced.unwrap().starts_with("record "));
+}
+
+#[test]
+fn a_torn_end_does_not_hide_that_the_head_is_missing() {
+    let kept = Kept::new();
+    kept.change(|lines| lines.push(br#"{"v":1,"seq":"#.to_vec()));
+    fs::remove_file(kept.path().join("journal/head")).unwrap();
+    let fault = can_rebuild(kept.path(), &*kept.clock).unwrap_err();
+    assert!(fault.says.contains("`journal/head`"), "{}", fault.says);
+    let broken = refused_by_both(&kept);
+    assert!(
+        broken.starts_with("record ") && broken.contains("`journal/head`"),
+        "{broken}"
+    );
+}
+
+#[test]
+fn a_key_without_its_journal_is_not_in_order_and_one_that_was_never_written_is() {
+    let kept = Kept::new();
+    let path = |name: &str| kept.path().join(name);
+    fs::remove_dir_all(path("state.sled")).unwrap();
+    let head = fs::read(path("journal/head")).unwrap();
+    fs::remove_dir_all(path("journal")).unwrap();
+    let verified = verify_files(kept.path(), &*kept.clock).unwrap();
+    assert!(verified.broken.unwrap().contains("`journal.key`"));
+    // What a first start makes before the first record is synced.
+    let begun = head.iter().position(|byte| *byte == b'\n').unwrap();
+    fs::create_dir(path("journal")).unwrap();
+    fs::write(path("journal/head"), &head[..=begun]).unwrap();
+    let verified = verify_files(kept.path(), &*kept.clock).unwrap();
+    assert_eq!((verified.records, verified.broken), (0, None));
+    let store = kept.open();
+    let all = store.query(&Query::default()).unwrap();
+    assert!(
+        !all.iter().any(|line| line.contains("begins anew")),
+        "{all:?}"
+    );
 }

@@ -582,7 +582,7 @@ fn pages(store: &dyn Store, mut query: Query) -> Vec<Vec<serde_json::Value>> {
         if !page.more {
             return pages;
         }
-        (query.after, query.limit) = (Some(page.upto), None);
+        query.go_on(page.upto, page.sought);
     }
 }
 

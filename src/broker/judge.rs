@@ -5,7 +5,7 @@
 
 use super::{Answer, Asked, Broker, Door, Session};
 use crate::{
-    domain::{AgentName, Call, ServerName, Standing},
+    domain::{AgentName, Call, Standing},
     gate::Verdict,
     wire::{self, Raw},
 };
@@ -34,25 +34,28 @@ pub enum NotJudged {
 }
 
 impl Broker {
-    /// Judges what `agent` would be told if it called the tool now.
+    /// Judges what `agent` would be told if it called the tool that a person names
+    /// `SERVER.TOOL` now. Where that could be one of several servers, it is the longest's.
     ///
     /// # Errors
     /// When there is no such agent or tool, or the arguments cannot be read.
     pub async fn judge(
         &self,
         agent: &AgentName,
-        server: &ServerName,
-        tool: &str,
+        title: &str,
         arguments: &Raw,
     ) -> Result<Judged, NotJudged> {
         let session = self.visitor(agent).ok_or(NotJudged::UnknownAgent)?;
-        self.met(&session).await;
+        // The others' lists say nothing of this tool.
+        let owners = self.policy.servers.keys();
+        let owners = owners.filter(|server| server.tool_of(title).is_some());
+        self.met_all(&owners.cloned().collect::<Vec<_>>()).await;
         let catalog = self.catalog();
-        let tool = catalog
-            .tools()
-            .iter()
-            .find(|known| known.server == *server && *known.name == *tool)
-            .ok_or(NotJudged::UnknownTool)?;
+        let tools = catalog.tools().iter();
+        let named = tools.filter(|known| known.server.tool_of(title) == Some(&known.name));
+        let tool = named.max_by_key(|known| known.server.as_str().len());
+        let tool = tool.ok_or(NotJudged::UnknownTool)?;
+        let server = &tool.server;
         let params = format!(
             "{{\"name\":{},\"arguments\":{}}}",
             wire::quote(&tool.exposed),

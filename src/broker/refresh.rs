@@ -135,8 +135,11 @@ impl Broker {
     /// not be: a first list must not be empty because a server is still coming
     /// up. Bounded, so that one server holds up nobody for long.
     pub async fn met(&self, session: &Session) {
-        let visible = session.visible();
-        let all = |met: &BTreeSet<ServerName>| visible.iter().all(|server| met.contains(server));
+        self.met_all(session.visible()).await;
+    }
+
+    pub(super) async fn met_all(&self, servers: &[ServerName]) {
+        let all = |met: &BTreeSet<ServerName>| servers.iter().all(|server| met.contains(server));
         if all(&self.met.borrow()) {
             return;
         }

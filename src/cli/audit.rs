@@ -11,10 +11,10 @@ use super::filter::Filter;
 use super::out::Out;
 use super::record::Record;
 use super::rows::{Calls, Row, merged};
-use super::{Trouble, all_records, beside_the_point, not_running, records};
+use super::{LONG, Trouble, all_records, beside_the_point, not_running, records};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Records, Reply, Request, client};
-use crate::daemon::{Door, Failure, FailureKind, Place, connect};
+use crate::daemon::{Door, Failure, FailureKind, Place, connect, is_held};
 use crate::domain::{CallId, Fault};
 use crate::ports::{PrunedBy, Query, Verified};
 use crate::store;
@@ -24,9 +24,11 @@ use crate::store;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-One row is one call; times are UTC. --json prints the records as they stand.
+One row is one call; times are UTC. --json prints whole records: the same values as in
+the journal, with characters that nobody would see spelled out.
 Without a time, the newest 200 records are searched for rows.
-Exit code 1 of `audit verify`: a record is not what was written."
+Exit code 1 of `audit verify`: a record is not what was written, or is gone. An end that
+was never synced, as a kill leaves it, is told and is none of these."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -47,7 +49,7 @@ enum What {
         #[arg(value_parser = call_id)]
         call: CallId,
 
-        /// The records as they stand
+        /// Whole records, one JSON object per line
         #[arg(long)]
         json: bool,
     },
@@ -58,7 +60,7 @@ enum What {
         #[command(flatten)]
         filter: Box<Filter>,
 
-        /// The records as they stand
+        /// Whole records, one JSON object per line
         #[arg(long)]
         json: bool,
     },
@@ -67,7 +69,7 @@ enum What {
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 struct Form {
-    /// The records as they stand, one JSON object per line
+    /// Whole records, one JSON object per line
     #[arg(long)]
     json: bool,
 
@@ -104,7 +106,7 @@ fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result
     let asked = query.since;
     let kept = all_records(place, query, |lines| {
         match (form.json, form.csv) {
-            (true, _) => as_they_stand(&lines, out)?,
+            (true, _) => as_json(&lines, out)?,
             (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
             (false, false) => found.extend(parsed(&lines)),
         }
@@ -175,7 +177,7 @@ fn parsed(lines: &[String]) -> Vec<Record> {
         .collect()
 }
 
-fn as_they_stand(lines: &[String], out: &mut Out) -> io::Result<()> {
+fn as_json(lines: &[String], out: &mut Out) -> io::Result<()> {
     lines.iter().try_for_each(|line| out.record(line))
 }
 
@@ -197,7 +199,7 @@ fn show(place: &Place, call: &CallId, json: bool, out: &mut Out) -> Result<(), T
         return Err(no_such_call(call, since).into());
     }
     if json {
-        return Ok(as_they_stand(&lines, out)?);
+        return Ok(as_json(&lines, out)?);
     }
     for record in parsed(&lines) {
         out.line(format_args!(
@@ -232,9 +234,6 @@ pub(super) fn missing(
     }
 }
 
-/// A journal of a hundred million records takes minutes.
-const LONG: Duration = Duration::from_secs(3600);
-
 fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
     let verified = match connect(place, Door::Control)? {
         Some(daemon) => {
@@ -247,12 +246,31 @@ fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
         }
         // A journal that is damaged keeps the daemon from starting: then it is
         // looked at where it lies.
-        None => store::verify_files(&place.state, &SystemClock::new()).map_err(unreadable)?,
+        None => {
+            let verified = store::verify_files(&place.state, &SystemClock::new());
+            let verified = verified.map_err(unreadable)?;
+            // What is being written is not in order yet.
+            if is_held(place) && verified != whole(&verified) {
+                return Err(Failure::fault("a daemon was started meanwhile")
+                    .hint("try again: now it is asked")
+                    .into());
+            }
+            verified
+        }
     };
     out.line(verdict(&verified))?;
     match verified.broken {
         None => Ok(()),
         Some(_) => Err(Trouble::Answer(FailureKind::Fault.exit_code())),
+    }
+}
+
+/// The same with nothing wrong.
+fn whole(verified: &Verified) -> Verified {
+    Verified {
+        broken: None,
+        unsynced: None,
+        ..verified.clone()
     }
 }
 
@@ -271,10 +289,15 @@ fn verdict(verified: &Verified) -> String {
         last,
         pruned,
         broken,
+        unsynced,
         uncompared,
     } = verified;
+    let end = unsynced
+        .as_ref()
+        .map(|end| format!("; the end was never synced, and the next start cuts it off: {end}"))
+        .unwrap_or_default();
     match broken {
-        None if *records == 0 => "ok  no records yet".to_owned(),
+        None if *records == 0 => format!("ok  no records yet{end}"),
         None => {
             let earlier = pruned.as_ref().map(|by| gone(*first, by));
             let earlier = earlier.unwrap_or_default();
@@ -283,7 +306,7 @@ fn verdict(verified: &Verified) -> String {
                 .map(|why| format!("; not compared with the state beside it: {why}"))
                 .unwrap_or_default();
             format!(
-                "ok  {records} records, {first} to {last}, the chain is unbroken{earlier}{uncompared}"
+                "ok  {records} records, {first} to {last}, the chain is unbroken{earlier}{uncompared}{end}"
             )
         }
         Some(broken) => format!("BROKEN  {records} records are in order, then: {broken}"),
@@ -320,11 +343,17 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
     loop {
         let request = Request::Ask(Question::Follow(Box::new(query.clone())));
         let reply = client::ask_patiently(&daemon, &place.config_text(), request, SILENCE);
-        let Reply::Records(Records { lines, upto, .. }) = reply.map_err(Failure::from)? else {
+        let Reply::Records(records) = reply.map_err(Failure::from)? else {
             return Err(beside_the_point().into());
         };
+        let Records {
+            lines,
+            upto,
+            sought,
+            ..
+        } = records;
         if json {
-            as_they_stand(&lines, out)?;
+            as_json(&lines, out)?;
         } else {
             for record in parsed(&lines) {
                 if let Some(call) = calls.unknown(&record)
@@ -337,8 +366,7 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
                 }
             }
         }
-        query.after = Some(upto);
-        query.limit = None;
+        query.go_on(upto, sought);
     }
 }
 
@@ -395,6 +423,7 @@ mod tests {
                 broken: None,
             }),
             broken: None,
+            unsynced: None,
             uncompared: Some("none is kept".into()),
         };
         assert_eq!(
@@ -413,6 +442,7 @@ mod tests {
             last: 6,
             pruned: None,
             broken: Some("record 7 in 000001.jsonl, line 7: its hash does not fit".into()),
+            unsynced: None,
             uncompared: None,
         };
         assert_eq!(

@@ -8,7 +8,6 @@ use super::{Trouble, ask, beside_the_point, person};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{BreakerRow, BudgetQuery, CloseOrder, Question, Reply};
 use crate::daemon::Place;
-use crate::domain::ServerName;
 
 /// List the tools and servers that are left alone after failures, close a breaker
 #[derive(Debug, clap::Args)]
@@ -27,40 +26,13 @@ enum What {
     /// Let calls pass again before the time is over
     Close {
         /// The server or tool that is left alone
-        #[arg(value_name = "SERVER[.TOOL]", value_parser = Subject::parse)]
-        subject: Subject,
+        #[arg(value_name = "SERVER[.TOOL]")]
+        subject: String,
 
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
     },
-}
-
-/// What has a breaker: a server, or a tool by the server's own name for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Subject {
-    server: ServerName,
-    tool: Option<String>,
-}
-
-impl Subject {
-    fn parse(text: &str) -> Result<Self, String> {
-        let (server, tool) = match text.split_once('.') {
-            Some((_, "")) => return Err("the name of the tool is missing".to_owned()),
-            Some((server, tool)) => (server, Some(tool.to_owned())),
-            None => (text, None),
-        };
-        let server = ServerName::parse(server).map_err(|error| error.to_string())?;
-        Ok(Self { server, tool })
-    }
-
-    /// As rows name it.
-    fn scope(&self) -> String {
-        match &self.tool {
-            Some(tool) => format!("{}.{tool}", self.server),
-            None => format!("server {}", self.server),
-        }
-    }
 }
 
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
@@ -84,15 +56,16 @@ fn listed(open: &[BreakerRow], now: Timestamp) -> Vec<String> {
 
 fn close(
     place: &Place,
-    subject: &Subject,
+    subject: &str,
     yes: bool,
     open: &[BreakerRow],
     now: Timestamp,
     out: &mut Out,
 ) -> Result<(), Trouble> {
-    let scope = subject.scope();
-    let Some(row) = open.iter().find(|row| row.scope == scope) else {
-        out.line(format_args!("nothing to close: {scope} is not left alone"))?;
+    let Some(row) = named(open, subject) else {
+        out.line(format_args!(
+            "nothing to close: {subject} is not left alone"
+        ))?;
         return Ok(out.lines(listed(open, now))?);
     };
     out.line(left_alone(row, now))?;
@@ -100,10 +73,10 @@ fn close(
         return Ok(out.line("nothing changed: it is left alone until then")?);
     }
     let order = CloseOrder {
-        server: subject.server.clone(),
-        tool: subject.tool.clone(),
+        scope: row.scope.clone(),
         by: person::name(),
     };
+    let scope = &row.scope;
     match ask(place, Question::CloseBreaker(order))? {
         Reply::BreakerClosed { closed: true } => {
             Ok(out.line(format_args!("closed: calls to {scope} pass again"))?)
@@ -115,15 +88,29 @@ fn close(
     }
 }
 
+/// The one that a person names: a server, or a tool by the server's own name for it. The
+/// names of both may hold dots, so it is told by what is open.
+fn named<'a>(open: &'a [BreakerRow], subject: &str) -> Option<&'a BreakerRow> {
+    let server = format!("server {subject}");
+    let with = |scope: &str| open.iter().find(|row| row.scope == scope);
+    with(&server).or_else(|| with(subject))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_breaker_is_a_servers_or_a_tools() {
-        let scope = |text| Subject::parse(text).map(|subject| subject.scope());
-        assert_eq!(scope("mail").unwrap(), "server mail");
-        assert_eq!(scope("mail.send.now").unwrap(), "mail.send.now");
-        assert!(scope("mail.").is_err() && scope("").is_err());
+        let row = |scope: &str| BreakerRow {
+            scope: scope.to_owned(),
+            until: Timestamp::UNIX_EPOCH,
+            says: String::new(),
+        };
+        let open = ["mail.send", "server mail.send", "mail.send.now"].map(row);
+        let scope = |subject| named(&open, subject).map(|row| row.scope.as_str());
+        assert_eq!(scope("mail.send"), Some("server mail.send"));
+        assert_eq!(scope("mail.send.now"), Some("mail.send.now"));
+        assert_eq!(scope("mail"), None);
     }
 }

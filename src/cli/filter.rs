@@ -67,6 +67,7 @@ impl Filter {
             trace: self.trace.as_ref().map(|trace| trace.to_ascii_lowercase()),
             no_checkpoints: false,
             after: None,
+            sought: None,
             limit: match (self.limit, self.since) {
                 (Some(0), _) | (None, Some(_)) => None,
                 (Some(limit), _) => Some(limit),

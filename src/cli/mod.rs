@@ -47,6 +47,7 @@ use jiff::Timestamp;
 use crate::control::proto::VERSION;
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
+use crate::domain::as_argument;
 use crate::ports::Query;
 use out::Out;
 
@@ -193,6 +194,16 @@ fn ask(place: &Place, question: Question) -> Result<Reply, Failure> {
     ask_if_running(place, question)?.ok_or_else(|| not_running(place))
 }
 
+/// The same for what may take longer.
+fn ask_patiently(place: &Place, question: Question, patience: Duration) -> Result<Reply, Failure> {
+    let Some(daemon) = connect(place, Door::Control)? else {
+        return Err(not_running(place));
+    };
+    let request = Request::Ask(question);
+    let reply = client::ask_patiently(&daemon, &place.config_text(), request, patience)?;
+    Ok(reply)
+}
+
 fn not_running(place: &Place) -> Failure {
     let failure = Failure::fault(format!(
         "tollgate is not running for the configuration `{}`",
@@ -204,13 +215,18 @@ fn not_running(place: &Place) -> Failure {
     }
 }
 
-/// `it runs for another: add --config '/home/ann/gate'`
+/// `it runs for another: add --config /home/ann/gate`
 fn elsewhere_hint(others: &[String]) -> String {
     let flags: Vec<String> = others
         .iter()
-        .map(|config| format!("--config '{config}'"))
+        .map(|config| format!("--config {}", argument(config)))
         .collect();
     format!("it runs for another: add {}", flags.join(" or "))
+}
+
+/// A directory of a person's, for a command.
+fn argument(path: &str) -> String {
+    as_argument(path).unwrap_or_else(|| "DIR".to_owned())
 }
 
 /// Asks the daemon; nothing if none runs. Never starts one.
@@ -222,17 +238,15 @@ fn ask_if_running(place: &Place, question: Question) -> Result<Option<Reply>, Fa
     Ok(Some(reply))
 }
 
+/// A journal of a hundred million records takes minutes to walk.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// The newest of a kind that is rare may be far behind.
 const SEARCH: Duration = Duration::from_secs(60);
 
 /// The records that a question is answered with.
 fn records(place: &Place, question: Question) -> Result<Records, Failure> {
-    let Some(daemon) = connect(place, Door::Control)? else {
-        return Err(not_running(place));
-    };
-    let request = Request::Ask(question);
-    let reply = client::ask_patiently(&daemon, &place.config_text(), request, SEARCH)?;
-    let Reply::Records(records) = reply else {
+    let Reply::Records(records) = ask_patiently(place, question, SEARCH)? else {
         return Err(beside_the_point());
     };
     Ok(records)
@@ -249,13 +263,14 @@ fn all_records(
             lines,
             upto,
             more,
+            sought,
             since,
         } = records(place, Question::Audit(Box::new(query.clone())))?;
         each(lines)?;
         if !more {
             return Ok(since);
         }
-        (query.after, query.limit) = (Some(upto), None);
+        query.go_on(upto, sought);
     }
 }
 

@@ -118,7 +118,11 @@ fn clear(place: &Place, halt: &HaltRow, out: &mut Out) -> Result<(), Trouble> {
                 all: true,
                 ..BudgetQuery::default()
             };
-            Ok(out.lines(used_up(&budget(place, all)?, halt))?)
+            // It is lifted, whatever becomes of what is only a remark on it.
+            match budget(place, all) {
+                Ok(budget) => Ok(out.lines(used_up(&budget, halt))?),
+                Err(_) => Ok(()),
+            }
         }
         Reply::Cleared { lifted: false } => Ok(out.line(format_args!(
             "agent `{agent}` is not halted any more: nothing was left to lift"

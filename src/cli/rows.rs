@@ -18,6 +18,8 @@ pub(super) struct Row {
     /// One word, in capitals where somebody said no.
     pub(super) verdict: String,
     pub(super) note: String,
+    /// That tollgate started.
+    pub(super) is_start: bool,
     /// `step 4`, and whether only the client says so.
     pub(super) step: Option<String>,
     pub(super) cost: Option<Cost>,
@@ -38,6 +40,10 @@ impl Row {
     /// The cells of a table, in which nobody reads a long note.
     pub(super) fn clipped(&self) -> Vec<String> {
         let mut cells = self.cells();
+        if self.is_start {
+            // It may say that the record is not the one that was there.
+            return cells;
+        }
         if let Some(note) = cells.last_mut()
             && let Some((at, _)) = note.char_indices().nth(NOTE)
         {
@@ -184,6 +190,7 @@ impl Calls {
             what,
             verdict: loud(&verdict),
             note,
+            is_start: record.kind() == "start",
             step: step(record),
             cost,
         })
@@ -343,6 +350,16 @@ pub(super) mod tests {
             ("files.read_file", "done", "312 ms")
         );
         assert_eq!(rows.len(), 6);
+    }
+
+    #[test]
+    fn what_a_start_has_to_say_is_not_cut() {
+        let note = "a note of a start that is much longer than a row has room for";
+        let line = format!(
+            r#"{{"kind":"start","at":"2026-11-20T16:02:11.000001Z","version":"0.1.0","note":"{note}"}}"#
+        );
+        let rows = merged(&[Record::parse(&line).unwrap()]);
+        assert_eq!(rows[0].clipped().last().unwrap(), note);
     }
 
     /// What limits leave behind.

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[command(flatten)]
     filter: Filter,
 
-    /// One JSON object per run, or the records of the run as they stand
+    /// One JSON object per run, or the records of the run
     #[arg(long)]
     json: bool,
 }

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use super::out::Out;
-use super::{Trouble, beside_the_point};
+use super::{LONG, Trouble, ask_patiently, beside_the_point};
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Question, Reply, Request, client};
-use crate::daemon::{Door, Failure, Place, connect, is_held};
+use crate::control::{Question, Reply};
+use crate::daemon::{Failure, Place, StateLock};
 use crate::store;
 
 /// Check the state against the journal, or have it built anew
@@ -34,9 +33,6 @@ enum What {
 /// The database, below the state directory.
 const DATABASE: &str = "state.sled";
 
-/// Replaying a journal of a million records takes seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
     match args.what {
         What::Check => check(place, out),
@@ -45,14 +41,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 }
 
 fn check(place: &Place, out: &mut Out) -> Result<(), Trouble> {
-    let Some(daemon) = connect(place, Door::Control)? else {
-        return Err(Failure::fault("tollgate is not running")
-            .hint("a start checks the state of itself: `tollgate daemon`")
-            .into());
-    };
-    let request = Request::Ask(Question::CheckState);
-    let reply = client::ask_patiently(&daemon, &place.config_text(), request, PATIENCE);
-    let Reply::StateChecked { says } = reply.map_err(Failure::from)? else {
+    let Reply::StateChecked { says } = ask_patiently(place, Question::CheckState, LONG)? else {
         return Err(beside_the_point().into());
     };
     Ok(out.line(format_args!("ok  {says}"))?)
@@ -60,11 +49,11 @@ fn check(place: &Place, out: &mut Out) -> Result<(), Trouble> {
 
 /// Nothing is deleted: the journal has it all, but who knows.
 fn rebuild(place: &Place, accept_loss: bool, out: &mut Out) -> Result<(), Trouble> {
-    if is_held(place) {
-        return Err(Failure::fault("the daemon runs, and it owns the state")
-            .hint("end it with `tollgate stop-daemon`, then try again")
-            .into());
-    }
+    // A daemon that started while the journal is walked would lose its state under it.
+    let _held = match place.state.is_dir() {
+        true => Some(StateLock::take_free(place)?),
+        false => None,
+    };
     if !accept_loss {
         // What is kept may be the only one that is whole.
         store::can_rebuild(&place.state, &SystemClock::new()).map_err(|fault| {

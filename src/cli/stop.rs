@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::out::Out;
 use super::scope::{self, Scope};
-use super::{Trouble, ask_if_running, beside_the_point, person};
+use super::{Trouble, argument, ask_if_running, beside_the_point, person};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Reply, StopOrder, StopReport, StruckRow};
-use crate::daemon::{Failure, Holder, Place, elsewhere, is_held};
+use crate::daemon::{Failure, FailureKind, Holder, Place, elsewhere, is_held};
 use crate::domain::{Became, Stop, StopScope};
 use crate::store::stop_file;
 
@@ -81,14 +81,24 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
     lay(place, order)?;
     for _ in 0..ATTEMPTS {
         if !is_held(place) {
-            out.line(format_args!("STOPPED  {}", order.scope))?;
-            out.line("tollgate is not running: the stop holds from its next start")?;
-            for config in elsewhere(place) {
+            let others = elsewhere(place);
+            // First what goes on: it may be what was meant.
+            for config in &others {
                 out.line(format_args!(
-                    "NOT STOPPED is what runs for another configuration: tollgate stop --config '{config}'"
+                    "NOT STOPPED is what runs for another configuration: tollgate stop --config {}",
+                    argument(config)
                 ))?;
             }
-            return Ok(resume_hint(&order.scope, out)?);
+            out.line(format_args!("STOPPED  {}", order.scope))?;
+            out.line(format_args!(
+                "tollgate is not running for `{}`: the stop holds from its next start",
+                place.config.display()
+            ))?;
+            resume_hint(&order.scope, out)?;
+            return match others.is_empty() {
+                true => Ok(()),
+                false => Err(Trouble::Answer(FailureKind::Fault.exit_code())),
+            };
         }
         match ask(place, order) {
             // The file is laid already.

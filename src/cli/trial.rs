@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use super::judgement::{self, Rule, Said, Step};
 use super::out::Out;
-use super::{DENIED, STOPPED, Trouble, ask, beside_the_point};
+use super::{DENIED, STOPPED, Trouble, ask_patiently, beside_the_point};
 use crate::control::{GateRow, Judged, Question, Reply, Trial};
 use crate::daemon::{Failure, FailureKind, Place};
-use crate::domain::{AgentName, Code, ServerName};
+use crate::domain::{AgentName, Code};
 
 /// Judge a call gate by gate without making it
 #[derive(Debug, clap::Args)]
@@ -17,8 +18,8 @@ use crate::domain::{AgentName, Code, ServerName};
 Exit codes: 0 it would run, 6 it would be refused, 7 it is stopped.")]
 pub(super) struct Args {
     /// Which tool
-    #[arg(value_name = "SERVER.TOOL", value_parser = ToolName::parse)]
-    tool: ToolName,
+    #[arg(value_name = "SERVER.TOOL", value_parser = title)]
+    tool: String,
 
     /// Who would call
     #[arg(long = "as", value_name = "AGENT", value_parser = AgentName::parse)]
@@ -33,14 +34,17 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// A server that is coming up has ten seconds for its first list, and what is long takes
+/// its time to measure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
     let trial = Trial {
         agent: args.agent.clone(),
-        server: args.tool.server.clone(),
-        tool: args.tool.tool.clone(),
+        title: args.tool.clone(),
         arguments: arguments(&args.args)?,
     };
-    let Reply::Judged(judged) = ask(place, Question::Try(trial))? else {
+    let Reply::Judged(judged) = ask_patiently(place, Question::Try(trial), PATIENCE)? else {
         return Err(beside_the_point().into());
     };
     match args.json {
@@ -54,24 +58,13 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     }
 }
 
-/// A tool as people name it: the server, a dot, and the server's own name for it.
-#[derive(Debug, Clone)]
-pub(super) struct ToolName {
-    pub(super) server: ServerName,
-    pub(super) tool: String,
-}
-
-impl ToolName {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let shape = "a tool is named SERVER.TOOL, for example files.read_file";
-        let (server, tool) = text.split_once('.').ok_or(shape)?;
-        if tool.is_empty() {
-            return Err(shape.to_owned());
-        }
-        Ok(Self {
-            server: ServerName::parse(server).map_err(|error| error.to_string())?,
-            tool: tool.to_owned(),
-        })
+/// A tool as people name it: the server, a dot, and the server's own name for it. It stays
+/// whole: both names may hold dots, and only the daemon knows its servers.
+pub(super) fn title(text: &str) -> Result<String, String> {
+    let mut dots = text.match_indices('.');
+    match dots.any(|(at, _)| at > 0 && at + 1 < text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("a tool is named SERVER.TOOL, for example files.read_file".to_owned()),
     }
 }
 

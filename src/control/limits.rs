@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AgentName, Amounts, Place, RunId, ServerName};
+use crate::domain::{AgentName, Amounts, Place, RunId};
 
 /// Which limits are wanted. What is not said does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,11 +138,8 @@ pub struct ExtendOrder {
 /// Close a breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloseOrder {
-    /// Of this server.
-    pub server: ServerName,
-    /// Of this tool of it; none for the server's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
+    /// Whose it is, as [`BreakerRow::scope`] names it.
+    pub scope: String,
     /// Who closes it.
     pub by: String,
 }

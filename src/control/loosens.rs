@@ -12,17 +12,11 @@ impl Question {
             Question::Resume { scope, .. } => Some(format!("lifting the stop of {scope}")),
             Question::Clear { agent, .. } => Some(format!("lifting the halt of agent `{agent}`")),
             Question::Extend(order) => Some(format!("adding to run {}", order.run)),
-            Question::Accept { server, tool, .. } => Some(format!(
-                "accepting the definition of `{server}.{}`",
-                shown(tool)
-            )),
+            Question::Accept { title, .. } => {
+                Some(format!("accepting the definition of `{}`", shown(title)))
+            }
             Question::CloseBreaker(order) => {
-                let tool = order
-                    .tool
-                    .as_deref()
-                    .map(|tool| format!(".{}", shown(tool)));
-                let tool = tool.unwrap_or_default();
-                Some(format!("closing the breaker of `{}{tool}`", order.server))
+                Some(format!("closing the breaker of `{}`", shown(&order.scope)))
             }
             Question::Status
             | Question::Tools
@@ -72,14 +66,12 @@ mod tests {
                 by: by(),
             }),
             Question::Accept {
-                server: server(),
-                tool: "send".into(),
+                title: "mail.send".into(),
                 seen: String::new(),
                 by: by(),
             },
             Question::CloseBreaker(CloseOrder {
-                server: server(),
-                tool: None,
+                scope: "server mail".into(),
                 by: by(),
             }),
         ];

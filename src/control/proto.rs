@@ -13,7 +13,7 @@ use super::{
     rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow},
 };
 use crate::domain::{AgentName, CallId, Owner, ServerName, Stop, StopScope, Tier};
-use crate::ports::{Query, Verified};
+use crate::ports::{Query, Sought, Verified};
 
 /// The version of the protocol on both sockets.
 pub const PROTOCOL: u32 = 1;
@@ -91,17 +91,13 @@ pub enum Question {
     Pins,
     /// One of them, with the definitions.
     Pin {
-        /// Whose it is.
-        server: ServerName,
-        /// The server's own name for it.
-        tool: String,
+        /// Which tool, as a person wrote it.
+        title: String,
     },
     /// Accept what a server offers now.
     Accept {
-        /// Whose it is.
-        server: ServerName,
-        /// The server's own name for it.
-        tool: String,
+        /// Which tool, as a person wrote it.
+        title: String,
         /// The fingerprint of what the person saw.
         seen: String,
         /// Who accepts it.
@@ -143,10 +139,9 @@ pub struct StopOrder {
 pub struct Trial {
     /// Who would call.
     pub agent: AgentName,
-    /// Whose tool.
-    pub server: ServerName,
-    /// The server's own name for it.
-    pub tool: String,
+    /// `SERVER.TOOL` as a person wrote it: which of the dots is meant is known to who
+    /// knows the servers.
+    pub title: String,
     /// The arguments, as JSON text: numbers stay as they were written.
     pub arguments: String,
 }
@@ -315,6 +310,9 @@ pub struct Records {
     /// Whether more match, after `upto`.
     #[serde(default)]
     pub more: bool,
+    /// The newest are not found yet: the same question goes on with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sought: Option<Sought>,
     /// Records from before this time are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,

@@ -124,7 +124,7 @@ pub(crate) fn same_config(theirs: &str, ours: &str) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AgentName, ServerName};
+    use crate::domain::AgentName;
 
     fn line(version: &str, config: &str, request: &str) -> String {
         format!(
@@ -185,8 +185,7 @@ mod tests {
         let arguments = format!("{{\"a\":\"{}\"}}", "\\\"".repeat(2 << 20));
         let trial = Trial {
             agent: AgentName::parse("dev").unwrap(),
-            server: ServerName::parse("files").unwrap(),
-            tool: "read".into(),
+            title: "files.read".into(),
             arguments,
         };
         let mut line = serde_json::to_vec(&Envelope {

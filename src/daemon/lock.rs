@@ -71,6 +71,15 @@ impl StateLock {
         Err(held(place))
     }
 
+    /// Takes it if nobody has it: for who works on the state of a tollgate that does not
+    /// run.
+    ///
+    /// # Errors
+    /// When somebody has it.
+    pub fn take_free(place: &Place) -> Result<Self, Failure> {
+        Self::take(place, false, || true)
+    }
+
     fn sign(mut self, place: &Place, embedded: bool, path: &Path) -> Result<Self, Failure> {
         let holder = Holder {
             pid: std::process::id(),

@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod call;
+mod command;
 mod era;
 mod fault;
 mod fingerprint;
@@ -25,6 +26,7 @@ mod window;
 pub use breaker::{BreakerRule, Circuit};
 pub use budget::{Amounts, Dimension, Left, Level, Limit, Over, Period, Scope, Then};
 pub use call::{Call, Claim, Finding, Findings, Principal, Reach, Standing, Subject};
+pub use command::as_argument;
 pub use era::{Capabilities, Era};
 pub use fault::{Fault, ToolFault};
 pub use fingerprint::Fingerprint;

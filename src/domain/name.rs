@@ -120,9 +120,28 @@ name!(
     64
 );
 
+impl ServerName {
+    /// The tool's part of `SERVER.TOOL`, if this server can be meant. Both names may hold
+    /// dots, so several servers can be: who knows them takes the longest that fits.
+    #[must_use]
+    pub fn tool_of<'a>(&self, title: &'a str) -> Option<&'a str> {
+        let tool = title.strip_prefix(self.as_str())?.strip_prefix('.')?;
+        (!tool.is_empty()).then_some(tool)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_may_be_one_of_several_servers_where_names_hold_dots() {
+        let tool = |server| ServerName::parse(server).unwrap().tool_of("my.files.read");
+        assert_eq!(tool("my"), Some("files.read"));
+        assert_eq!(tool("my.files"), Some("read"));
+        assert_eq!(tool("my.fi"), None);
+        assert_eq!(tool("my.files.read"), None);
+    }
 
     #[test]
     fn a_name_is_letters_digits_and_three_signs() {

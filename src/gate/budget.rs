@@ -96,8 +96,8 @@ fn refuse(call: &Call, facts: &Facts<'_>, limit: &Limit, level: &Level, asked: u
         ),
     };
     let kills = match limit.then {
-        // The person who lifted the halt has seen it; ending the run again would help
-        // nobody until it has gone on.
+        // The person who lifted the halt has seen it; ending a run again would help
+        // nobody until the agent has gone on.
         Then::Kill => limit.period == Period::Action || !facts.resumed,
         Then::Refuse | Then::Ask => false,
     };

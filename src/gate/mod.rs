@@ -83,7 +83,8 @@ pub struct Facts<'a> {
     pub pinned: Option<Fingerprint>,
     /// The agent's halt.
     pub halt: Option<&'a Halt>,
-    /// A person lifted a halt of the agent lately, and no call of the run passed since.
+    /// A person lifted a halt of the agent lately, and no call of the agent was let through
+    /// since, in whichever run.
     pub resumed: bool,
     /// Since when the agent has worked without a person, in microseconds since 1970.
     pub alone_since: Option<i64>,

@@ -1,7 +1,7 @@
 //! Is the tool known, offered, and still what was accepted?
 
 use super::{Facts, Gate, Tell, Verdict};
-use crate::domain::{Call, Code, Offer, Refusal, Standing, Subject};
+use crate::domain::{Call, Code, Offer, Refusal, Standing, Subject, as_argument};
 
 pub(super) const GATE: Gate = Gate {
     name: "tool",
@@ -65,21 +65,29 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
                     pinned.short(),
                     now.short()
                 ),
-                &format!(
-                    "Do not retry; a person has to look at the change and accept it: `tollgate pins diff {0}`, \
-                     `tollgate pins accept {0}`.",
-                    call.title()
-                ),
+                &match as_argument(&call.title().to_string()) {
+                    Some(title) => format!(
+                        "Do not retry; a person has to look at the change and accept it: \
+                         `tollgate pins diff {title}`, `tollgate pins accept {title}`."
+                    ),
+                    None => "Do not retry; a person has to look at the change and accept it: \
+                             see `tollgate pins`."
+                        .to_owned(),
+                },
             ),
             // A definition nobody has accepted is not a known tool.
             None => refuse(
                 call,
                 Code::ToolChanged,
                 format!("its definition {} was never accepted", now.short()),
-                &format!(
-                    "Do not retry; a person has to accept it: `tollgate pins accept {}`.",
-                    call.title()
-                ),
+                &match as_argument(&call.title().to_string()) {
+                    Some(title) => format!(
+                        "Do not retry; a person has to accept it: `tollgate pins accept {title}`."
+                    ),
+                    None => {
+                        "Do not retry; a person has to accept it: see `tollgate pins`.".to_owned()
+                    }
+                },
             ),
         },
     }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration}
 
 pub use store::{
     Admission, Context, Helping, InFlight, Intent, Page, Permit, Pin, PrunedBy, Query, RunKnown,
-    Settled, Settlement, Spent, Store, Verified,
+    Settled, Settlement, Sought, Spent, Store, Verified,
 };
 
 use crate::{

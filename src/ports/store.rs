@@ -311,7 +311,7 @@ pub trait Store: Send + Sync {
             if !page.more {
                 return Ok(lines);
             }
-            (query.after, query.limit) = (Some(page.upto), None);
+            query.go_on(page.upto, page.sought);
         }
     }
 
@@ -392,6 +392,32 @@ pub struct Query {
     pub after: Option<u64>,
     /// At most this many, the newest; without it all of them.
     pub limit: Option<usize>,
+    /// How far the search for these has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sought: Option<Sought>,
+}
+
+impl Query {
+    /// The question for what comes behind a page.
+    pub fn go_on(&mut self, upto: u64, sought: Option<Sought>) {
+        if sought.is_none() {
+            (self.after, self.limit) = (Some(upto), None);
+        }
+        self.sought = sought;
+    }
+}
+
+/// How far a search for the newest records has come, which goes backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Sought {
+    /// It goes on before this record.
+    pub before: u64,
+    /// How many were found behind that.
+    pub found: usize,
+    /// The first of them.
+    pub first: Option<u64>,
+    /// The last record there was when it began.
+    pub last: u64,
 }
 
 /// Records that were found.
@@ -403,6 +429,8 @@ pub struct Page {
     pub upto: u64,
     /// Whether there may be more behind that.
     pub more: bool,
+    /// The newest are not found yet: the same question again goes on with this.
+    pub sought: Option<Sought>,
 }
 
 /// What walking the chain found.
@@ -419,6 +447,10 @@ pub struct Verified {
     pub pruned: Option<PrunedBy>,
     /// The first one that is not, and why.
     pub broken: Option<String>,
+    /// Where the end begins that was never synced and is not whole: what a kill or a power
+    /// cut leaves, and what the next start cuts off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsynced: Option<String>,
     /// Why they were not held against the state that is kept beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncompared: Option<String>,

@@ -12,7 +12,7 @@ use crate::{
         GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
         Reply, Status, StopOrder, StopReport, StruckRow, Trial, Unknown,
     },
-    domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject},
+    domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject, shown},
     gate::{GATES, Verdict},
     ports::{Page, Pin, Query, Store},
     store::{recorded_name, stop_file},
@@ -40,8 +40,8 @@ impl Tollgate {
                 let lines = self.read(move |store| store.records_of(&id)).await?;
                 Ok(Reply::Records(self.records(Page {
                     upto: 0,
-                    more: false,
                     lines,
+                    ..Page::default()
                 })))
             }
             Question::Audit(query) => {
@@ -53,13 +53,9 @@ impl Tollgate {
             Question::Pins => Ok(Reply::Pins(
                 self.broker.store().pins().into_iter().map(row).collect(),
             )),
-            Question::Pin { server, tool } => self.pin(&server, &tool),
-            Question::Accept {
-                server,
-                tool,
-                seen,
-                by,
-            } => {
+            Question::Pin { title } => self.pinned(&title).map(|pin| texts(&pin)),
+            Question::Accept { title, seen, by } => {
+                let Pin { server, tool, .. } = self.pinned(&title)?;
                 let seen = Fingerprint::parse(&seen)
                     .ok_or_else(|| not_found(format!("`{seen}` is not a fingerprint")))?;
                 let changed = self.broker.accept(server, tool, seen, by).await;
@@ -208,14 +204,13 @@ impl Tollgate {
     async fn trial(&self, trial: Trial) -> Result<Reply, Refused> {
         let Trial {
             agent,
-            server,
-            tool,
+            title,
             arguments,
         } = trial;
         let arguments = Raw::parse(arguments.into()).ok_or_else(|| {
             Refused::new(RefusedCode::Malformed, "the arguments are not valid JSON")
         })?;
-        let judged = self.broker.judge(&agent, &server, &tool, &arguments).await;
+        let judged = self.broker.judge(&agent, &title, &arguments).await;
         let broker::Judged {
             call,
             gates,
@@ -225,7 +220,7 @@ impl Tollgate {
                 RefusedCode::AgentUnknown,
                 format!("the configuration does not list an agent `{agent}`"),
             ),
-            NotJudged::UnknownTool => not_found(format!("`{server}` has no tool `{tool}`"))
+            NotJudged::UnknownTool => not_found(format!("there is no tool `{}`", shown(&title)))
                 .hint("`tollgate tools` lists them"),
             NotJudged::Wrong(says) => Refused::new(RefusedCode::Malformed, says)
                 .hint("the agent would get the same error of the protocol"),
@@ -241,23 +236,15 @@ impl Tollgate {
         }))
     }
 
-    fn pin(&self, server: &ServerName, tool: &str) -> Result<Reply, Refused> {
-        let pins = self.broker.store().pins();
-        let pin = pins
-            .into_iter()
-            .find(|pin| pin.server == *server && pin.tool == tool)
-            .ok_or_else(|| {
-                not_found(format!("no definition of `{server}.{tool}` was accepted"))
-                    .hint("`tollgate pins` lists those that were")
-            })?;
-        Ok(Reply::Pin(PinTexts {
-            accepted: canonical(&pin.definition),
-            offered: pin.offered.as_ref().map(canonical),
-            fingerprint: pin.offered.as_ref().map(|offered| {
-                let hash = blake3::hash(canonical(offered).as_bytes());
-                Fingerprint(*hash.as_bytes()).to_string()
-            }),
-        }))
+    /// The accepted definition that a person names.
+    fn pinned(&self, title: &str) -> Result<Pin, Refused> {
+        let pins = self.broker.store().pins().into_iter();
+        let named = pins.filter(|pin| pin.server.tool_of(title) == Some(&pin.tool));
+        let longest = named.max_by_key(|pin| pin.server.as_str().len());
+        longest.ok_or_else(|| {
+            let says = format!("no definition of `{}` was accepted", shown(title));
+            not_found(says).hint("`tollgate pins` lists those that were")
+        })
     }
 
     /// Answers when there is a record that matches, or when it is time to say
@@ -299,11 +286,17 @@ impl Tollgate {
     }
 
     fn records(&self, page: Page) -> Records {
-        let Page { lines, upto, more } = page;
+        let Page {
+            lines,
+            upto,
+            more,
+            sought,
+        } = page;
         Records {
             lines,
             upto,
             more,
+            sought,
             since: self.broker.store().kept_since(),
         }
     }
@@ -381,6 +374,17 @@ fn row(pin: Pin) -> PinRow {
         since: pin.since,
         by: pin.by,
     }
+}
+
+fn texts(pin: &Pin) -> Reply {
+    Reply::Pin(PinTexts {
+        accepted: canonical(&pin.definition),
+        offered: pin.offered.as_ref().map(canonical),
+        fingerprint: pin.offered.as_ref().map(|offered| {
+            let hash = blake3::hash(canonical(offered).as_bytes());
+            Fingerprint(*hash.as_bytes()).to_string()
+        }),
+    })
 }
 
 fn canonical(definition: &Raw) -> String {

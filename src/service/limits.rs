@@ -137,10 +137,14 @@ impl Tollgate {
     }
 
     pub(super) async fn close_breaker(&self, order: CloseOrder) -> Result<Reply, Refused> {
-        let CloseOrder { server, tool, by } = order;
-        let scope = match tool {
-            Some(tool) => Scope::Tool(server, tool.into()),
-            None => Scope::Server(server),
+        let CloseOrder { scope, by } = order;
+        let open = self.broker.store().circuits().into_iter();
+        let named = open
+            .map(|(open, ..)| open)
+            .filter(|open| open.to_string() == scope);
+        // Two that are named the same, for dots stand in both names: the longer server's.
+        let Some(scope) = named.max_by_key(server_length) else {
+            return Ok(Reply::BreakerClosed { closed: false });
         };
         tracing::warn!(%scope, by, "a breaker is closed");
         let closed = self
@@ -205,6 +209,13 @@ impl Tollgate {
 
 /// A limit with what it counts.
 type Counted = (Scope, Option<RunId>, Limit);
+
+fn server_length(scope: &Scope) -> usize {
+    match scope {
+        Scope::Server(server) | Scope::Tool(server, _) => server.as_str().len(),
+        Scope::Everything | Scope::Agent(_) => 0,
+    }
+}
 
 fn agent_of(runs: &[RunKnown], run: &RunId) -> Option<AgentName> {
     let known = runs.iter().find(|known| known.run == *run)?;

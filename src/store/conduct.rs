@@ -46,6 +46,8 @@ pub(super) struct Agent {
     pub(super) halt: Option<Halt>,
     /// When a person last cleared what was held against it.
     pub(super) cleared: i64,
+    /// Whether a call of it was let through since.
+    pub(super) gone_on: bool,
     pub(super) last: i64,
 }
 
@@ -120,11 +122,12 @@ impl Conduct {
         halt.holds(now).then_some(halt)
     }
 
-    /// Whether a person lifted a halt of the agent within a day, and its run, whose last
-    /// call that passed is given, has not gone on since.
-    pub(super) fn resumed(&self, agent: &AgentName, passed: Option<i64>, now: i64) -> bool {
-        let lifted = self.lately(agent, now).map_or(0, |agent| agent.cleared);
-        lifted > 0 && now - lifted < DAY && passed.is_none_or(|passed| passed <= lifted)
+    /// Whether a person lifted a halt of the agent within a day, and no call of it was let
+    /// through since, in whichever run: another run does not make the agent new, and what
+    /// ends late had begun before.
+    pub(super) fn resumed(&self, agent: &AgentName, now: i64) -> bool {
+        self.lately(agent, now)
+            .is_some_and(|agent| agent.cleared > 0 && now - agent.cleared < DAY && !agent.gone_on)
     }
 
     pub(super) fn halts(&self) -> impl Iterator<Item = &Halt> {
@@ -164,6 +167,7 @@ impl Conduct {
     /// What it asked for was let through.
     pub(super) fn began(&mut self, name: &AgentName, new_run: bool, at: i64) {
         let agent = self.agent_mut(name, at);
+        agent.gone_on = true;
         if agent.begins_anew(at) {
             agent.alone_since = Some(at);
             agent.alone_until = None;
@@ -212,6 +216,7 @@ impl Conduct {
         let agent = self.agent_mut(name, at);
         agent.halt = None;
         agent.cleared = at;
+        agent.gone_on = false;
         agent.attempts.clear();
         (agent.same, agent.turns, agent.errors) = (0, 0, 0);
         agent.alone_since = Some(at);

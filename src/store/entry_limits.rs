@@ -87,6 +87,8 @@ struct KeptAgent {
     runs: String,
     alone: (Option<i64>, Option<i64>),
     cleared: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    gone_on: bool,
     last: i64,
 }
 
@@ -315,6 +317,7 @@ fn agent_value(agent: &Agent) -> Vec<u8> {
         runs: runs.collect::<Vec<_>>().join(","),
         alone: (agent.alone_since, agent.alone_until),
         cleared: agent.cleared,
+        gone_on: agent.gone_on,
         last: agent.last,
     })
 }
@@ -370,6 +373,7 @@ mod tests {
                 says: says.clone(),
             }),
             cleared: last,
+            gone_on: true,
             last,
         };
         let entries = agent_entries(&name, &agent);

@@ -24,7 +24,8 @@ use crate::{
 pub fn verify_files(state: &Path, clock: &dyn Clock) -> Result<Verified, Fault> {
     let kept = kept(state);
     let report = walked(state, &kept)?;
-    let stands_alone = report.pruned.is_some() && !matches!(kept, Kept::To(_));
+    // What is kept, and is not known to follow from these records, is no help to a start.
+    let stands_alone = report.pruned.is_some() && report.follows != Some(true);
     let uncompared = match (kept, report.follows) {
         (Kept::Nothing, _) => Some("none is kept".to_owned()),
         (Kept::Unknown(why), _) => Some(why),
@@ -50,9 +51,8 @@ pub fn verify_files(state: &Path, clock: &dyn Clock) -> Result<Verified, Fault> 
 /// When it can't, or when the journal can't be read.
 pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
     let report = walked(state, &kept(state))?;
-    let tail = report.broken.as_ref().is_some_and(|broken| broken.tail);
     // A tail that was never safe is cut off by the next start.
-    if let Some(broken) = verified(report).broken.filter(|_| !tail) {
+    if let Some(broken) = verified(report).broken {
         return Err(Fault::new(format!(
             "the state can't be built anew, because the journal is damaged: {broken}"
         ))
@@ -101,13 +101,28 @@ fn walked(state: &Path, kept: &Kept) -> Result<Report, Fault> {
     verify_with(&RealDisk, state, None, applied).map_err(|refused| refusal(&refused))
 }
 
+const HEADLESS: &str =
+    "`journal/head`, which says how far records were written safely, is missing or damaged";
+
+const VANISHED: &str = "`journal.key` is there, and nothing that was written under it: the \
+     journal was removed, or a first start was killed before it had one; the next start begins anew";
+
 /// A walk as people are told of it.
 pub(super) fn verified(report: Report) -> Verified {
     let (first, last) = (report.first.get(), report.last.get());
-    let headless = report.headless.then(|| {
-        "`journal/head`, which says how far they were written safely, is missing or damaged"
-            .to_owned()
-    });
+    let (headless, vanished) = (report.headless, report.vanished);
+    let (broken, unsynced) = match report
+        .broken
+        .map(|broken| (broken.tail, broken.to_string()))
+    {
+        // How far it was safe is what the head would say.
+        Some((_, broken)) if headless => (Some(format!("{broken}; and {HEADLESS}")), None),
+        Some((true, end)) => (None, Some(end)),
+        Some((false, broken)) => (Some(broken), None),
+        None if headless => (Some(HEADLESS.to_owned()), None),
+        None if vanished => (Some(VANISHED.to_owned()), None),
+        None => (None, None),
+    };
     Verified {
         records: (last + 1).saturating_sub(first),
         first,
@@ -117,7 +132,8 @@ pub(super) fn verified(report: Report) -> Verified {
             at: by.at,
             broken: by.says.broken,
         }),
-        broken: report.broken.map(|broken| broken.to_string()).or(headless),
+        broken,
+        unsynced,
         uncompared: None,
     }
 }

@@ -5,6 +5,7 @@
 //! filter that says yes may be wrong; then a block is read for nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::journal::{Place, Seq};
 
@@ -27,7 +28,47 @@ pub(super) struct Block {
     /// When the latest of them was made, in microseconds; the clock may have
     /// gone back since.
     pub(super) latest: i64,
-    filter: Box<[u64; WORDS]>,
+    /// Shared with whoever searches.
+    filter: Arc<[u64; WORDS]>,
+}
+
+/// Where the records are, newest first, as it was at one moment.
+#[derive(Debug)]
+pub(super) struct Blocks(pub(super) Vec<Block>);
+
+impl Blocks {
+    /// Those that may name a call.
+    pub(super) fn naming(&self, call: &str) -> Vec<Stretch> {
+        let newest = self.0.first().map(|block| block.first);
+        // The last one grows meanwhile, and its filter does not know what came.
+        self.that(|block| Some(block.first) == newest || block.may_name(call))
+    }
+
+    pub(super) fn that(&self, wanted: impl Fn(&Block) -> bool) -> Vec<Stretch> {
+        let mut until = None;
+        let mut found = Vec::new();
+        for block in &self.0 {
+            if wanted(block) {
+                found.push(Stretch {
+                    first: block.first,
+                    from: block.place,
+                    until,
+                });
+            }
+            until = Some(block.first);
+        }
+        found
+    }
+}
+
+/// Some records in a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    /// The first of them, and where it stands.
+    pub(super) first: Seq,
+    pub(super) from: Place,
+    /// The first record behind them; none for the last stretch.
+    pub(super) until: Option<Seq>,
 }
 
 impl Index {
@@ -44,12 +85,13 @@ impl Index {
             first: seq,
             place,
             latest: at,
-            filter: Box::new([0; WORDS]),
+            filter: Arc::new([0; WORDS]),
         });
         block.latest = block.latest.max(at);
+        let filter = Arc::make_mut(&mut block.filter);
         for id in ids {
             for (word, bit) in bits(id) {
-                if let Some(word) = block.filter.get_mut(word) {
+                if let Some(word) = filter.get_mut(word) {
                     *word |= bit;
                 }
             }
@@ -120,7 +162,7 @@ impl Block {
         let (latest, bytes) = bytes.split_first_chunk()?;
         let (words, rest) = bytes.as_chunks();
         let words: Vec<u64> = words.iter().map(|word| u64::from_be_bytes(*word)).collect();
-        let filter: Box<[u64; WORDS]> = words.into_boxed_slice().try_into().ok()?;
+        let filter: [u64; WORDS] = words.try_into().ok()?;
         rest.is_empty().then_some(Self {
             first: Seq::new(u64::from_be_bytes(*first)),
             place: Place {
@@ -128,7 +170,7 @@ impl Block {
                 offset: u64::from_be_bytes(*offset),
             },
             latest: i64::from_be_bytes(*latest),
-            filter,
+            filter: Arc::new(filter),
         })
     }
 }

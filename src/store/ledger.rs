@@ -15,6 +15,7 @@ use super::{
     check,
     entry::Entries,
     footing::Footing,
+    index::Blocks,
     journal::{Base, Entry, Place, Placed, Seq},
     news::News,
     record::{self, Draft, Noted},
@@ -186,22 +187,9 @@ impl<L: Log> Ledger<L> {
         self.write(placed)
     }
 
-    /// The blocks whose records may matter, newest first.
-    fn blocks(&self, wanted: impl Fn(&super::index::Block) -> bool) -> Vec<search::Stretch> {
-        let section = self.section();
-        let mut behind = None;
-        let mut found = Vec::new();
-        for block in section.state.blocks() {
-            if wanted(block) {
-                found.push(search::Stretch {
-                    first: block.first,
-                    from: block.place,
-                    until: behind,
-                });
-            }
-            behind = Some(block.first);
-        }
-        found
+    /// Where records are now: looked through outside of the section.
+    pub(super) fn blocks(&self) -> Blocks {
+        Blocks(self.section().state.blocks().cloned().collect())
     }
 }
 
@@ -397,17 +385,11 @@ impl<L: Log> Store for Ledger<L> {
     }
 
     fn page(&self, query: &Query) -> Result<Page, Fault> {
-        let since = query.since.map(Timestamp::as_microsecond);
-        let blocks = self.blocks(|block| {
-            since.is_none_or(|since| block.latest >= since)
-                && query.run.as_ref().is_none_or(|run| block.may_name(run))
-        });
-        let calls = |call: &str| self.blocks(|block| block.may_name(call));
-        search::page(&self.log, query, blocks, &calls)
+        search::page(&self.log, query, &self.blocks(), search::LOOKED_AT)
     }
 
     fn records_of(&self, call: &CallId) -> Result<Vec<String>, Fault> {
-        let blocks = self.blocks(|block| block.may_name(call.as_str()));
+        let blocks = self.blocks().naming(call.as_str());
         search::of_call(&self.log, call.as_str(), &blocks)
     }
 

@@ -18,7 +18,7 @@ use super::{
     footing::Footing,
     journal::{
         Base, Disk, Entry, Journal, Loss, Options, Pace, Place, Placed, Poisoned, PutError,
-        RealDisk, Seq, is_keyed,
+        RealDisk, Seq, is_bereft,
     },
     ledger::{Ledger, Log},
     news::News,
@@ -101,7 +101,7 @@ impl LocalStore {
     /// When the journal is damaged, missing or can't be written.
     pub fn open(setup: Setup) -> Result<Self, Fault> {
         let dir = setup.state.join(start::KEPT);
-        let keyed = is_keyed(&*setup.disk, &setup.state);
+        let bereft = is_bereft(&*setup.disk, &setup.state);
         let (loaded, note) = start::load(&setup, &dir)?;
         let start::Replayed {
             state,
@@ -111,7 +111,7 @@ impl LocalStore {
             note,
         } = start::replay(&setup, &dir, loaded, note)?;
         let note = note.or_else(|| {
-            let anew = keyed && journal.last() == Seq::ZERO;
+            let anew = bereft && journal.last() == Seq::ZERO;
             anew.then(|| BEGUN_ANEW.to_owned())
         });
         if let Some(cut) = &opened.tail_cut {
@@ -216,7 +216,7 @@ impl LocalStore {
 /// Who removes the journal and the state lifts every stop and forgets every pin: that is
 /// not to happen without a word.
 const BEGUN_ANEW: &str = "there is the key of a journal, and neither journal nor state: this one begins anew, \
-     without the records, stops and pins of that one";
+     without the records, stops and pins of that one, if it had any";
 
 fn without(trouble: &Trouble) -> String {
     let why = match trouble {

@@ -132,6 +132,7 @@ impl Log for MemoryLog {
             last: records,
             pruned: None,
             broken: None,
+            unsynced: None,
             uncompared: None,
         })
     }

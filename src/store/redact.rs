@@ -60,7 +60,8 @@ fn bounded(window: &str, full: usize, limit: usize) -> Bounded {
 #[must_use]
 pub fn name(subject: &Subject) -> Arc<str> {
     match subject {
-        // A tool's name is bounded and clean since it was pinned.
+        // As its server has it, to be found by it: whoever shows it spells out what is not
+        // seen, and whoever puts it into a command quotes it.
         Subject::Tool(name) if name.len() <= NAME => name.clone(),
         other => words(other.name(), NAME).into(),
     }

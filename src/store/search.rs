@@ -1,10 +1,15 @@
-//! Finding records, page by page: what one answer holds, and what is read for it,
-//! is bounded; whoever wants more asks again behind it.
+//! Finding records, page by page: what one answer holds is bounded, and so is what is
+//! read for it, up to what one call is looked up in; whoever wants more asks again. A
+//! search for the newest goes backwards first, and says how far it has come.
 //!
 //! A call matches as a whole: what its first record says (agent, tool, tier,
 //! trace) and what its outcome says are asked of all of its records together. So a
 //! block is read once to learn which calls it tells of, and then for the lines
 //! that match.
+
+mod fits;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -13,29 +18,21 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 use serde::Deserialize;
 
-use super::journal::{Place, Seq};
+use super::index::{Blocks, Stretch};
 use super::ledger::Log;
 use super::section::Seen;
 use crate::{
     domain::Fault,
-    ports::{Page, Query},
+    ports::{Page, Query, Sought},
 };
+
+use fits::{fits, time_fits, unfiltered};
 
 /// Bytes of records on one page; a longer record is a page of its own.
 const PAGE: usize = 4 << 20;
 
 /// Bytes of records that are looked at for one page; then it ends, even empty.
-const LOOKED_AT: usize = 128 << 20;
-
-/// Some records in a row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stretch {
-    /// The first of them, and where it stands.
-    pub(super) first: Seq,
-    pub(super) from: Place,
-    /// The first record behind them; none for the last stretch.
-    pub(super) until: Option<Seq>,
-}
+pub(super) const LOOKED_AT: usize = 128 << 20;
 
 /// What a question may ask about.
 #[derive(Debug, Default, Deserialize)]
@@ -74,76 +71,143 @@ struct Item {
     wanted: bool,
 }
 
-type Naming<'n> = &'n dyn Fn(&str) -> Vec<Stretch>;
+/// Which way a search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Onward,
+    /// Until so many are found.
+    Back {
+        most: usize,
+    },
+}
 
-/// What matches behind `after`; with a limit, the newest of it. `blocks` come newest
-/// first, and `naming` finds those in which a call may be named.
+/// What of a block matches.
+#[derive(Debug, Default)]
+struct Matching {
+    found: BTreeSet<u64>,
+    /// The first record that it did not come to.
+    stopped: Option<u64>,
+}
+
+/// What matches behind `after`; with a limit, the newest of it. It ends when `most` bytes
+/// were looked at.
 pub(super) fn page<L: Log>(
     log: &L,
     query: &Query,
-    mut blocks: Vec<Stretch>,
-    naming: Naming<'_>,
+    blocks: &Blocks,
+    most: usize,
 ) -> Result<Page, Fault> {
-    let mut search = Search {
+    let since = query.since.map(jiff::Timestamp::as_microsecond);
+    let mut stretches = blocks.that(|block| {
+        since.is_none_or(|since| block.latest >= since)
+            && query.run.as_ref().is_none_or(|run| block.may_name(run))
+    });
+    let mut search = search(log, query, blocks, most);
+    if let Some(limit) = query.limit {
+        let sought = search.newest(&stretches, limit)?;
+        let nothing = Page {
+            upto: search.after,
+            ..Page::default()
+        };
+        match (sought.before > 0, sought.first) {
+            (true, _) => {
+                return Ok(Page {
+                    more: true,
+                    sought: Some(sought),
+                    ..nothing
+                });
+            }
+            (false, None) => return Ok(nothing),
+            (false, Some(first)) => search.after = first.saturating_sub(1),
+        }
+    }
+    stretches.reverse();
+    search.onward(&stretches)
+}
+
+fn search<'s, L: Log>(
+    log: &'s L,
+    query: &'s Query,
+    blocks: &'s Blocks,
+    most: usize,
+) -> Search<'s, L> {
+    Search {
         log,
         query,
-        naming,
+        blocks,
         after: query.after.unwrap_or(0),
         last: u64::MAX,
         calls: HashMap::new(),
         looked_at: 0,
-    };
-    if let Some(limit) = query.limit {
-        let Some(first) = search.newest(&blocks, limit)? else {
-            return Ok(Page {
-                upto: search.after,
-                ..Page::default()
-            });
-        };
-        search.after = first.saturating_sub(1);
+        looked_up: 0,
+        most,
     }
-    blocks.reverse();
-    search.onward(&blocks)
 }
 
 struct Search<'s, L> {
     log: &'s L,
     query: &'s Query,
-    naming: Naming<'s>,
+    blocks: &'s Blocks,
     /// The last record that is known, and the last that counts.
     after: u64,
     last: u64,
-    /// Those that still matter: few.
+    /// Those that still matter: they are under way where the search is.
     calls: HashMap<String, Told>,
     looked_at: usize,
+    /// How many calls were looked up.
+    looked_up: usize,
+    /// As many bytes are looked at.
+    most: usize,
 }
 
 impl<L: Log> Search<'_, L> {
-    /// The first of the newest records that match, or none. Holds their numbers alone.
-    fn newest(&mut self, blocks: &[Stretch], limit: usize) -> Result<Option<u64>, Fault> {
-        let mut found = BTreeSet::new();
-        let mut newest = 0;
+    /// Where the newest records that match begin: found when it need not go on before any
+    /// record, which is 0. Holds their numbers alone.
+    fn newest(&mut self, blocks: &[Stretch], limit: usize) -> Result<Sought, Fault> {
+        let mut sought = self.query.sought.unwrap_or(Sought {
+            before: u64::MAX,
+            found: 0,
+            first: None,
+            last: 0,
+        });
+        self.last = sought.before.saturating_sub(1);
+        let seen = |block: &Stretch| block.first.get() >= sought.before;
+        let blocks = blocks
+            .get(blocks.partition_point(seen)..)
+            .unwrap_or_default();
         let mut older = self.learn(blocks.first())?;
-        for nth in 1..=blocks.len() {
-            let items = std::mem::replace(&mut older, self.learn(blocks.get(nth))?);
-            newest = newest.max(items.last().map_or(0, |item| item.seq));
-            found.extend(self.matching(&items, &older)?);
-            while found.len() > limit {
-                found.pop_first();
+        let mut goes_on = None;
+        for (block, nth) in blocks.iter().zip(1..) {
+            let next = blocks.get(nth);
+            let items = std::mem::replace(&mut older, self.learn(next)?);
+            let newest = items.last().map_or(0, |item| item.seq);
+            sought.last = sought.last.max(newest.min(self.last));
+            let most = limit.saturating_sub(sought.found);
+            let Matching { found, stopped } = self.matching(&items, &older, Way::Back { most })?;
+            sought.found += found.len();
+            sought.first = found.first().copied().or(sought.first);
+            if sought.found >= limit || items.iter().any(|item| item.seq <= self.after) {
+                break;
             }
-            if found.len() >= limit || items.iter().any(|item| item.seq <= self.after) {
+            goes_on = match stopped {
+                Some(seq) => Some(seq + 1),
+                None if self.looked_at >= self.most && next.is_some() => Some(block.first.get()),
+                None => None,
+            };
+            if goes_on.is_some() {
                 break;
             }
         }
+        sought.before = goes_on.unwrap_or(0);
         // What is made from now on would be too much.
-        self.last = newest;
-        Ok(found.first().copied())
+        self.last = sought.last;
+        Ok(sought)
     }
 
     /// What matches behind `after`, oldest first.
     fn onward(mut self, blocks: &[Stretch]) -> Result<Page, Fault> {
         self.calls.clear();
-        self.looked_at = 0;
+        (self.looked_at, self.looked_up) = (0, 0);
         let seen = |block: &Stretch| {
             block
                 .until
@@ -160,14 +224,15 @@ impl<L: Log> Search<'_, L> {
         for (block, nth) in blocks.iter().zip(1..) {
             let next = blocks.get(nth);
             let items = std::mem::replace(&mut newer, self.learn(next)?);
-            let matching = self.matching(&items, &newer)?;
-            self.collect(*block, &matching, &mut page, &mut room)?;
+            let Matching { found, stopped } = self.matching(&items, &newer, Way::Onward)?;
+            self.collect(*block, &found, &mut page, &mut room)?;
             if page.more {
                 break;
             }
             let reached = items.last().map_or(page.upto, |item| item.seq);
+            let reached = stopped.map_or(reached, |seq| seq.saturating_sub(1));
             page.upto = reached.min(self.last).max(page.upto);
-            if self.looked_at >= LOOKED_AT && next.is_some() {
+            if stopped.is_some() || (self.looked_at >= self.most && next.is_some()) {
                 page.more = true;
                 break;
             }
@@ -250,38 +315,64 @@ impl<L: Log> Search<'_, L> {
     }
 
     /// Which of these records match; `next` are those that come to be asked after them.
-    fn matching(&mut self, items: &[Item], next: &[Item]) -> Result<BTreeSet<u64>, Fault> {
-        let mut matching = BTreeSet::new();
-        for item in items.iter().filter(|item| item.wanted) {
+    fn matching(&mut self, items: &[Item], next: &[Item], way: Way) -> Result<Matching, Fault> {
+        let mut matching = Matching::default();
+        let wanted = items.iter().filter(|item| item.wanted);
+        let (most, ordered): (usize, Vec<&Item>) = match way {
+            Way::Onward => (usize::MAX, wanted.collect()),
+            Way::Back { most } => (most, wanted.rev().collect()),
+        };
+        for item in ordered {
+            if matching.found.len() >= most {
+                return Ok(matching);
+            }
             let fits = match &item.call {
-                None => item.fits,
+                None => Some(item.fits),
                 Some(call) => self.call_fits(call, item.fits)?,
             };
-            if fits {
-                matching.insert(item.seq);
+            match fits {
+                Some(true) => {
+                    matching.found.insert(item.seq);
+                }
+                Some(false) => {}
+                None => {
+                    matching.stopped = Some(item.seq);
+                    return Ok(matching);
+                }
             }
         }
-        // What is known from its beginning to its end has no records in other blocks.
+        // A call whose other end is behind the search has no records in front of it, but
+        // what names it in passing.
         let soon: HashSet<&str> = next
             .iter()
             .filter_map(|item| item.call.as_deref())
             .collect();
         self.calls.retain(|call, told| {
-            told.fits.is_none() || told.outcome.is_none() || soon.contains(call.as_str())
+            let passed = match way {
+                Way::Onward => told.outcome.is_some(),
+                Way::Back { .. } => told.fits.is_some(),
+            };
+            soon.contains(call.as_str()) || !(passed || told.looked_up)
         });
         Ok(matching)
     }
 
-    fn call_fits(&mut self, call: &str, itself: bool) -> Result<bool, Fault> {
+    /// Whether a call matches; none if too much was looked at to find it out.
+    fn call_fits(&mut self, call: &str, itself: bool) -> Result<Option<bool>, Fault> {
         let unknown = |told: &Told| {
             let begun = told.fits.is_some() || unfiltered(self.query);
             let ended = told.outcome.is_some() || self.query.outcome.is_none();
             !told.looked_up && told.fits != Some(false) && (!begun || !ended)
         };
         if self.calls.get(call).is_none_or(unknown) {
-            for block in (self.naming)(call) {
-                let calls = &mut self.calls;
-                of_call_in(self.log, call, block, &mut |seen, said| {
+            // One at least, or the same question would never get on.
+            if self.looked_at >= self.most && self.looked_up > 0 {
+                return Ok(None);
+            }
+            self.looked_up += 1;
+            for block in self.blocks.naming(call) {
+                let (calls, looked_at) = (&mut self.calls, &mut self.looked_at);
+                of_call_in(self.log, call, block, looked_at, &mut |seen, said| {
                     note(self.query, seen.kind, said, calls);
                 })?;
             }
@@ -294,7 +385,8 @@ impl<L: Log> Search<'_, L> {
             });
         // Of a call whose beginning is not kept there is only what its record says.
         let begun = told.and_then(|told| told.fits);
-        Ok(ended && begun.unwrap_or(unfiltered(self.query) || itself))
+        let begun = begun.unwrap_or(unfiltered(self.query) || itself);
+        Ok(Some(ended && begun))
     }
 }
 
@@ -331,7 +423,7 @@ pub(super) fn of_call<L: Log>(
 ) -> Result<Vec<String>, Fault> {
     let mut lines = Vec::new();
     for block in blocks.iter().rev() {
-        of_call_in(log, call, *block, &mut |seen, _| {
+        of_call_in(log, call, *block, &mut 0, &mut |seen, _| {
             lines.push(seen.line.to_owned());
         })?;
     }
@@ -343,10 +435,12 @@ fn of_call_in<L: Log>(
     log: &L,
     call: &str,
     block: Stretch,
+    looked_at: &mut usize,
     visit: &mut dyn FnMut(&Seen<'_>, &Said<'_>),
 ) -> Result<(), Fault> {
     let finder = memmem::Finder::new(call.as_bytes());
     read(log, block, &mut |seen| {
+        *looked_at += seen.line.len();
         if finder.find(seen.line.as_bytes()).is_some()
             && let Ok(said) = serde_json::from_str::<Said<'_>>(seen.line)
             && said.call.as_deref() == Some(call)
@@ -368,48 +462,4 @@ fn read<L: Log>(
         }
         visit(seen)
     })
-}
-
-fn unfiltered(query: &Query) -> bool {
-    query.run.is_none()
-        && query.agent.is_none()
-        && query.tool.is_none()
-        && query.tier.is_none()
-        && query.trace.is_none()
-}
-
-fn fits(query: &Query, said: &Said<'_>) -> bool {
-    let is = |wanted: &Option<String>, said: &Option<String>| match (wanted, said) {
-        (None, _) => true,
-        (Some(wanted), Some(said)) => wanted == said,
-        (Some(_), None) => false,
-    };
-    let tool = query.tool.as_deref().is_none_or(|wanted| {
-        let server = said.server.as_deref().unwrap_or_default();
-        let name = said
-            .tool
-            .as_deref()
-            .or(said.name.as_deref())
-            .unwrap_or_default();
-        // A server's name may hold a dot itself.
-        wanted == server
-            || wanted
-                .strip_prefix(server)
-                .and_then(|rest| rest.strip_prefix('.'))
-                .is_some_and(|rest| !server.is_empty() && rest == name)
-    });
-    tool && is(&query.run, &said.run)
-        && is(&query.agent, &said.agent)
-        && is(&query.tier, &said.tier)
-        && is(&query.trace, &said.trace)
-}
-
-fn time_fits(query: &Query, at: &str) -> bool {
-    if query.since.is_none() && query.until.is_none() {
-        return true;
-    }
-    let Ok(at) = at.parse::<jiff::Timestamp>() else {
-        return false;
-    };
-    query.since.is_none_or(|since| at >= since) && query.until.is_none_or(|until| at <= until)
 }

@@ -65,8 +65,7 @@ impl Sight {
         let circuits = call.claim.breakers().map(circuit).collect();
         let rule = call.claim.loops(call.tier);
         let streaks = conduct.streaks(call, rule, at);
-        let run = state.usage.run(&call.run, at);
-        let resumed = conduct.resumed(agent, run.map(|run| run.last), at);
+        let resumed = conduct.resumed(agent, at);
         let (alone, halt) = (conduct.alone(agent, at), conduct.halt(agent, at).cloned());
         Self {
             now,

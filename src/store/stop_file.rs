@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 use crate::domain::{Fault, Stop, StopScope};
 
 /// A file that was replaced so often while it was opened is not worth another try: who
@@ -21,14 +23,20 @@ const TRIES: u32 = 10;
 /// has no end.
 const LONGEST: u64 = 1 << 20;
 
-/// Adds a stop. On disk when this returns.
+/// Adds a stop. On disk when this returns. What stands there and is no file, which can hold
+/// none and stops everything, gives way to one that says the same.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
-    let mut line = serde_json::to_vec(stop)?;
-    line.push(b'\n');
+    let mut line = line(stop)?;
     for _ in 0..TRIES {
+        if is_no_file(path)? {
+            fs::remove_file(path)?;
+            if stop.scope != StopScope::Everything {
+                line.extend(self::line(&read(""))?);
+            }
+        }
         let (mut file, _) = held(path, OpenOptions::new().append(true).create(true))?;
         file.write_all(&line)?;
         file.sync_all()?;
@@ -161,7 +169,7 @@ enum Turn {
 fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
     let mut tries = 0;
     loop {
-        let file = options.mode(0o600).open(path)?;
+        let file = open(path, options)?;
         let turn = wait_for_turn(&file);
         // While we waited it may have got another name, and this name another file.
         if stands_at(path, &file)? {
@@ -206,9 +214,38 @@ fn aside(path: &Path) -> PathBuf {
     path.with_extension("taken")
 }
 
+fn line(stop: &Stop) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(stop)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Whether something stands there that is no file: a pipe, a device.
+fn is_no_file(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(!found.is_file()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Opens a file and nothing else, and does not wait: a pipe would be waited on for ever.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.mode(0o600).custom_flags(at_once).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a file",
+        )),
+    }
+}
+
 fn stops_in(path: &Path) -> Vec<Stop> {
     let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+    let file = open(path, OpenOptions::new().read(true));
+    match file.and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
         Ok(length) if (length as u64) < LONGEST => {}
         Ok(_) => text.clear(),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Vec::new(),
@@ -253,6 +290,43 @@ mod tests {
             text: Some("two\nlines".into()),
             at: "2026-11-20T16:05:10Z".into(),
         }
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_stops_everything_and_holds_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        let fifo = |path: &Path| {
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).unwrap();
+        };
+        let scopes = |file: &Path| -> Vec<StopScope> {
+            pulled(file).into_iter().map(|stop| stop.scope).collect()
+        };
+        let agent = StopScope::Agent(AgentName::parse("dev").unwrap());
+        let (tell, done) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            fifo(&file);
+            assert_eq!(scopes(&file), [StopScope::Everything]);
+            pull(&file, &stop(agent.clone())).unwrap();
+            assert_eq!(scopes(&file), [agent, StopScope::Everything]);
+            fs::remove_file(&file).unwrap();
+            fifo(&file);
+            assert!(lift(&file, &StopScope::Everything).unwrap());
+            assert!(!file.exists());
+            fifo(&file);
+            let mut put = Vec::new();
+            honour(&file, |stop| {
+                put.push(stop.scope);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(put, [StopScope::Everything]);
+            assert!(pulled(&file).is_empty());
+            tell.send(()).unwrap();
+        });
+        done.recv_timeout(Duration::from_secs(10)).unwrap();
+        drop(dir);
     }
 
     #[test]

@@ -84,6 +84,30 @@ fn a_body_that_is_lost_is_made_anew_while_the_state_is_whole() {
 }
 
 #[test]
+fn a_walk_says_that_the_body_is_needed_also_beside_a_state_of_another_journal_and_makes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (state, other) = (home.path().join("state"), home.path().join("other"));
+    let clock = pruned(&state);
+    fs::remove_dir_all(state.join("bodies")).unwrap();
+    let kept = state.join("state.sled");
+    let walked = |state: &Path| tollgate::store::verify_files(state, &*clock).unwrap();
+    assert_eq!(walked(&state).broken, None);
+    let store = LocalStore::open(real(&other, &clock)).unwrap();
+    a_day(&store, &clock, 1);
+    store.close();
+    drop(store);
+    fs::remove_dir_all(&kept).unwrap();
+    let alone = walked(&state).broken.unwrap();
+    assert!(alone.contains("can't be built anew"), "{alone}");
+    copy(&other.join("state.sled"), &kept);
+    let beside = walked(&state);
+    assert!(beside.uncompared.is_some(), "{beside:?}");
+    let broken = beside.broken.unwrap();
+    assert!(broken.contains("can't be built anew"), "{broken}");
+    assert!(!state.join("bodies").exists());
+}
+
+#[test]
 fn without_a_body_and_without_sled_it_refuses_to_serve() {
     let home = tempfile::tempdir().unwrap();
     let state = home.path().join("state");

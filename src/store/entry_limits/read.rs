@@ -139,6 +139,7 @@ impl KeptAgent {
             alone_until: self.alone.1,
             halt: None,
             cleared: self.cleared,
+            gone_on: self.gone_on,
             last,
         })
     }

@@ -78,6 +78,12 @@ impl Bodies {
         Ok(Self { disk, dir, key })
     }
 
+    /// Those that are there, for who only reads: nothing is made for them.
+    pub(super) fn found(disk: Arc<dyn Disk>, state: &Path, key: Key) -> Self {
+        let dir = state.join("bodies");
+        Self { disk, dir, key }
+    }
+
     /// Removes what a crash left half written, which no record names: before anybody
     /// keeps a body, or one that is being written would go as well.
     pub(super) fn sweep(disk: &dyn Disk, state: &Path) {

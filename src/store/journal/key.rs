@@ -24,9 +24,11 @@ pub(super) struct Key {
     id: String,
 }
 
-/// Whether a state directory has the key of a journal, whatever became of the journal.
-pub(crate) fn is_keyed(disk: &dyn Disk, state: &Path) -> bool {
-    disk.open(&state.join(KEY_FILE), Open::Read).is_ok()
+/// Whether a state directory has the key of a journal and not even its head: one that was
+/// begun and never written has that.
+pub(crate) fn is_bereft(disk: &dyn Disk, state: &Path) -> bool {
+    let opens = |name: &str| disk.open(&state.join(name), Open::Read).is_ok();
+    opens(KEY_FILE) && !opens("journal/head")
 }
 
 impl Key {

@@ -39,7 +39,7 @@ use std::thread::{self, JoinHandle};
 pub use bodies::{BODY_LIMIT, Bodies, BodyError};
 pub use disk::{Disk, Handle, Open, RealDisk};
 pub use error::{MarkedBy, Poisoned, PutError, Refused};
-pub(crate) use key::is_keyed;
+pub(crate) use key::is_bereft;
 pub use line::{Digest, Entry, MEMBERS_LIMIT, Record, Seq, Why};
 pub use notes::{Base, Stand};
 pub use options::{Loss, Opened, Options, Pace, Place, Placed, TailCut};

@@ -35,9 +35,7 @@ impl Journal {
         }
         let disk = options.disk.clone();
         let key = Key::load(&*disk, state, false)?;
-        let bodies = Bodies::open(disk, state, key)
-            .map_err(|e| Refused::io("open", &state.join("bodies"), e))?;
-        Ok((base, Some(bodies)))
+        Ok((base, Some(Bodies::found(disk, state, key))))
     }
 
     /// Where the journal starts.

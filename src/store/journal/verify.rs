@@ -31,6 +31,9 @@ pub struct Report {
     pub broken: Option<Broken>,
     /// There are records, and no head that says how far they were written safely.
     pub headless: bool,
+    /// There is a key, and nothing that was written under it: what a removed journal
+    /// leaves, or a first start that died right behind the key.
+    pub vanished: bool,
     /// Whether the record that the state follows from is the one that it names; none if
     /// that is not there.
     pub follows: Option<bool>,
@@ -98,6 +101,7 @@ pub fn verify_with(
         Err(Refused::KeyMissing) if fresh => return Ok(nothing(applied)),
         key => &key?,
     };
+    let vanished = fresh;
     let head = Head::open(disk, dir, key)?;
     let headless = head.is_none() && !fresh;
     let slot = head.and_then(|(_, slot)| slot);
@@ -169,7 +173,8 @@ pub fn verify_with(
                 }
                 why => why,
             },
-            tail: broken.seq > safe,
+            // Who has it open knows that it was written.
+            tail: until.is_none() && broken.seq > safe,
         }),
         (None, None) if walked.end.seq < needed => Some(Broken {
             file: name(walked.end.segment),
@@ -195,6 +200,7 @@ pub fn verify_with(
         pruned,
         broken,
         headless,
+        vanished,
         follows,
     })
 }
@@ -235,6 +241,7 @@ fn nothing(applied: Option<Placed>) -> Report {
             tail: false,
         }),
         headless: false,
+        vanished: false,
         follows: None,
     }
 }
