@@ -172,6 +172,9 @@ fn a_tool_under_a_rule_for_a_format_gets_only_what_has_that_format() {
     for arguments in [
         r#"{"to":"definitely not an address; rm -rf"}"#,
         r#"{"to":"a@b.example","all":["7"]}"#,
+        // Of other kinds of values a format says nothing, but the rule does.
+        r#"{"to":["definitely not an address"]}"#,
+        r#"{"to":"a@b.example","all":{"0":"7"}}"#,
     ] {
         let says = refused(&mut agent, "alpha__w", arguments);
         assert!(says.contains("ARGS_OUT_OF_BOUNDS"), "{says}");

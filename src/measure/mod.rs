@@ -4,6 +4,7 @@
 
 mod address;
 mod checked;
+mod kinds;
 pub mod leave_alone;
 mod names;
 mod path;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Effort, Follow, Schema,
     checked::{Checked, TooMuch},
+    kinds,
     schema::finding,
     spelling::{is_other_spelling, misspelt},
 };
@@ -45,7 +46,7 @@ impl Rules {
                 .iter()
                 .map(|rule| Rule {
                     argument: rule.argument.clone(),
-                    schema: Checked::of_rule(&rule.schema),
+                    schema: Checked::of_rule(&kinds::said(&rule.schema)),
                     names: names_members(&rule.schema).then(|| rule.schema.clone()),
                     under: rule.under.clone(),
                     host: rule.host.clone(),
