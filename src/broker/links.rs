@@ -15,7 +15,7 @@ use std::{
 
 use super::{Broker, Door, door, offload::Offload, under_way::Open};
 use crate::{
-    domain::{AgentName, Dimension},
+    domain::{AgentName, Dimension, ToolFault},
     gate,
     measure::{Effort, Heavy},
 };
@@ -82,11 +82,17 @@ impl Broker {
 
     /// The same for a call that somebody may cancel meanwhile: then it stays unmeasured,
     /// which does not pass.
-    pub(super) async fn measured(&self, door: &mut Door, open: &Open<'_>) {
+    ///
+    /// # Errors
+    /// When nobody waits for it any more. One that a stop found hears of that stop.
+    pub(super) async fn measured(&self, door: &mut Door, open: &Open<'_>) -> Result<(), ToolFault> {
         tokio::select! {
             biased;
-            _ = open.caller().cancelled() => {}
-            () = self.measure_on(door) => {}
+            reason = open.caller().cancelled() => match open.stopped() {
+                Some(_) => Ok(()),
+                None => Err(ToolFault::Unsent(reason)),
+            },
+            () = self.measure_on(door) => Ok(()),
         }
     }
 

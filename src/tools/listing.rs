@@ -73,8 +73,10 @@ pub(super) async fn tools(
     } else {
         Vec::new()
     };
+    // Of a name that is listed twice the first counts, as in the catalogue.
     let found = tools
         .iter()
+        .rev()
         .filter_map(|tool| {
             let name = tool.get("name")?;
             let print = fingerprint(tool)?;
