@@ -45,7 +45,10 @@ impl Source {
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
             FileType::Socket => socket(fd).map(Self::Socket),
-            _ => pipe::Receiver::from_owned_fd(fd).map(Self::Pipe),
+            _ => {
+                widen(&fd);
+                pipe::Receiver::from_owned_fd(fd).map(Self::Pipe)
+            }
         }
     }
 }
@@ -58,7 +61,10 @@ impl Sink {
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
             FileType::Socket => socket(fd).map(Self::Socket),
-            _ => pipe::Sender::from_owned_fd(fd).map(Self::Pipe),
+            _ => {
+                widen(&fd);
+                pipe::Sender::from_owned_fd(fd).map(Self::Pipe)
+            }
         }
     }
 
@@ -77,6 +83,18 @@ impl Sink {
         let gone = PollFlags::ERR | PollFlags::HUP;
         poll(&mut fds, Some(&at_once)).is_ok() && fds.iter().any(|fd| fd.revents().intersects(gone))
     }
+}
+
+/// The wish for every pipe of the protocol: a result of 1 MiB then takes 4 turns, not 16.
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: usize = 256 * 1024;
+
+/// Makes a pipe as wide as the system lets us have it; a narrow one works too.
+fn widen(fd: &OwnedFd) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_BYTES);
+    #[cfg(not(target_os = "linux"))]
+    let _ = fd;
 }
 
 fn socket(fd: OwnedFd) -> io::Result<UnixStream> {

@@ -10,7 +10,7 @@ use super::launch::{KEEPER_NAME, SUPERVISE};
 pub use super::launch::{Launch, SpawnError};
 use super::stderr::StderrRing;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use std::io::{self, IoSlice, PipeReader, PipeWriter};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
@@ -25,10 +25,6 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-
-/// The wish for both pipes of the protocol: a result of 1 MiB then takes 4 turns, not 16.
-#[cfg(target_os = "linux")]
-const PIPE_BYTES: usize = 256 * 1024;
 
 /// A server that was just started.
 #[derive(Debug)]
@@ -106,8 +102,8 @@ fn start(keeper_exe: &Path, launch: &Launch) -> Result<Started, SpawnError> {
     let pipes = |error| failed(launch, "no pipe", error);
     let process = |error| failed(launch, "no process", error);
 
-    let (server_stdin, stdin) = wide_pipe().map_err(pipes)?;
-    let (stdout, server_stdout) = wide_pipe().map_err(pipes)?;
+    let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
+    let (stdout, server_stdout) = io::pipe().map_err(pipes)?;
     let (stderr, server_stderr) = io::pipe().map_err(pipes)?;
     // Close-on-exec by birth, all of them: a second holder of the life line would hide its end.
     let (ours, theirs) = Socket::pair().map_err(pipes)?;
@@ -157,14 +153,6 @@ fn failed(launch: &Launch, what: &'static str, source: io::Error) -> SpawnError 
         what,
         source,
     }
-}
-
-/// As wide as the system lets us have it; a narrow pipe works too.
-fn wide_pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    let (read, write) = io::pipe()?;
-    #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
-    Ok((read, write))
 }
 
 fn hand_over(
