@@ -129,9 +129,8 @@ pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> 
     out.push('{');
     let own = result.get("_meta");
     for (key, value) in own.iter().flat_map(|own| wire::members(own.text())) {
-        let passes = wire::unquote(key)
-            .is_some_and(|key| !key.starts_with(keys::OUR_PREFIX) && key != keys::SERVER_INFO);
-        if passes {
+        let is_name = wire::unquote(key).is_some_and(|key| key == keys::SERVER_INFO);
+        if !is_name && !wire::is_ours(key) {
             out.push_str(key);
             out.push(':');
             out.push_str(value);
@@ -350,23 +349,15 @@ fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked
 
 /// A server cannot refuse in our name.
 fn without_forgery(error: Raw) -> Raw {
-    let poses = error.get("data").is_some_and(|data| {
-        wire::members(data.text())
-            .any(|(key, _)| wire::unquote(key).is_none_or(|key| key.starts_with(keys::OUR_PREFIX)))
-    });
+    let error = wire::without_ours_in(&error, "data").into_owned();
     let ours = error
         .get("code")
         .is_some_and(|code| code.text() == REFUSED.to_string());
-    if !poses && !ours {
+    if !ours {
         return error;
     }
     let mut edit = Edit::new(&error);
-    if poses {
-        edit.remove("data");
-    }
-    if ours {
-        edit.set("code", "-32603");
-    }
+    edit.set("code", "-32603");
     edit.raw()
 }
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::{Answer, Broker, door::wrong};
 use crate::{
     domain::AgentName,
-    measure::{self, spelling::is_other_spelling},
-    wire::{Node, Raw},
+    measure,
+    wire::{Node, Raw, is_other_spelling},
 };
 
 /// What is asked for.

@@ -261,7 +261,7 @@ impl Catalog {
                 claims.shows(server, owners::text(entry, key).as_deref(), &servers)
             });
             // Tools and prompts were cleaned when they were read.
-            array(shown.map(|(_, entry)| wire::without_ours(entry)))
+            array(shown.map(|(_, entry)| wire::without_ours(entry).into_owned()))
         };
         View {
             tools: array(offered.chain(&own)),

@@ -113,7 +113,7 @@ fn meta(definition: &Raw, offer: Offer, tier: Tier) -> String {
 pub(super) fn without_ours(meta: Option<&Raw>) -> Vec<String> {
     meta.iter()
         .flat_map(|meta| wire::members(meta.text()))
-        .filter(|(key, _)| wire::unquote(key).is_some_and(|key| !key.starts_with(keys::OUR_PREFIX)))
+        .filter(|(key, _)| !wire::is_ours(key))
         .map(|(key, value)| format!("{key}:{value}"))
         .collect()
 }

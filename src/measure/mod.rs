@@ -14,7 +14,7 @@ mod reader;
 mod reported;
 mod rules;
 mod schema;
-pub mod spelling;
+mod spelling;
 mod weight;
 
 use std::path::{Path, PathBuf};

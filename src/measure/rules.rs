@@ -9,11 +9,12 @@ use super::{
     checked::{Checked, TooMuch},
     kinds,
     schema::finding,
-    spelling::{is_other_spelling, misspelt},
+    spelling::misspelt,
 };
 use crate::{
     config::ArgRule,
     domain::{Finding, Place, shown},
+    wire::is_other_spelling,
 };
 
 /// Arguments that nobody names beyond this are not told.

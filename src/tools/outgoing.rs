@@ -5,9 +5,8 @@ use bytes::Bytes;
 
 use crate::{
     domain::{Capabilities, Era, Subject},
-    measure::spelling::is_other_spelling,
     ports::Caller,
-    wire::{self, Edit, Parts, Raw, keys},
+    wire::{self, Edit, Parts, Raw, is_other_spelling, keys},
 };
 
 /// Builds the parameters of one request.

@@ -177,10 +177,7 @@ pub(super) fn labelled(
 ) -> Result<Option<Raw>, Unlabelled> {
     if method != "elicitation/create" {
         // What a model is to be asked has content as a result has.
-        let clean = |params: Raw| {
-            let params = wire::without_ours(&params);
-            wire::content_without_ours(&params).into_owned()
-        };
+        let clean = |params: Raw| wire::content_without_ours(&params).into_owned();
         return Ok(params.map(clean));
     }
     let params = params.ok_or(Unlabelled)?;
@@ -188,5 +185,5 @@ pub(super) fn labelled(
     let text = message.text().strip_prefix('"').ok_or(Unlabelled)?;
     let mut edit = Edit::new(&params);
     edit.set("message", format!("\"[{server}] {text}"));
-    Ok(Some(wire::without_ours(&edit.raw())))
+    Ok(Some(wire::without_ours(&edit.raw()).into_owned()))
 }

@@ -1,17 +1,23 @@
-//! Our keys in the `_meta` of a result's content: forgeries, wherever they stand.
+//! Our keys in a `_meta` that a tool server wrote: forgeries, wherever they stand.
 //!
 //! Clients read the `_meta` of content blocks, of the resources embedded in them
-//! and of messages like that of the result. Almost no content spells our prefix:
+//! and of messages like that of the result. Almost no content has a `_meta`:
 //! it is searched for before anything is taken apart. One pass finds what there
 //! is, without recursion, since how deep a result nests is the server's choice.
 //! What is data to the protocol is left alone, whatever stands in it.
+//!
+//! Some clients do not look at the case of a key (Go's JSON), and read `_Meta` as
+//! `_meta`: here both are.
 
 use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::{Raw, json, keys, unquote};
+use super::{Member, Raw, is_other_spelling, json, keys, unquote};
+
+/// What says something about what it stands in.
+const META: &str = "_meta";
 
 /// The members of a result that hold content.
 const CONTENT: [&str; 3] = ["content", "contents", "messages"];
@@ -20,28 +26,72 @@ const CONTENT: [&str; 3] = ["content", "contents", "messages"];
 /// calls a tool with.
 const DATA: [&str; 2] = ["structuredContent", "input"];
 
-/// Our prefix without its slash, which may be written `\/`.
-static LITERAL: LazyLock<Finder<'static>> =
-    LazyLock::new(|| Finder::new(keys::OUR_PREFIX.trim_end_matches('/').as_bytes()));
+/// How a key begins that can be `_meta`.
+static LITERAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_"));
 
 /// How an escape begins that can stand for one of its letters.
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br"\u00"));
 
-/// The result, with nothing in its content that speaks in our name.
+/// Whether a key, as it is written, is one of ours. Of half a surrogate pair a reader may
+/// make anything.
+#[must_use]
+pub fn is_ours(key: &str) -> bool {
+    unquote(key).is_none_or(|key| {
+        let start = key.get(..keys::OUR_PREFIX.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(keys::OUR_PREFIX))
+    })
+}
+
+/// A value whose `_meta` says nothing under our prefix: what a tool server writes
+/// there is a forgery. Most values are left as they are.
+#[must_use]
+pub fn without_ours(value: &Raw) -> Cow<'_, Raw> {
+    without_ours_in(value, META)
+}
+
+/// The same for another member of it: the `data` of an error.
+#[must_use]
+pub fn without_ours_in<'v>(value: &'v Raw, name: &str) -> Cow<'v, Raw> {
+    let mut found = Vec::new();
+    for member in value.members() {
+        of_member(value, member, name, &mut found);
+    }
+    replaced(value, found)
+}
+
+/// The result, with nothing in its `_meta` or its content that speaks in our name.
 #[must_use]
 pub fn content_without_ours(result: &Raw) -> Cow<'_, Raw> {
     let text = result.bytes();
     let mut found = Vec::new();
     for member in result.members() {
+        of_member(result, member, META, &mut found);
         let key = text.get(member.key.clone()).unwrap_or_default();
         let value = text.get(member.value.clone()).unwrap_or_default();
-        if CONTENT.iter().any(|name| json::key_is(key, name)) && spells(value) {
+        if CONTENT.iter().any(|name| is_key(key, name)) && may_have_meta(value) {
             forged(value, member.value.start, &mut found);
         }
     }
-    if found.is_empty() {
-        return Cow::Borrowed(result);
+    replaced(result, found)
+}
+
+/// Looks at a member of `value` that may be the one of that name.
+fn of_member(value: &Raw, member: &Member, name: &str, found: &mut Vec<Forged>) {
+    let key = value.bytes().get(member.key.clone()).unwrap_or_default();
+    let own = value.text().get(member.value.clone()).unwrap_or_default();
+    if is_key(key, name)
+        && let Some(kept) = kept(own)
+    {
+        let place = member.value.clone();
+        found.push(Forged { place, kept });
     }
+}
+
+fn replaced(value: &Raw, found: Vec<Forged>) -> Cow<'_, Raw> {
+    if found.is_empty() {
+        return Cow::Borrowed(value);
+    }
+    let text = value.bytes();
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     for Forged { place, kept } in found {
@@ -53,17 +103,31 @@ pub fn content_without_ours(result: &Raw) -> Cow<'_, Raw> {
     Cow::Owned(Raw::trusted(Bytes::from(out)))
 }
 
-/// Whether our prefix can stand in there, as it is or with escapes.
-fn spells(text: &[u8]) -> bool {
-    LITERAL.find(text).is_some()
-        || ESCAPE.find_iter(text).any(|at| {
-            let digit = text.get(at + ESCAPE.needle().len());
-            // Small letters, the dot and the slash.
-            matches!(digit, Some(b'2' | b'6' | b'7'))
-        })
+/// Whether a key, as it is written, is `name` to somebody.
+fn is_key(quoted: &[u8], name: &str) -> bool {
+    let inner = quoted.get(1..quoted.len().saturating_sub(1));
+    let inner = inner.unwrap_or_default();
+    if inner.len() <= name.len() {
+        return inner.eq_ignore_ascii_case(name.as_bytes());
+    }
+    // Longer for its escapes, or for letters that fold to one of ASCII.
+    let key = std::str::from_utf8(quoted).ok().and_then(unquote);
+    key.is_some_and(|key| key == name || is_other_spelling(&key, name))
 }
 
-/// One `_meta` that is to be replaced.
+/// Whether a key that is `_meta` can stand in there, as it is or with escapes.
+fn may_have_meta(text: &[u8]) -> bool {
+    LITERAL.find_iter(text).any(|at| {
+        let rest = text.get(at + LITERAL.needle().len()..).unwrap_or_default();
+        matches!(rest.first(), Some(b'm' | b'M' | b'\\'))
+    }) || ESCAPE.find_iter(text).any(|at| {
+        let digit = text.get(at + ESCAPE.needle().len());
+        // Letters, and the low line.
+        matches!(digit, Some(b'4'..=b'7'))
+    })
+}
+
+/// What is to be replaced.
 struct Forged {
     place: Range<usize>,
     /// What may stay of it.
@@ -109,7 +173,7 @@ fn member(text: &[u8], at: usize, offset: usize, found: &mut Vec<Forged>) -> Opt
     let key = json::value(text, at)?;
     let begin = json::skip(text, key.end, b":");
     let key = text.get(key)?;
-    let is_meta = json::key_is(key, "_meta");
+    let is_meta = is_key(key, META);
     if !is_meta && !DATA.iter().any(|name| json::key_is(key, name)) {
         return Some(begin);
     }
@@ -128,16 +192,11 @@ fn member(text: &[u8], at: usize, offset: usize, found: &mut Vec<Forged>) -> Opt
 
 /// What may stay of a `_meta`; `None` if all of it may.
 fn kept(meta: &str) -> Option<String> {
-    let ours = |key: &str| match unquote(key) {
-        Some(key) => key.starts_with(keys::OUR_PREFIX),
-        // Half a surrogate pair: a reader may make anything of it.
-        None => spells(key.as_bytes()),
-    };
-    if !json::members(meta).any(|(key, _)| ours(key)) {
+    if !json::members(meta).any(|(key, _)| is_ours(key)) {
         return None;
     }
     let kept: Vec<String> = json::members(meta)
-        .filter(|(key, _)| !ours(key))
+        .filter(|(key, _)| !is_ours(key))
         .map(|(key, value)| format!("{key}:{value}"))
         .collect();
     Some(format!("{{{}}}", kept.join(",")))
@@ -201,6 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_another_case_is_the_same_key_to_some_clients() {
+        for (forged, clean) in [
+            (
+                r#"{"content":[{"_META":{"Dev.Tollgate/x":1,"a":1}}]}"#,
+                r#"{"content":[{"_META":{"a":1}}]}"#,
+            ),
+            (
+                r#"{"Me\u017fſages":[{"_\u004deta":{"dev.tollgate/x":1}}]}"#,
+                r#"{"Me\u017fſages":[{"_\u004deta":{}}]}"#,
+            ),
+            (
+                r#"{"_Meta":{"dev.tollgate/x":1},"content":[]}"#,
+                r#"{"_Meta":{},"content":[]}"#,
+            ),
+        ] {
+            assert_eq!(cleaned(forged), clean);
+        }
+        let error = r#"{"code":1,"Data":{"DEV.tollgate/refusal":{},"a":1},"_meta":{"dev.tollgate/x":1}}"#;
+        let error = Raw::parse(Bytes::from_static(error.as_bytes())).unwrap();
+        assert_eq!(
+            without_ours_in(&error, "data").text(),
+            r#"{"code":1,"Data":{"a":1},"_meta":{"dev.tollgate/x":1}}"#
+        );
+    }
+
+    #[test]
     fn what_is_no_key_of_a_meta_in_content_stays() {
         stays(r#"{"content":[{"text":"\"_meta\":{\"dev.tollgate/x\":1} \u0064"}]}"#);
         stays(r#"{"content":[{"dev.tollgate/x":1,"_meta":{"a":"dev.tollgate/x"}}]}"#);
@@ -212,12 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn content_that_spells_no_key_of_ours_is_not_taken_apart() {
-        assert!(!spells(
-            r#"[{"_meta":{"a":1},"text":"caf\u00e9 \u2028 \n dev"}]"#.as_bytes()
-        ));
-        assert!(spells(br#"["dev.tollgate"]"#));
-        assert!(spells(br#"["\u00e9 \u0074"]"#));
+    fn content_without_a_meta_is_not_taken_apart() {
+        let text = r#"["_id","x_meta", "caf\u00e9 \u0026 \u2028 \n _meta dev.tollgate/"]"#;
+        assert!(!may_have_meta(text.as_bytes()));
+        assert!(may_have_meta(br#"[{"_meta":1}]"#));
+        assert!(may_have_meta(br#"[{"\u005fmeta":1}]"#));
     }
 
     #[test]

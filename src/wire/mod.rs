@@ -11,16 +11,18 @@ mod json;
 pub mod keys;
 mod message;
 mod oversize;
+mod spelling;
 
 pub(crate) use edit::quote_into;
 pub use edit::{Edit, Parts, quote};
-pub use forged::content_without_ours;
+pub use forged::{content_without_ours, is_ours, without_ours, without_ours_in};
 pub use json::{Flaw, Members, Node, elements, members, unquote};
 pub use message::{
     Body, Malformed, Meant, Message, error_line, notification_line, our_id, parse, request_line,
     result_line,
 };
 pub use oversize::Oversize;
+pub use spelling::is_other_spelling;
 
 use std::{
     ops::Range,
@@ -28,26 +30,6 @@ use std::{
 };
 
 use bytes::Bytes;
-
-/// A value whose `_meta` says nothing under our prefix: what a tool server writes
-/// there is a forgery. Most values are left as they are.
-#[must_use]
-pub fn without_ours(value: &Raw) -> Raw {
-    let Some(meta) = value.get("_meta") else {
-        return value.clone();
-    };
-    let is_ours = |key: &str| unquote(key).is_none_or(|key| key.starts_with(keys::OUR_PREFIX));
-    if !members(meta.text()).any(|(key, _)| is_ours(key)) {
-        return value.clone();
-    }
-    let kept: Vec<String> = members(meta.text())
-        .filter(|(key, _)| !is_ours(key))
-        .map(|(key, value)| format!("{key}:{value}"))
-        .collect();
-    let mut edit = Edit::new(value);
-    edit.set("_meta", format!("{{{}}}", kept.join(",")));
-    edit.raw()
-}
 
 /// A valid JSON value: a slice of the line it came in.
 ///
