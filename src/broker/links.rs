@@ -132,7 +132,7 @@ impl Broker {
 }
 
 /// Of a call whose measuring was given up.
-const TOO_LONG: &str = "measuring its arguments takes too long";
+const TOO_LONG: &str = "its arguments could not be measured in time";
 
 /// Follows the links of a path as far as it exists; the rest is appended. Nothing when
 /// that is not where it leads: behind a link to what does not exist yet, a loop, or what

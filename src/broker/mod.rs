@@ -168,7 +168,7 @@ impl Broker {
         // What is seldom waited for is boxed here and below: a call's future is
         // moved when it is spawned, and its size is felt.
         if !self.all_met() {
-            Box::pin(self.met(&request.session)).await;
+            Box::pin(self.met_for(&request.session, &*request.caller)).await;
         }
 
         // 1. Parse at the door, 2. measure: what is asked, of which server, and
@@ -216,10 +216,6 @@ impl Broker {
             Some(seat) => Ok(Some(seat)),
             None => Box::pin(self.seat(&call, &home, &open)).await,
         };
-        // It never left and nobody waits for it: there is nothing to judge.
-        if let Err(fault @ ToolFault::Unsent(_)) = seat {
-            return No::Failed(fault).answer(call, has_output_schema);
-        }
         call.standing = seat::standing(&call, &seat);
 
         // Each refusal is a record: who is refused without end waits before the next.
@@ -312,18 +308,18 @@ impl Broker {
             self.not_begun(permit, call, open, why).map_err(No::Fault)?;
             return Err(No::Refused(refusal));
         }
-        match seat.ok().flatten() {
-            Some(seat) => Ok((permit, seat)),
+        let why = match seat {
+            Ok(Some(seat)) => return Ok((permit, seat)),
             // A stop that was lifted between the first look and the judgement:
             // the instance was never asked what the tool is now.
-            None => {
-                let why = ToolFault::NotStarted("it was not ready yet; call again".to_owned());
-                Err(match self.not_begun(permit, call, open, why) {
-                    Ok(fault) => No::Failed(fault),
-                    Err(fault) => No::Fault(fault),
-                })
-            }
-        }
+            Ok(None) => ToolFault::NotStarted("it was not ready yet; call again".to_owned()),
+            // Nobody waited until its instance was there.
+            Err(fault) => fault,
+        };
+        Err(match self.not_begun(permit, call, open, why) {
+            Ok(fault) => No::Failed(fault),
+            Err(fault) => No::Fault(fault),
+        })
     }
 
     /// The era that a server was last seen to speak.

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use super::{Broker, Catalog, Session, before::Before};
 use crate::{
     domain::{Fault, Fingerprint, ServerName},
-    ports::Listing,
+    ports::{Caller, Listing},
 };
 
 /// How long a first list waits for a server that is coming up.
@@ -136,6 +136,14 @@ impl Broker {
     /// up. Bounded, so that one server holds up nobody for long.
     pub async fn met(&self, session: &Session) {
         self.met_all(session.visible()).await;
+    }
+
+    /// The same for a call, which may be cancelled meanwhile: then nobody waits for it.
+    pub(super) async fn met_for(&self, session: &Session, caller: &dyn Caller) {
+        tokio::select! {
+            _ = caller.cancelled() => {}
+            () = self.met(session) => {}
+        }
     }
 
     pub(super) async fn met_all(&self, servers: &[ServerName]) {

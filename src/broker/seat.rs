@@ -89,6 +89,9 @@ impl Broker {
 /// What the instance says of the tool that is called.
 pub(super) fn standing(call: &Call, seat: &Found) -> Standing {
     match (seat, &call.subject) {
+        // Nobody waited for the instance: judged by what was known before, since what was
+        // begun for it has to stand somewhere.
+        (Err(ToolFault::Unsent(_)), _) => call.standing.clone(),
         (Err(fault), _) => Standing::Unreachable(match fault {
             ToolFault::NotStarted(why) => why.clone(),
             other => other.to_string(),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, broadcast, watch},
+    sync::{broadcast, watch},
     time::Instant,
 };
 
@@ -57,8 +57,6 @@ pub(super) struct Server {
     /// The instance that feeds the catalogue.
     pub(super) catalogue: Cell,
     pub(super) runs: Mutex<HashMap<RunId, Places>>,
-    /// Wakes who feeds the catalogue.
-    pub(super) look: Notify,
     keeper: PathBuf,
     events: broadcast::Sender<Event>,
     /// Hears what instances of runs have.
@@ -98,7 +96,6 @@ impl Server {
             registered,
             catalogue: Cell::default(),
             runs: Mutex::default(),
-            look: Notify::new(),
             keeper: keeper.to_owned(),
             events,
             listener,
@@ -121,6 +118,11 @@ impl Server {
             .cell(caller.capabilities());
         let place = cell.lock_owned().await;
         if let Some(instance) = place.clone().and_then(ready) {
+            // Who ended the run's instances may have looked while the place was handed on.
+            if open.has_ended() {
+                instance.end("its run is over");
+                return Err(run_over());
+            }
             return Ok(instance);
         }
         let own = self
@@ -191,7 +193,6 @@ impl Server {
             let (unplaced, _) = server.listed(declare, None).await?;
             let instance = unplaced.placed();
             *place = Some(instance.clone());
-            server.look.notify_one();
             Ok(instance)
         })
         .await
@@ -349,6 +350,10 @@ impl Server {
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<Unplaced, ToolFault> {
+        let stopping = || ToolFault::NotStarted("tollgate is stopping".to_owned());
+        if lock(&self.record).is_closed {
+            return Err(stopping());
+        }
         let started = Child::spawn(&self.keeper, &self.registered.launch)
             .await
             .map_err(|error| {
@@ -366,7 +371,7 @@ impl Server {
         )?);
         *lock(&instance.host) = host.cloned();
         if !lock(&self.record).started(&instance) {
-            return Err(ToolFault::NotStarted("tollgate is stopping".to_owned()));
+            return Err(stopping());
         }
         tokio::spawn(remember_end(self.record.clone(), instance.clone()));
         let greeted = handshake::greet(&instance, hint, declare, self.registered.start).await;

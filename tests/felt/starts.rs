@@ -13,7 +13,10 @@ const SLOW: &str = "era legacy\nstart wait\ncall hi: text hello";
 /// A server whose instance was replaced by one that an agent's run has taken; what
 /// starts after those two waits for the test.
 fn taken() -> (Home, Server, Agent) {
-    let home = limited("loops = {}");
+    taken_in(limited("loops = {}"))
+}
+
+fn taken_in(home: Home) -> (Home, Server, Agent) {
     let mut alpha = home.server("alpha", QUICK);
     let mut one = home.beside("one");
     one.until_listed(&["alpha__hi"]);
@@ -47,9 +50,9 @@ fn a_start_that_nobody_waits_for_any_more_goes_on_for_the_next_call() {
     let id = two.call("alpha__hi", "{}");
     let pid = alpha.starts();
     cancel(&mut two, id);
-    // More than an agent may make of the same call, or of failing ones, in a row.
-    for _ in 0..25 {
-        let id = two.call("alpha__hi", "{}");
+    // More than an agent may make of failing ones in a row.
+    for n in 0..25 {
+        let id = two.call("alpha__hi", &format!(r#"{{"n":{n}}}"#));
         cancel(&mut two, id);
     }
     assert_eq!(alpha.count_starts(), 3);
@@ -58,14 +61,37 @@ fn a_start_that_nobody_waits_for_any_more_goes_on_for_the_next_call() {
     alpha.order("go");
     assert_eq!(two.text(id), "hello");
     assert_eq!(alpha.count_starts(), 3);
-    // What never left was not judged, and its server was there.
+    // What never left was judged as well: something was begun for it. Its server was there.
     let told = home.tollgate().args(["audit", "--json"]).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(!told.contains("call.refused"), "{told}");
-    assert_eq!(told.matches("\"call.intent\"").count(), 2, "{told}");
+    assert_eq!(told.matches("\"call.intent\"").count(), 2 + 26, "{told}");
+    assert_eq!(
+        told.matches("was never sent the call").count(),
+        26,
+        "{told}"
+    );
     two.hang_up();
     two.ends();
     assert!(ends(pid));
+}
+
+#[test]
+fn a_run_counts_whose_only_call_was_cancelled_while_its_instance_started() {
+    let (home, mut alpha, _one) = taken_in(limited("loops = {}\nruns = \"3/h\""));
+    for _ in 0..3 {
+        let mut two = home.beside("two");
+        let id = two.call("alpha__hi", "{}");
+        alpha.starts();
+        cancel(&mut two, id);
+        two.hang_up();
+        two.ends();
+    }
+    let mut two = home.beside("two");
+    let id = two.call("alpha__hi", "{}");
+    let answer = two.result(id);
+    assert!(answer.contains("RATE_LIMITED"), "{answer}");
+    assert_eq!(alpha.count_starts(), 2 + 3);
 }
 
 #[test]
