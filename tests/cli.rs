@@ -21,6 +21,7 @@ use prompt::{Agent, Home, complaint, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
+use tollgate::daemon::{Place, StateLock};
 
 const RULES: &str = r#"command = "tollgate"
 args = ["demo-server"]
@@ -232,6 +233,45 @@ fn a_daemon_is_killed_also_where_nothing_can_hold_the_stop_and_nothing_else_is_s
         next.call_code("demo__read_mail", &json!({ "id": "m-4" })),
         "STOPPED"
     );
+}
+
+#[test]
+fn who_works_on_the_state_is_not_taken_for_a_daemon_and_killed() {
+    let home = Home::new(RULES);
+    let place = Place {
+        config: home.path("config/tollgate"),
+        state: home.state(),
+        run: home.path("run/tollgate"),
+        id: "0".into(),
+        joins: None,
+    };
+    place.prepare().unwrap();
+    // As `tollgate state rebuild` does; this process would be killed.
+    let working = StateLock::take_free(&place).unwrap();
+    let stopped = home.run(&["stop"]);
+    let said = text(&stopped);
+    assert_eq!(stopped.status.code(), Some(0), "{stopped:?}");
+    assert!(said.contains("holds from its next start"), "{said}");
+    let again = complaint(&home.run(&["state", "rebuild"]));
+    assert!(again.contains("ends by itself"), "{again}");
+    drop(working);
+    let mut agent = home.agent();
+    let call = agent.call_code("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_eq!(call, "STOPPED");
+}
+
+#[test]
+fn a_name_that_looks_like_an_option_can_be_stopped() {
+    let home = Home::new(RULES);
+    let stopped = home.run(&["stop", "--agent", "-x"]);
+    assert_eq!(stopped.status.code(), Some(0), "{stopped:?}");
+    let said = text(&stopped);
+    assert!(
+        said.contains("agent -x") || said.contains("agent `-x`"),
+        "{said}"
+    );
+    let resumed = home.run(&["resume", "--agent", "-x", "--yes"]);
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
 }
 
 #[test]

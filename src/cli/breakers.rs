@@ -26,7 +26,7 @@ enum What {
     /// Let calls pass again before the time is over
     Close {
         /// The server or tool that is left alone
-        #[arg(value_name = "SERVER[.TOOL]")]
+        #[arg(value_name = "SERVER[.TOOL]", allow_hyphen_values = true)]
         subject: String,
 
         /// Do not ask

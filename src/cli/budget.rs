@@ -20,7 +20,7 @@ the last so many hours begins to be forgotten. FULL says when the limit is used
 up at this pace, if that is before it resets.")]
 pub(super) struct Args {
     /// Only the limits of this agent and of its runs
-    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse)]
+    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse, allow_hyphen_values = true)]
     agent: Option<AgentName>,
 
     /// Only the limits of this run

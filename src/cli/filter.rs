@@ -16,11 +16,11 @@ pub(super) struct Filter {
     run: Option<RunId>,
 
     /// Of this agent
-    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse)]
+    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse, allow_hyphen_values = true)]
     agent: Option<AgentName>,
 
     /// Of this tool, SERVER.TOOL, or of a whole server
-    #[arg(long, value_name = "TOOL")]
+    #[arg(long, value_name = "TOOL", allow_hyphen_values = true)]
     tool: Option<String>,
 
     /// Of this tier: its word or its number

@@ -63,6 +63,11 @@ impl Display for Visible<'_> {
     }
 }
 
+/// Whether something in a text would not be seen.
+pub(super) fn hides(text: &str) -> bool {
+    Visible(text).to_string() != text
+}
+
 /// JSON with the same value, in which everything hidden is escaped: it can stand only
 /// within strings.
 pub(super) struct Json<'a>(pub(super) &'a str);

@@ -47,7 +47,7 @@ use jiff::Timestamp;
 use crate::control::proto::VERSION;
 use crate::control::{Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
-use crate::domain::as_argument;
+use crate::domain::quoted;
 use crate::ports::Query;
 use out::Out;
 
@@ -224,9 +224,12 @@ fn elsewhere_hint(others: &[String]) -> String {
     format!("it runs for another: add {}", flags.join(" or "))
 }
 
-/// A directory of a person's, for a command.
+/// A directory of a person's, for a command, if nothing in it hides.
 fn argument(path: &str) -> String {
-    as_argument(path).unwrap_or_else(|| "DIR".to_owned())
+    match hidden::hides(path) {
+        false => quoted(path),
+        true => "DIR".to_owned(),
+    }
 }
 
 /// Asks the daemon; nothing if none runs. Never starts one.

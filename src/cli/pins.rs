@@ -28,13 +28,13 @@ enum What {
     /// What changed since the definition was accepted, word by word
     Diff {
         /// The tool, as `tollgate pins` lists it
-        #[arg(value_name = "SERVER.TOOL", value_parser = title)]
+        #[arg(value_name = "SERVER.TOOL", value_parser = title, allow_hyphen_values = true)]
         tool: String,
     },
     /// Accept the definition that the server offers now
     Accept {
         /// The tool, as `tollgate pins` lists it
-        #[arg(value_name = "SERVER.TOOL", value_parser = title)]
+        #[arg(value_name = "SERVER.TOOL", value_parser = title, allow_hyphen_values = true)]
         tool: String,
 
         /// Do not ask

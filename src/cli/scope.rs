@@ -7,11 +7,11 @@ use crate::domain::{AgentName, RunId, ServerName, StopScope};
 #[group(multiple = false)]
 pub(super) struct Scope {
     /// Only the calls of this agent
-    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse)]
+    #[arg(long, value_name = "AGENT", value_parser = AgentName::parse, allow_hyphen_values = true)]
     agent: Option<AgentName>,
 
     /// Only the calls to this server
-    #[arg(long, value_name = "SERVER", value_parser = ServerName::parse)]
+    #[arg(long, value_name = "SERVER", value_parser = ServerName::parse, allow_hyphen_values = true)]
     server: Option<ServerName>,
 
     /// Only the calls of this run

@@ -13,7 +13,7 @@ use crate::domain::ServerName;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One server, with the end of its stderr and how it last ended
-    #[arg(value_parser = ServerName::parse)]
+    #[arg(value_parser = ServerName::parse, allow_hyphen_values = true)]
     name: Option<ServerName>,
 
     /// One JSON object per line

@@ -80,7 +80,7 @@ fn ask(place: &Place, order: &StopOrder) -> Result<Option<StopReport>, Failure> 
 fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Trouble> {
     lay(place, order)?;
     for _ in 0..ATTEMPTS {
-        if !is_held(place) {
+        if is_nobody_there(place) {
             let others = elsewhere(place);
             // First what goes on: it may be what was meant.
             for config in &others {
@@ -109,6 +109,12 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
     }
     let silence = Failure::fault("a daemon holds the state, and nobody can reach it");
     kill(place, order, &silence, true, out)
+}
+
+/// Whether no daemon runs: nobody has the state, or one who works on it. A daemon that
+/// has it already and has not said so yet looks for the file after that.
+fn is_nobody_there(place: &Place) -> bool {
+    !is_held(place) || Holder::read(place).is_some_and(|holder| holder.works)
 }
 
 const ATTEMPTS: u32 = 20;
@@ -152,7 +158,7 @@ fn kill(
     laid: bool,
     out: &mut Out,
 ) -> Result<(), Trouble> {
-    let holder = Holder::read(place).filter(|_| is_held(place));
+    let holder = Holder::read(place).filter(|_| !is_nobody_there(place));
     let Some(holder) = holder else {
         if laid {
             out.line(format_args!("STOPPED  {}", order.scope))?;

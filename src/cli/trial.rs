@@ -18,11 +18,11 @@ use crate::domain::{AgentName, Code};
 Exit codes: 0 it would run, 6 it would be refused, 7 it is stopped.")]
 pub(super) struct Args {
     /// Which tool
-    #[arg(value_name = "SERVER.TOOL", value_parser = title)]
+    #[arg(value_name = "SERVER.TOOL", value_parser = title, allow_hyphen_values = true)]
     tool: String,
 
     /// Who would call
-    #[arg(long = "as", value_name = "AGENT", value_parser = AgentName::parse)]
+    #[arg(long = "as", value_name = "AGENT", value_parser = AgentName::parse, allow_hyphen_values = true)]
     agent: AgentName,
 
     /// The arguments: JSON, @FILE, or - for standard input

@@ -68,7 +68,8 @@ pub fn elsewhere(place: &Place) -> Vec<String> {
             ..place.clone()
         })
         .filter(is_held)
-        .filter_map(|there| Some(Holder::read(&there)?.config))
+        .filter_map(|there| Holder::read(&there).filter(|holder| !holder.works))
+        .map(|holder| holder.config)
         .collect();
     configs.sort_unstable();
     configs

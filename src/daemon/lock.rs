@@ -5,6 +5,7 @@
 //! processes of one user have different environments. What it says outlives
 //! the holder; only the lock itself tells whether somebody is there.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,6 +39,9 @@ pub struct Holder {
     pub run: PathBuf,
     /// It serves one agent in its own process and takes no other.
     pub embedded: bool,
+    /// It is no daemon: it works on the state of one that does not run.
+    #[serde(default)]
+    pub works: bool,
 }
 
 impl StateLock {
@@ -48,11 +52,19 @@ impl StateLock {
         embedded: bool,
         is_served: impl Fn() -> bool,
     ) -> Result<Self, Failure> {
+        Self::take_as(&Holder::new(place, embedded), place, is_served)
+    }
+
+    fn take_as(
+        holder: &Holder,
+        place: &Place,
+        is_served: impl Fn() -> bool,
+    ) -> Result<Self, Failure> {
         let path = place.daemon_lock();
         let file = open(&path)?;
         for attempt in 0..ATTEMPTS {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Self { file }.sign(place, embedded, &path),
+                Ok(()) => return Self { file }.sign(holder, &path),
                 Err(rustix::io::Errno::WOULDBLOCK) => {
                     let stays = Holder::read(place).is_some_and(|holder| holder.embedded);
                     if stays && attempt >= ATTEMPTS_IF_EMBEDDED || is_served() {
@@ -77,18 +89,17 @@ impl StateLock {
     /// # Errors
     /// When somebody has it.
     pub fn take_free(place: &Place) -> Result<Self, Failure> {
-        Self::take(place, false, || true)
+        let works = Holder {
+            works: true,
+            ..Holder::new(place, false)
+        };
+        // Who only asks whether somebody has it has it for a moment.
+        let looks = Cell::new(0);
+        Self::take_as(&works, place, || looks.replace(looks.get() + 1) >= LOOKS)
     }
 
-    fn sign(mut self, place: &Place, embedded: bool, path: &Path) -> Result<Self, Failure> {
-        let holder = Holder {
-            pid: std::process::id(),
-            version: VERSION.to_owned(),
-            config: place.config_text(),
-            run: place.run.clone(),
-            embedded,
-        };
-        self.write(&holder).map_err(|cause| {
+    fn sign(mut self, holder: &Holder, path: &Path) -> Result<Self, Failure> {
+        self.write(holder).map_err(|cause| {
             Failure::io(format_args!("can't write `{}`", path.display()), &cause)
         })?;
         Ok(self)
@@ -104,6 +115,17 @@ impl StateLock {
 }
 
 impl Holder {
+    fn new(place: &Place, embedded: bool) -> Self {
+        Self {
+            pid: std::process::id(),
+            version: VERSION.to_owned(),
+            config: place.config_text(),
+            run: place.run.clone(),
+            embedded,
+            works: false,
+        }
+    }
+
     /// What the lock's file says; nothing if it is missing or half written.
     #[must_use]
     pub fn read(place: &Place) -> Option<Self> {
@@ -133,6 +155,8 @@ pub fn is_held(place: &Place) -> bool {
 const ATTEMPTS: u32 = 1000;
 const ATTEMPTS_IF_EMBEDDED: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Who looks whether it is held gives it back at once.
+const LOOKS: u32 = 10;
 
 fn held(place: &Place) -> Failure {
     let state = place.state.display();
@@ -154,7 +178,9 @@ fn held(place: &Place) -> Failure {
             "process {pid} (tollgate {version}, configuration `{config}`) holds the state in `{state}`"
         ),
     );
-    if holder.embedded {
+    if holder.works {
+        failure.hint("it works on the state, and ends by itself")
+    } else if holder.embedded {
         failure.hint("it is a `tollgate stdio --embedded`, which shares its state with nobody")
     } else {
         failure.hint(format!(

@@ -18,6 +18,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, FailureKind};
+use crate::domain::quoted;
 
 /// The directories of one tollgate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,8 +209,13 @@ impl Facts {
         let dir = dir.display();
         if !self.directory {
             return Err(
-                Failure::fault(format!("`{dir}` is a file or a link, not a directory"))
-                    .hint(format!("move it away: mv '{dir}' '{dir}.old'")),
+                Failure::fault(format!("`{dir}` is a file or a link, not a directory")).hint(
+                    format!(
+                        "move it away: mv {} {}",
+                        quoted(&dir.to_string()),
+                        quoted(&format!("{dir}.old"))
+                    ),
+                ),
             );
         }
         if self.owner != uid {
@@ -224,7 +230,7 @@ impl Facts {
                 "`{dir}` is open to other users: its mode is {:04o}, not 0700",
                 self.mode
             ))
-            .hint(format!("close it: chmod 700 '{dir}'")));
+            .hint(format!("close it: chmod 700 {}", quoted(&dir.to_string()))));
         }
         Ok(())
     }

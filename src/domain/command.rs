@@ -9,19 +9,30 @@ const LONGEST: usize = 256;
 #[must_use]
 pub fn as_argument(text: &str) -> Option<String> {
     let seen = |c: char| c == ' ' || (c.is_ascii_graphic() && c != '`');
-    if text.is_empty() || text.len() > LONGEST || !text.chars().all(seen) {
-        return None;
-    }
+    let is_short = !text.is_empty() && text.len() <= LONGEST;
+    (is_short && text.chars().all(seen)).then(|| quoted(text))
+}
+
+/// The same for what is a person's own, a path for one: whatever it holds.
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
-    Some(match text.chars().all(plain) {
+    match !text.is_empty() && text.chars().all(plain) {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_ones_own_is_one_word_whatever_it_holds() {
+        assert_eq!(quoted("/home/j\u{f6}rg"), "'/home/j\u{f6}rg'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 
     #[test]
     fn a_name_is_one_word_for_the_shell_or_is_not_named() {

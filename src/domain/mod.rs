@@ -26,7 +26,7 @@ mod window;
 pub use breaker::{BreakerRule, Circuit};
 pub use budget::{Amounts, Dimension, Left, Level, Limit, Over, Period, Scope, Then};
 pub use call::{Call, Claim, Finding, Findings, Principal, Reach, Standing, Subject};
-pub use command::as_argument;
+pub use command::{as_argument, quoted};
 pub use era::{Capabilities, Era};
 pub use fault::{Fault, ToolFault};
 pub use fingerprint::Fingerprint;

@@ -401,7 +401,10 @@ impl Query {
     /// The question for what comes behind a page.
     pub fn go_on(&mut self, upto: u64, sought: Option<Sought>) {
         if sought.is_none() {
-            (self.after, self.limit) = (Some(upto), None);
+            self.limit = None;
+        }
+        if sought.is_none_or(|sought| sought.is_over()) {
+            self.after = Some(upto);
         }
         self.sought = sought;
     }
@@ -410,7 +413,7 @@ impl Query {
 /// How far a search for the newest records has come, which goes backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sought {
-    /// It goes on before this record.
+    /// It goes on before this record; 0 once they are found.
     pub before: u64,
     /// How many were found behind that.
     pub found: usize,
@@ -418,6 +421,14 @@ pub struct Sought {
     pub first: Option<u64>,
     /// The last record there was when it began.
     pub last: u64,
+}
+
+impl Sought {
+    /// Whether they are found: what follows are they, page after page.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.before == 0
+    }
 }
 
 /// Records that were found.
@@ -429,7 +440,8 @@ pub struct Page {
     pub upto: u64,
     /// Whether there may be more behind that.
     pub more: bool,
-    /// The newest are not found yet: the same question again goes on with this.
+    /// The newest are not found yet, or not all on this page: the same question goes on
+    /// with this.
     pub sought: Option<Sought>,
 }
 

@@ -257,10 +257,12 @@ impl Tollgate {
             // Read before the records are: nothing up to it can be missed.
             let upto = *news.borrow_and_update();
             let first = query.after.is_none();
+            // It looks no further than where its first part began.
+            let is_resumed = query.sought.is_some();
             if query.after.is_none_or(|after| after < upto) {
                 let wanted = query.clone();
                 let page = self.read(move |store| store.page(&wanted)).await?;
-                let reached = match page.more {
+                let reached = match page.more || is_resumed {
                     true => page.upto,
                     // Also what is in blocks that it need not look into.
                     false => page.upto.max(upto),

@@ -50,9 +50,12 @@ pub fn verify_files(state: &Path, clock: &dyn Clock) -> Result<Verified, Fault> 
 /// # Errors
 /// When it can't, or when the journal can't be read.
 pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
-    let report = walked(state, &kept(state))?;
+    let kept = kept(state);
+    let report = walked(state, &kept)?;
+    // With nothing beside it that could be lost, the next start begins anew.
+    let is_new = report.vanished && matches!(kept, Kept::Nothing);
     // A tail that was never safe is cut off by the next start.
-    if let Some(broken) = verified(report).broken {
+    if !is_new && let Some(broken) = verified(report).broken {
         return Err(Fault::new(format!(
             "the state can't be built anew, because the journal is damaged: {broken}"
         ))

@@ -103,26 +103,37 @@ pub(super) fn page<L: Log>(
             && query.run.as_ref().is_none_or(|run| block.may_name(run))
     });
     let mut search = search(log, query, blocks, most);
-    if let Some(limit) = query.limit {
-        let sought = search.newest(&stretches, limit)?;
-        let nothing = Page {
-            upto: search.after,
-            ..Page::default()
-        };
-        match (sought.before > 0, sought.first) {
-            (true, _) => {
+    let Some(limit) = query.limit else {
+        stretches.reverse();
+        return search.onward(&stretches);
+    };
+    let sought = match query.sought {
+        // What follows is a further page of what was found.
+        Some(sought) if sought.is_over() => sought,
+        Some(_) | None => {
+            let sought = search.newest(&stretches, limit)?;
+            let first = sought.first.filter(|_| sought.is_over());
+            let Some(first) = first else {
                 return Ok(Page {
-                    more: true,
-                    sought: Some(sought),
-                    ..nothing
+                    lines: Vec::new(),
+                    // All that there was when it began.
+                    upto: sought.last.max(search.after),
+                    more: !sought.is_over(),
+                    sought: Some(sought).filter(|sought| !sought.is_over()),
                 });
-            }
-            (false, None) => return Ok(nothing),
-            (false, Some(first)) => search.after = first.saturating_sub(1),
+            };
+            search.after = first.saturating_sub(1);
+            sought
         }
-    }
+    };
+    // What was made since it began would be too much.
+    search.last = sought.last;
     stretches.reverse();
-    search.onward(&stretches)
+    let page = search.onward(&stretches)?;
+    Ok(Page {
+        sought: page.more.then_some(sought),
+        ..page
+    })
 }
 
 fn search<'s, L: Log>(
@@ -199,8 +210,6 @@ impl<L: Log> Search<'_, L> {
             }
         }
         sought.before = goes_on.unwrap_or(0);
-        // What is made from now on would be too much.
-        self.last = sought.last;
         Ok(sought)
     }
 
@@ -232,6 +241,9 @@ impl<L: Log> Search<'_, L> {
             let reached = items.last().map_or(page.upto, |item| item.seq);
             let reached = stopped.map_or(reached, |seq| seq.saturating_sub(1));
             page.upto = reached.min(self.last).max(page.upto);
+            if page.upto >= self.last {
+                break;
+            }
             if stopped.is_some() || (self.looked_at >= self.most && next.is_some()) {
                 page.more = true;
                 break;

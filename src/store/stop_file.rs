@@ -32,7 +32,7 @@ pub fn pull(path: &Path, stop: &Stop) -> io::Result<()> {
     let mut line = line(stop)?;
     for _ in 0..TRIES {
         if is_no_file(path)? {
-            fs::remove_file(path)?;
+            remove(path)?;
             if stop.scope != StopScope::Everything {
                 line.extend(self::line(&read(""))?);
             }
@@ -95,11 +95,19 @@ fn empty(path: &Path, put: &mut impl FnMut(Stop) -> Result<(), Fault>) -> Result
         return Ok(());
     }
     stops.into_iter().try_for_each(put)?;
-    if let Err(cause) = fs::remove_file(path) {
+    if let Err(cause) = remove(path) {
         // The next start stops again, which is the safe side.
         tracing::warn!("can't remove {}: {cause}", path.display());
     }
     Ok(())
+}
+
+/// Also an empty directory of its name.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(path),
+        removed => removed,
+    }
 }
 
 fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
@@ -327,6 +335,28 @@ mod tests {
         });
         done.recv_timeout(Duration::from_secs(10)).unwrap();
         drop(dir);
+    }
+
+    #[test]
+    fn a_directory_in_its_place_stops_everything_and_gives_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("STOP");
+        fs::create_dir(&file).unwrap();
+        let stopped = |file: &Path| {
+            let mut stops = Vec::new();
+            honour(file, |stop| {
+                stops.push(stop.scope);
+                Ok(())
+            })
+            .unwrap();
+            stops
+        };
+        assert_eq!(stopped(&file), [StopScope::Everything]);
+        assert!(stopped(&file).is_empty());
+        fs::create_dir(&file).unwrap();
+        pull(&file, &stop(StopScope::Everything)).unwrap();
+        assert!(file.is_file());
+        assert_eq!(stopped(&file), [StopScope::Everything]);
     }
 
     #[test]

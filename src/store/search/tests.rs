@@ -83,20 +83,27 @@ impl Log for Counting {
 /// Two blocks of calls, and then two of their ends. Every hundredth is ann's, and failed.
 const CALLS: u64 = 1024;
 
+fn put(log: &mut Counting, index: &mut Index, kind: &'static str, call: u64, rest: &str) {
+    let id = format!("c-{call:05}");
+    let line = format!(r#"{{"call":"{id}",{rest}}}"#);
+    log.records.push((kind, line));
+    let seq = log.records.len() as u64;
+    let place = placed(seq).place;
+    index.add(Seq::new(seq), place, 0, [id.as_str()].into_iter());
+}
+
+fn blocks(index: &Index) -> Blocks {
+    Blocks(index.newest_first().cloned().collect())
+}
+
 fn filled() -> (Counting, Blocks) {
+    let (log, index) = indexed();
+    (log, blocks(&index))
+}
+
+fn indexed() -> (Counting, Index) {
     let (mut log, mut index) = (Counting::default(), Index::default());
-    let mut put = |kind: &'static str, call: u64, rest: &str| {
-        let id = format!("c-{call:05}");
-        let line = format!(r#"{{"call":"{id}",{rest}}}"#);
-        log.records.push((kind, line));
-        let seq = log.records.len() as u64;
-        index.add(
-            Seq::new(seq),
-            placed(seq).place,
-            0,
-            [id.as_str()].into_iter(),
-        );
-    };
+    let mut put = |kind, call, rest: &str| put(&mut log, &mut index, kind, call, rest);
     for call in 0..CALLS {
         let agent = if call % 100 == 7 { "ann" } else { "bob" };
         put("call.intent", call, &format!(r#""agent":"{agent}""#));
@@ -105,7 +112,7 @@ fn filled() -> (Counting, Blocks) {
         let outcome = if call % 100 == 7 { "failed" } else { "done" };
         put("call.outcome", call, &format!(r#""outcome":"{outcome}""#));
     }
-    (log, Blocks(index.newest_first().cloned().collect()))
+    (log, index)
 }
 
 /// What is found with pages that end after `most` bytes, how many pages it took, and how
@@ -183,4 +190,30 @@ fn a_search_remembers_the_calls_that_it_is_among_and_no_others() {
     let mut search = search(&log, &query, &blocks, usize::MAX);
     search.newest(&blocks.that(|_| true), 1000).unwrap();
     assert!(search.calls.is_empty(), "{} calls", search.calls.len());
+}
+
+#[test]
+fn what_is_made_while_the_newest_are_sought_is_left_to_the_next_question() {
+    for (query, found) in [(ann(Some(1000), None), 22), (ann(Some(3), Some("done")), 0)] {
+        let (mut log, mut index) = indexed();
+        let (mut query, mut lines, mut parts) = (query, 0, 0);
+        let upto = loop {
+            let page = page(&log, &query, &blocks(&index), 100_000).unwrap();
+            (lines, parts) = (lines + page.lines.len(), parts + 1);
+            assert!(lines <= found, "{query:?}");
+            if !page.more {
+                break page.upto;
+            }
+            query.go_on(page.upto, page.sought);
+            let made = [
+                ("call.intent", r#""agent":"ann""#),
+                ("call.outcome", r#""outcome":"done""#),
+            ];
+            for (kind, rest) in made {
+                put(&mut log, &mut index, kind, 5000 + parts, rest);
+            }
+        };
+        assert!(parts > 2, "{parts} parts of {query:?}");
+        assert_eq!((lines, upto), (found, 2 * CALLS));
+    }
 }
