@@ -70,7 +70,7 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             call,
             body: Body::Error(error),
             ..
-        } => server_error(broker, &call, error, era, asked),
+        } => server_error(broker, &call, &error, era, asked),
         // An agent of the handshake era was asked directly; this is for the
         // record if a server asks once more than it may.
         Answer::Asks { call, .. } => failed(
@@ -319,7 +319,7 @@ fn stamp(members: &mut serde_json::Map<String, serde_json::Value>, era: Era) {
 }
 
 /// A server's error, with a code that is legal on the agent's wire.
-fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked) -> Shaped {
+fn server_error(broker: &Broker, call: &Call, error: &Raw, era: Era, asked: Asked) -> Shaped {
     let error = without_forgery(error);
     let code = error
         .get("code")
@@ -348,8 +348,8 @@ fn server_error(broker: &Broker, call: &Call, error: Raw, era: Era, asked: Asked
 }
 
 /// A server cannot refuse in our name.
-fn without_forgery(error: Raw) -> Raw {
-    let error = wire::without_ours_in(&error, "data").into_owned();
+fn without_forgery(error: &Raw) -> Raw {
+    let error = wire::without_ours_in(error, "data").into_owned();
     let ours = error
         .get("code")
         .is_some_and(|code| code.text() == REFUSED.to_string());
