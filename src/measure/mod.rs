@@ -4,6 +4,7 @@
 
 mod address;
 mod checked;
+mod dearness;
 mod kinds;
 pub mod leave_alone;
 mod names;
