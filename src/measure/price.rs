@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     path::{MOST, TooMuch, Way},
     spelling::misspelt_on_the_way,
+    taken_apart,
 };
 use crate::{
     domain::{
@@ -31,18 +32,15 @@ pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding
     let mut cost = prices.call;
     let paths = paths(prices);
     if reads_arguments(prices) {
-        let value = match arguments {
-            None => Value::Object(serde_json::Map::new()),
-            Some(raw) => raw.to::<Value>().map_err(|error| Finding {
-                at: String::new(),
-                says: format!("cannot be measured: {error}"),
-                rule: paths
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .map(|path| path.place.clone()),
-            })?,
-        };
+        let value = taken_apart(arguments).map_err(|why| Finding {
+            at: String::new(),
+            says: format!("cannot be measured: {why}"),
+            rule: paths
+                .into_iter()
+                .flatten()
+                .next()
+                .map(|path| path.place.clone()),
+        })?;
         if let Some(path) = &prices.count {
             ask.set(Dimension::Count, read(path, &value, "count", count)?);
         }

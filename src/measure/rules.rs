@@ -20,6 +20,9 @@ use crate::{
 /// Arguments that nobody names beyond this are not told.
 const MAX_UNKNOWN: usize = 8;
 
+/// What is said where a rule cannot be asked.
+const TOO_MUCH: &str = "cannot be judged: its rule takes more work than a call is worth";
+
 /// The rules of one tool, compiled.
 #[derive(Debug, Default)]
 pub struct Rules(Vec<Rule>);
@@ -64,7 +67,7 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// What they find wrong.
+    /// What they find wrong; an error only of what would be too much at once.
     pub(super) fn check(
         &self,
         arguments: &Value,
@@ -81,7 +84,13 @@ impl Rules {
                 ..finding(&format!("/{key}"), &other_spelling(&rule.argument))
             }));
             let value = arguments.get(&rule.argument);
-            if let Some(says) = rule.check(value, follow, (bytes, effort))? {
+            let says = match rule.check(value, follow, (bytes, effort)) {
+                Err(TooMuch) if effort == Effort::AtOnce => return Err(TooMuch),
+                // It is this rule that is too much, whatever the schema is.
+                Err(TooMuch) => Some(TOO_MUCH.to_owned()),
+                Ok(says) => says,
+            };
+            if let Some(says) = says {
                 found.push(Finding {
                     rule: Some(rule.place.clone()),
                     ..finding(&format!("/{}", rule.argument), &says)
