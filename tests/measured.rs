@@ -104,7 +104,7 @@ fn arguments_that_would_take_much_room_are_refused_in_little_memory() {
     let text = objects.replace('"', "\\\"");
     let id = agent.call("alpha__j", &format!(r#"{{"c":"{text}"}}"#));
     assert_eq!(agent.text(id), "done");
-    assert!(agent.peak() < 200, "{} MiB", agent.peak());
+    assert!(agent.peak() < 130, "{} MiB", agent.peak());
 }
 
 #[test]

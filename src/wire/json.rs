@@ -90,6 +90,10 @@ impl<'a> Node<'a> {
                     let key = unquote(key).ok_or(Flaw::LoneSurrogate)?;
                     entries.push((key, Self::at(value, depth + 1, room)?));
                 }
+                if entries.len() == 1 {
+                    // There is room for four: most of what a million of them would take.
+                    entries.shrink_to_fit();
+                }
                 match repeated(&entries) {
                     Some(key) => Err(Flaw::RepeatedKey(key.to_owned())),
                     None => Ok(Node::Object(entries)),
