@@ -297,6 +297,18 @@ fn a_format_that_nobody_checks_is_no_rule() {
 }
 
 #[test]
+fn an_editor_knows_the_formats_that_are_checked_and_no_other() {
+    let form = &config::tools_schema()["definitions"]["ArgForm"]["properties"]["format"];
+    let known: Vec<&str> = form["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one.as_str().unwrap())
+        .collect();
+    assert_eq!(known, config::FORMATS);
+}
+
+#[test]
 fn the_digest_follows_the_texts_and_not_the_directory() {
     let one = loaded(None, &[("files", FILES)]).digest;
     assert_eq!(one.to_string().len(), 64);

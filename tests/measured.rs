@@ -83,6 +83,31 @@ fn arguments_with_a_million_faults_are_refused_in_little_memory() {
 }
 
 #[test]
+fn arguments_that_would_take_much_room_are_refused_in_little_memory() {
+    let home = Home::new();
+    let mut alpha = home.server(
+        "alpha",
+        r#"
+        tool {"name":"w","inputSchema":{"type":"object","required":["c"]}}
+        tool {"name":"j","inputSchema":{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"c":{"type":"string","contentMediaType":"application/json"}}}}
+        call w: text never
+        call j: text done
+        "#,
+    );
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__w", "alpha__j"]);
+    let objects = format!(r#"[{}0]"#, r#"{"":0},"#.repeat(500_000));
+    let says = refused(&mut agent, "alpha__w", &format!(r#"{{"c":{objects}}}"#));
+    assert!(says.contains("64 MiB"), "{says}");
+    assert_eq!(alpha.count("tools/call"), 0);
+    // Within a text it is the same, but nobody takes it apart.
+    let text = objects.replace('"', "\\\"");
+    let id = agent.call("alpha__j", &format!(r#"{{"c":"{text}"}}"#));
+    assert_eq!(agent.text(id), "done");
+    assert!(agent.peak() < 130, "{} MiB", agent.peak());
+}
+
+#[test]
 fn a_link_to_what_does_not_exist_yet_leads_out_of_every_directory() {
     let home = Home::new();
     let (inside, outside) = (home.at("inside"), home.at("outside"));

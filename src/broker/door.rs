@@ -335,7 +335,7 @@ pub(super) fn measured(
         }
     };
     let at_once = effort == measure::Effort::AtOnce;
-    if at_once && measure::price::reads_arguments(prices) && measure::is_large(arguments) {
+    if at_once && measure::price::is_large(arguments, prices) {
         return Err(measure::Heavy);
     }
     let ask = measure::price::asks(arguments, prices).unwrap_or_else(|finding| {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use super::args::FORMATS;
 use super::form_limits::{
     ActionForm, AmountOrTableForm, BreakerForm, BudgetForm, CostOrTableForm, LoopsForm, OrNone,
     PathForm, PerForm, RateOrTableForm, TiersForm, WindowsForm,
@@ -284,6 +285,7 @@ pub(super) struct ArgForm {
     /// Above this number.
     exclusive_minimum: Option<f64>,
     /// A named format of a text: "email", "date-time", "uri", "uuid" and others.
+    #[schemars(extend("enum" = FORMATS))]
     format: Option<String>,
     /// The hosts that a URL may name: "example.com", or "*.example.com" for
     /// any subdomain. Only http, https, ws and wss name a host.

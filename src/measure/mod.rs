@@ -4,6 +4,7 @@
 
 mod address;
 mod checked;
+mod dearness;
 mod kinds;
 pub mod leave_alone;
 mod names;
@@ -26,7 +27,10 @@ use serde_json::Value;
 
 use checked::TooMuch;
 
-use crate::{domain::Findings, wire::Raw};
+use crate::{
+    domain::{Finding, Findings},
+    wire::{Raw, room},
+};
 
 /// Follows the links of a path as far as it exists; nothing where that is not known.
 pub type Follow<'a> = &'a dyn Fn(&Path) -> Option<PathBuf>;
@@ -34,8 +38,8 @@ pub type Follow<'a> = &'a dyn Fn(&Path) -> Option<PathBuf>;
 /// Arguments longer than this are measured beside the runtime.
 const SMALL: usize = 64 * 1024;
 
-/// If so few bytes take too much work, then not because of what they are.
-const LITTLE: usize = 1024;
+/// Bytes that the arguments of one call may take once they are taken apart.
+const ROOM: usize = 64 * 1024 * 1024;
 
 /// How much work may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,37 +91,62 @@ pub fn findings(
     if at_once && is_large(arguments) {
         return Err(Heavy);
     }
-    let value = match arguments {
-        None => Value::Object(serde_json::Map::new()),
-        Some(raw) => match raw.to::<Value>() {
-            Ok(value) => value,
-            // A number that no schema can look at, such as 1e400.
-            Err(error) => return Ok(unjudged(&error.to_string())),
-        },
+    let value = match taken_apart(arguments) {
+        Ok(value) => value,
+        Err(why) => return Ok(unjudged(&why)),
     };
     let bytes = arguments.map_or(2, |raw| raw.bytes().len());
-    let found = schema.check(&value, bytes, effort).and_then(|mut found| {
-        if strict {
-            found.extend(rules.unnamed(&value, schema));
+    let mut hopeless = schema.is_broken();
+    let found = match schema.check(&value, bytes, effort) {
+        Ok(mut found) => {
+            if strict {
+                found.extend(rules.unnamed(&value, schema));
+            }
+            found
         }
-        Ok(Findings {
-            schema: found,
-            rules: rules.check(&value, follow, (bytes, effort))?,
-            hopeless: schema.is_broken(),
-            unmeasured: None,
-        })
-    });
-    match (found, effort) {
-        (Ok(found), _) => Ok(found),
-        (Err(TooMuch), Effort::AtOnce) => Err(Heavy),
-        (Err(TooMuch), Effort::Beside) if bytes > LITTLE => Ok(unjudged(
-            "that takes more work than a call is worth; call with less",
-        )),
-        (Err(TooMuch), Effort::Beside) => Ok(Findings {
-            hopeless: true,
-            ..unjudged("that takes more work than a call is worth")
-        }),
+        Err(TooMuch) if at_once => return Err(Heavy),
+        Err(TooMuch) => {
+            // If nothing at all is too much as well, then it is not what was given.
+            let least = Value::Object(serde_json::Map::new());
+            hopeless = schema.check(&least, 2, effort).is_err();
+            vec![too_much(hopeless)]
+        }
+    };
+    Ok(Findings {
+        schema: found,
+        rules: rules
+            .check(&value, follow, (bytes, effort))
+            .map_err(|TooMuch| Heavy)?,
+        hopeless,
+        unmeasured: None,
+    })
+}
+
+fn too_much(hopeless: bool) -> Finding {
+    let advice = match hopeless {
+        true => "",
+        false => "; call with less",
+    };
+    schema::finding(
+        "",
+        &format!("cannot be judged: that takes more work than a call is worth{advice}"),
+    )
+}
+
+/// The arguments as a tree. The error says why they are none.
+fn taken_apart(arguments: Option<&Raw>) -> Result<Value, String> {
+    let Some(raw) = arguments else {
+        return Ok(Value::Object(serde_json::Map::new()));
+    };
+    // What is not large takes no more than a few of them.
+    if is_large(arguments) && room(raw.text()) > ROOM {
+        let most = ROOM / (1024 * 1024);
+        return Err(format!(
+            "taken apart they take more than {most} MiB; call with less"
+        ));
     }
+    // Such as a number that nobody can look at: 1e400.
+    raw.to().map_err(|error| error.to_string())
 }
 
 /// What is found while nothing can be said.
@@ -133,4 +162,126 @@ pub fn unjudged(why: &str) -> Findings {
 #[must_use]
 pub fn is_large(arguments: Option<&Raw>) -> bool {
     arguments.is_some_and(|raw| raw.bytes().len() > SMALL)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        config::ArgRule,
+        domain::{Currency, Path as PricePath, Place as Written, Prices},
+    };
+
+    fn raw(text: String) -> Raw {
+        Raw::parse(text.into()).unwrap()
+    }
+
+    fn beside(schema: &Value, rules: &Rules, arguments: &Raw) -> Findings {
+        let against = Against {
+            schema: &Schema::new(raw(schema.to_string())),
+            rules,
+            strict: false,
+        };
+        findings(Some(arguments), against, &|_| None, Effort::Beside).unwrap()
+    }
+
+    #[test]
+    fn arguments_that_would_take_much_room_are_not_taken_apart() {
+        let schema = json!({"type": "object", "required": ["c"]});
+        let of = |one: &str, count: usize| {
+            let rest = format!(",{one}").repeat(count - 1);
+            raw(format!("{{\"c\":[{one}{rest}]}}"))
+        };
+        for (one, count) in [("{\"\":0}", 600_000), ("[0]", 600_000)] {
+            let found = beside(&schema, &Rules::default(), &of(one, count));
+            assert_eq!(found.schema.len(), 1, "{one}");
+            let says = &found.schema[0].says;
+            assert!(says.contains("64 MiB") && says.contains("less"), "{says}");
+            assert!(!found.hopeless);
+            let found = beside(&schema, &Rules::default(), &of(one, 10_000));
+            assert_eq!(found, Findings::default(), "{one}");
+        }
+        let many = of("0", 1_000_000);
+        assert_eq!(
+            beside(&schema, &Rules::default(), &many),
+            Findings::default()
+        );
+        let place = Written {
+            file: "tools.d/a.toml".into(),
+            line: 7,
+        };
+        let prices = Prices {
+            count: Some(PricePath {
+                text: "$.c[*]".to_owned(),
+                minor: false,
+                place,
+            }),
+            ..Prices::free(Currency::USD)
+        };
+        let finding = price::asks(Some(&of("{\"\":0}", 600_000)), &prices).unwrap_err();
+        assert!(finding.says.contains("64 MiB"), "{}", finding.says);
+        assert_eq!(finding.rule.unwrap().line, 7);
+    }
+
+    fn nested(levels: usize) -> String {
+        format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))
+    }
+
+    #[test]
+    fn a_schema_is_at_fault_only_if_the_least_arguments_are_too_much_as_well() {
+        let again = json!({"properties": {"a": {"$ref": "#"}}});
+        let schema = json!({"allOf": [again, again]});
+        let found = beside(&schema, &Rules::default(), &raw(nested(100)));
+        assert!(!found.hopeless);
+        let says = &found.schema[0].says;
+        assert!(
+            says.contains("more work") && says.contains("call with less"),
+            "{says}"
+        );
+        let found = beside(&schema, &Rules::default(), &raw(nested(3)));
+        assert_eq!(found, Findings::default());
+        let mut parts = serde_json::Map::new();
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
+            parts.insert(format!("a{level}"), json!({"allOf": [next, next]}));
+        }
+        parts.insert("a40".to_owned(), json!({}));
+        let bomb = json!({"$ref": "#/$defs/a0", "$defs": parts});
+        assert!(beside(&bomb, &Rules::default(), &raw("{}".to_owned())).hopeless);
+    }
+
+    #[test]
+    fn a_rule_that_takes_too_much_work_is_not_blamed_on_the_schema() {
+        let items = json!({"items": {"allOf": vec![json!({"pattern": "^(?=a)a{9}"}); 300]}});
+        let rule = ArgRule {
+            argument: "q".to_owned(),
+            schema: items,
+            under: None,
+            host: Vec::new(),
+            absent: false,
+            place: crate::config::Place {
+                path: "tools.d/a.toml".into(),
+                line: 7,
+                column: 1,
+            },
+        };
+        let arguments = json!({"q": vec!["aaaaaaaaa"; 5_000]});
+        let arguments = raw(arguments.to_string());
+        let found = beside(
+            &json!({"type": "object", "required": ["q"]}),
+            &Rules::new(&[rule]),
+            &arguments,
+        );
+        assert_eq!(found.schema, []);
+        assert!(!found.hopeless);
+        assert_eq!(found.rules.len(), 1);
+        assert!(found.rules[0].rule.is_some());
+        assert!(
+            found.rules[0].says.contains("more work"),
+            "{}",
+            found.rules[0].says
+        );
+    }
 }

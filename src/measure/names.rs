@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{checked::Checked, reader::decoded};
+use super::{checked::Checked, reader::Reader};
 
 /// Parts of a schema after which no more is looked for.
 const MOST: usize = 1_000;
@@ -25,6 +25,8 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(root: &Value) -> Self {
         let mut names = Self::default();
+        // One that cannot be taken apart has no call.
+        let reader = Reader::of(root).ok();
         let mut seen = HashSet::new();
         let mut left = vec![root];
         while let Some(part) = left.pop() {
@@ -46,9 +48,8 @@ impl Names {
             );
             let by_name = part.get("dependentSchemas").and_then(Value::as_object);
             left.extend(by_name.into_iter().flat_map(serde_json::Map::values));
-            let reference = part.get("$ref").and_then(Value::as_str);
-            let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
-            left.extend(pointer.and_then(|pointer| root.pointer(&decoded(pointer))));
+            let referred = reader.as_ref().map(|reader| reader.referred_by(part));
+            left.extend(referred.into_iter().flatten());
             names.take(part);
         }
         names
@@ -68,8 +69,10 @@ impl Names {
             self.unnamed.extend(none);
         }
         // `true` and `{}` say nothing of them.
-        let others = part.get("additionalProperties").and_then(Value::as_object);
-        self.others |= others.is_some_and(|others| !others.is_empty());
+        for key in ["additionalProperties", "unevaluatedProperties"] {
+            let others = part.get(key).and_then(Value::as_object);
+            self.others |= others.is_some_and(|others| !others.is_empty());
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -6,12 +6,14 @@
 
 use jsonpath_rust::{
     parser::{
-        model::{Filter, JpQuery, Segment, Selector},
+        model::{Filter, FilterAtom, JpQuery, Segment, Selector},
         parse_json_path,
     },
-    query::js_path_process,
+    query::{Query as _, state::State},
 };
 use serde_json::Value;
+
+use super::dearness;
 
 /// Values up to which a path is followed: each that it comes by is kept until all are found.
 pub(super) const MOST: usize = 1_000_000;
@@ -25,30 +27,16 @@ pub(super) struct TooMuch;
 
 /// A path that was taken apart.
 #[derive(Debug)]
-pub(super) struct Way {
-    query: JpQuery,
-    /// How often a condition in it looks for several, at the most.
-    several: u32,
-    /// Whether a condition in it may begin with the whole again.
-    looks_back: bool,
-}
+pub(super) struct Way(JpQuery);
 
 impl Way {
     /// Takes a path apart; none of a text that is no path.
     pub(super) fn of(text: &str) -> Option<Self> {
-        let condition = text.split_once('?').map_or("", |(_, condition)| condition);
-        // Also where a sign stands in a name: then it is followed less far.
-        let signs = ["..", "*", ":", ",", "?", "$"];
-        let several = signs.iter().map(|sign| condition.matches(sign).count());
-        Some(Self {
-            query: parse_json_path(text).ok()?,
-            several: u32::try_from(several.sum::<usize>()).unwrap_or(u32::MAX),
-            looks_back: condition.contains('$'),
-        })
+        parse_json_path(text).ok().map(Self)
     }
 
     pub(super) fn segments(&self) -> &[Segment] {
-        &self.query.segments
+        &self.0.segments
     }
 
     /// Whether it leads to one place at most.
@@ -78,15 +66,9 @@ impl Way {
     fn follow_within<'v>(&self, value: &'v Value, most: usize) -> Result<Vec<&'v Value>, TooMuch> {
         let mut walk = Walk {
             root: value,
-            several: self.several,
             size: None,
             left: most,
         };
-        if self.looks_back {
-            // A condition that begins with the whole again needs the library for all of it.
-            walk.bounded(size(value).0)?;
-            return Ok(by_library(&self.query, value));
-        }
         let mut found = vec![value];
         for segment in self.segments() {
             found = walk.step(segment, found)?;
@@ -97,7 +79,6 @@ impl Way {
 
 struct Walk<'v> {
     root: &'v Value,
-    several: u32,
     /// How many values there are in all, and the bytes of the longest path to one.
     size: Option<(usize, usize)>,
     left: usize,
@@ -191,29 +172,39 @@ impl<'v> Walk<'v> {
 
     /// For which values within another a condition holds.
     fn fitting(&mut self, filter: &Filter, value: &'v Value) -> Result<Vec<&'v Value>, TooMuch> {
-        self.bounded(within(value).count())?;
-        // What is written down here are the keys within this one value, once.
-        let filter = Segment::Selector(Selector::Filter(filter.clone()));
-        Ok(by_library(&JpQuery::new(vec![filter]), value))
+        self.bounded(filter, within(value).count())?;
+        let root = self.root;
+        Ok(within(value)
+            .filter(|one| fits(filter, one, root))
+            .collect())
     }
 
-    /// Refuses conditions on so many values if they would look at too much.
-    fn bounded(&mut self, values: usize) -> Result<(), TooMuch> {
+    /// Refuses a condition on so many values if it would look at too much.
+    fn bounded(&mut self, filter: &Filter, values: usize) -> Result<(), TooMuch> {
         let root = self.root;
         let (all, longest) = *self.size.get_or_insert_with(|| size(root));
-        // What looks for several in a condition comes by all of them, once more with each.
-        let each = all.saturating_pow(self.several);
-        if self.several > 0 && each.saturating_mul(longest) > WRITTEN {
+        let each = dearness::of(filter, all);
+        // Where it comes by several, the way to each is written down.
+        if each > 1 && each.saturating_mul(longest) > WRITTEN {
             return Err(TooMuch);
         }
         self.spend(values.saturating_mul(each))
     }
 }
 
-fn by_library<'v>(path: &JpQuery, value: &'v Value) -> Vec<&'v Value> {
-    // It does not fail where the path was read.
-    let found = js_path_process(path, value).unwrap_or_default();
-    found.into_iter().map(|one| one.val).collect()
+/// Whether a condition holds for a value. What is written down here is the way to what the
+/// condition looks at, counted from that value.
+fn fits(filter: &Filter, value: &Value, root: &Value) -> bool {
+    match filter {
+        Filter::Or(parts) => parts.iter().any(|part| fits(part, value, root)),
+        Filter::And(parts) => parts.iter().all(|part| fits(part, value, root)),
+        Filter::Atom(FilterAtom::Filter { expr, not }) => fits(expr, value, root) != *not,
+        Filter::Atom(atom) => {
+            let at = State::data(root, State::root(value).data);
+            let holds = atom.process(at).ok_val();
+            holds.is_some_and(|holds| holds == Value::Bool(true))
+        }
+    }
 }
 
 /// What is in a value.
@@ -382,5 +373,58 @@ mod tests {
         assert_eq!(of("$.a[?@.x == 1]"), Ok(0));
         assert_eq!(of("$.a[*].*[*]"), Ok(200));
         assert_eq!(of("$..*"), Ok(204));
+    }
+
+    #[test]
+    fn what_stands_behind_a_condition_or_in_its_texts_makes_it_no_dearer() {
+        let item = json!({"type": "a", "kind": "external", "tags": [1, 2], "n": {"x": 1}});
+        let value = json!({"items": vec![item; 800], "kind": "a", "text": "x"});
+        let of = |text: &str| {
+            let found = Way::of(text).unwrap().follow(&value);
+            found.map(|found| found.len())
+        };
+        for (text, count) in [
+            ("$.items[?@.type == 'a'].tags[*]", 1600),
+            ("$.items[?@.type == 'a'].tags[0,1]", 1600),
+            ("$.items[?match(@.kind, 'external')]", 800),
+            ("$.items[?match(@.kind, '.*:?,[a-z]*|ext.*')]", 800),
+            ("$.items[?@.type == 'a' && @.kind == 'external'].n..x", 800),
+            ("$.items[?@['type'] == '$..*']", 0),
+            ("$.items[?@.type == $.kind].tags[*]", 1600),
+            ("$.items[?@.type == $.kind][?@.x == 1]", 800),
+        ] {
+            assert_eq!(of(text), Ok(count), "{text}");
+        }
+        for text in [
+            "$.items[?@..x]",
+            "$.items[?@[*]]",
+            "$.items[?@.tags[0:]]",
+            "$.items[?@.tags[?@ > 1]]",
+            "$.items[?@['tags','n']['x','x']['x','x']['x','x']['x','x']['x','x']['x','x']['x','x']['x','x']['x','x']['x','x']['x','x']]",
+            "$.items[?$.items[*].n]",
+            "$.items[?$.items]",
+            "$.items[?$.items == $.items]",
+            "$.items[?count(@..x) > 1]",
+            "$.items[?count($.items) > 1]",
+            "$.items[?!(@.a || (@.b && @..x))]",
+            "$.items[*][?@.x][?@..x]",
+        ] {
+            assert_eq!(of(text), Err(TooMuch), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_condition_begins_again_with_the_whole_wherever_it_stands() {
+        let value = json!({"a": {"b": [{"id": 1}, {"id": 2}]}, "want": 2, "any": [2, 3]});
+        for text in [
+            "$.a.b[?@.id == $.want]",
+            "$..[?@.id == $.want].id",
+            "$.a.b[?$.any[?@ == 3]]",
+            "$.a.b[?count($.any[*]) == @.id]",
+        ] {
+            let found = Way::of(text).unwrap().follow(&value).unwrap();
+            assert_eq!(found, value.query(text).unwrap(), "{text}");
+            assert!(!found.is_empty(), "{text}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     path::{MOST, TooMuch, Way},
     spelling::misspelt_on_the_way,
+    taken_apart,
 };
 use crate::{
     domain::{
@@ -18,6 +19,9 @@ use crate::{
 
 pub use super::reported::cost;
 
+/// Bytes up to which a condition is asked of everything in them at once.
+const SMALL: usize = 4 * 1024;
+
 /// Digits up to which a number with a fraction is what was written.
 const EXACT: usize = 15;
 
@@ -28,18 +32,15 @@ pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding
     let mut cost = prices.call;
     let paths = paths(prices);
     if reads_arguments(prices) {
-        let value = match arguments {
-            None => Value::Object(serde_json::Map::new()),
-            Some(raw) => raw.to::<Value>().map_err(|error| Finding {
-                at: String::new(),
-                says: format!("cannot be measured: {error}"),
-                rule: paths
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .map(|path| path.place.clone()),
-            })?,
-        };
+        let value = taken_apart(arguments).map_err(|why| Finding {
+            at: String::new(),
+            says: format!("cannot be measured: {why}"),
+            rule: paths
+                .into_iter()
+                .flatten()
+                .next()
+                .map(|path| path.place.clone()),
+        })?;
         if let Some(path) = &prices.count {
             ask.set(Dimension::Count, read(path, &value, "count", count)?);
         }
@@ -58,9 +59,18 @@ pub fn asks(arguments: Option<&Raw>, prices: &Prices) -> Result<Amounts, Finding
     Ok(ask)
 }
 
-/// Whether the prices depend on what the arguments say.
+/// Whether others would wait while a call is priced.
 #[must_use]
-pub fn reads_arguments(prices: &Prices) -> bool {
+pub fn is_large(arguments: Option<&Raw>, prices: &Prices) -> bool {
+    let bytes = arguments.map_or(0, |raw| raw.bytes().len());
+    // A condition is asked of each value, and that may mean a regular expression each time.
+    let paths = || paths(prices).into_iter().flatten();
+    let asks = || paths().any(|path| path.text.contains('?'));
+    reads_arguments(prices) && (super::is_large(arguments) || bytes > SMALL && asks())
+}
+
+/// Whether the prices depend on what the arguments say.
+fn reads_arguments(prices: &Prices) -> bool {
     paths(prices).into_iter().any(Option::is_some)
 }
 
@@ -116,11 +126,16 @@ fn count(way: &Way, found: &[&Value]) -> Result<u64, String> {
     }
 }
 
-/// How many there are, if each is one: a server may part a text that holds several.
+/// How many there are, if each is one: a server may part a text that holds several, and
+/// take each of a list.
 fn each_one<'v>(values: impl ExactSizeIterator<Item = &'v Value>) -> Result<u64, String> {
     let count = values.len() as u64;
-    for text in values.filter_map(Value::as_str) {
-        several(text)?;
+    for value in values {
+        match value {
+            Value::String(text) => several(text)?,
+            Value::Array(_) => return Err("leads to a list among several".to_owned()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
+        }
     }
     Ok(count)
 }
@@ -130,15 +145,34 @@ fn one_thing(text: &str) -> Result<u64, String> {
     let text = text.trim();
     if text.is_empty() {
         Err("is empty".to_owned())
-    } else if text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok() {
+    } else if looks_like_a_number(text) {
         Err("is a number in quotes, which may be how many or which one".to_owned())
     } else {
         several(text).map(|()| 1)
     }
 }
 
+/// Whether some reader takes a text for a number, in whatever way it is written.
+fn looks_like_a_number(text: &str) -> bool {
+    let plain = text.replace('_', "").to_ascii_lowercase();
+    let digits = plain.trim_start_matches(['+', '-']);
+    let bases = [("0x", 16), ("0o", 8), ("0b", 2)];
+    // What is longer than any number is the name of something.
+    let is_based = |(prefix, base)| {
+        let digits = digits.strip_prefix(prefix);
+        digits.is_some_and(|digits| u64::from_str_radix(digits, base).is_ok())
+    };
+    let has_digits = digits.contains(|c: char| c.is_ascii_digit());
+    has_digits && plain.parse::<f64>().is_ok()
+        || bases.into_iter().any(is_based)
+        || !digits.is_empty() && digits.chars().all(char::is_numeric)
+}
+
 fn several(text: &str) -> Result<(), String> {
-    match text.contains([',', ';', '\n', '\r']) {
+    // Two addresses side by side, whatever stands between them.
+    let parted = || text.contains(|c: char| c == '|' || c.is_whitespace());
+    let addresses = || text.matches('@').nth(1).is_some() && parted();
+    match text.contains([',', ';', '\n', '\r']) || addresses() {
         true => Err("is a text that may name several".to_owned()),
         false => Ok(()),
     }
@@ -338,5 +372,77 @@ mod tests {
             read("$.to[?@.id > 3]", r#"{"to":[{"id":9},{"id":1}]}"#),
             Ok(1)
         );
+    }
+
+    #[test]
+    fn a_condition_is_asked_of_little_at_once() {
+        let of = |text: &str, bytes: usize| {
+            let prices = Prices {
+                count: path(text, false),
+                ..free()
+            };
+            let arguments = raw(&format!("{{\"to\":\"{}\"}}", "x".repeat(bytes)));
+            is_large(Some(&arguments), &prices)
+        };
+        assert!(of("$.to[?@.a == 1]", 5_000));
+        assert!(!of("$.to[?@.a == 1]", 3_000));
+        assert!(!of("$.to[*]", 60_000));
+        assert!(of("$.to[*]", 70_000));
+    }
+
+    #[test]
+    fn neither_a_list_nor_addresses_side_by_side_nor_a_number_written_otherwise_are_one() {
+        let read = |text: &str, arguments: &str| {
+            let prices = Prices {
+                count: path(text, false),
+                ..free()
+            };
+            asks(Some(&raw(arguments)), &prices).map(|ask| ask.get(Dimension::Count))
+        };
+        for several in [
+            r#"[["a@x","b@x"]]"#,
+            r#"["c@x",["a@x"]]"#,
+            r#"["a@x b@x"]"#,
+            r#"["a@x|b@x"]"#,
+            r#"["a@x\tb@x"]"#,
+            r#"["A <a@x> B <b@x>"]"#,
+            r#"["a@x\u00a0b@x"]"#,
+        ] {
+            let arguments = format!("{{\"to\":{several}}}");
+            assert!(read("$.to[*]", &arguments).is_err(), "{several}");
+            assert!(read("$.to", &arguments).is_err(), "{several}");
+            assert!(read("$..to[*]", &arguments).is_err(), "{several}");
+        }
+        for one in [
+            r#"["Ann Other <a@x>"]"#,
+            r#"["a b|c"]"#,
+            r#"[{"to":"a@x"}]"#,
+        ] {
+            let arguments = format!("{{\"to\":{one}}}");
+            assert_eq!(read("$.to[*]", &arguments), Ok(1), "{one}");
+        }
+        for number in [
+            "0x32",
+            "-0X32",
+            "0b11",
+            "0o62",
+            "1_000",
+            "+50",
+            "\u{ff15}\u{ff10}",
+            "a@x b@x",
+        ] {
+            let arguments = format!("{{\"n\":\"{number}\"}}");
+            assert!(read("$.n", &arguments).is_err(), "{number}");
+        }
+        for thing in [
+            "0x52908400098527886E0F7030069857D2E4169EE7",
+            "x32",
+            "0xyz",
+            "inv_7",
+            "inf",
+        ] {
+            let arguments = format!("{{\"n\":\"{thing}\"}}");
+            assert_eq!(read("$.n", &arguments), Ok(1), "{thing}");
+        }
     }
 }

@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
             part.choices.extend(&each);
             part.beside.extend(each);
         }
-        for key in ["$ref", "$dynamicRef", "$recursiveRef"] {
+        for key in REFERENCES {
             // One without text is passed over.
             let reference = keywords.get(key).and_then(Value::as_str);
             if let Some(reference) = reference.filter(|reference| !reference.is_empty()) {
@@ -308,6 +308,36 @@ impl<'a> Reader<'a> {
         reference: &'a str,
         within: Option<usize>,
     ) -> Result<Vec<usize>, String> {
+        let (meant, asks_for_schema) = self.found_by(key, reference, within);
+        let mut meant: Vec<usize> = meant.into_iter().map(|one| self.part_of(one)).collect();
+        if asks_for_schema {
+            meant.push(self.schema_of_schemas()?);
+        }
+        if meant.is_empty() {
+            return Err(format!("`{}` leads nowhere", shown(reference)));
+        }
+        meant.sort_unstable();
+        meant.dedup();
+        Ok(meant)
+    }
+
+    /// Whatever the references of a part could mean, as far as it stands in the text.
+    pub(super) fn referred_by(&self, part: &'a Value) -> Vec<&'a Value> {
+        let within = self.within.get(&std::ptr::from_ref(part)).copied();
+        let each = REFERENCES.into_iter().filter_map(|key| {
+            let reference = part.get(key)?.as_str()?;
+            Some(self.found_by(key, reference, within).0)
+        });
+        each.flatten().collect()
+    }
+
+    /// What a reference could mean, and whether that could be a schema of schemas as well.
+    fn found_by(
+        &self,
+        key: &str,
+        reference: &str,
+        within: Option<usize>,
+    ) -> (Vec<&'a Value>, bool) {
         let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let fragment = decoded(fragment);
         let (places, asks_for_schema) = match (key, address) {
@@ -323,16 +353,7 @@ impl<'a> Reader<'a> {
         let anchors = self.anchors.iter();
         let named = anchors.filter(|(name, _)| *name == fragment && !name.is_empty());
         meant.extend(named.map(|(_, schema)| *schema));
-        let mut meant: Vec<usize> = meant.into_iter().map(|one| self.part_of(one)).collect();
-        if asks_for_schema {
-            meant.push(self.schema_of_schemas()?);
-        }
-        if meant.is_empty() {
-            return Err(format!("`{}` leads nowhere", shown(reference)));
-        }
-        meant.sort_unstable();
-        meant.dedup();
-        Ok(meant)
+        (meant, asks_for_schema)
     }
 
     fn everywhere(&self) -> Vec<&'a Value> {
@@ -394,6 +415,8 @@ impl<'a> Reader<'a> {
     }
 }
 
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+
 /// What a fault copies to say what was wanted.
 const QUOTED: [&str; 10] = [
     "const",
@@ -434,7 +457,7 @@ fn places(value: &Value) -> u64 {
 }
 
 /// A fragment without its percent signs.
-pub(super) fn decoded(fragment: &str) -> String {
+fn decoded(fragment: &str) -> String {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -20,6 +20,9 @@ use crate::{
 /// Arguments that nobody names beyond this are not told.
 const MAX_UNKNOWN: usize = 8;
 
+/// What is said where a rule cannot be asked.
+const TOO_MUCH: &str = "cannot be judged: its rule takes more work than a call is worth";
+
 /// The rules of one tool, compiled.
 #[derive(Debug, Default)]
 pub struct Rules(Vec<Rule>);
@@ -64,7 +67,7 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// What they find wrong.
+    /// What they find wrong; an error only of what would be too much at once.
     pub(super) fn check(
         &self,
         arguments: &Value,
@@ -81,7 +84,13 @@ impl Rules {
                 ..finding(&format!("/{key}"), &other_spelling(&rule.argument))
             }));
             let value = arguments.get(&rule.argument);
-            if let Some(says) = rule.check(value, follow, (bytes, effort))? {
+            let says = match rule.check(value, follow, (bytes, effort)) {
+                Err(TooMuch) if effort == Effort::AtOnce => return Err(TooMuch),
+                // It is this rule that is too much, whatever the schema is.
+                Err(TooMuch) => Some(TOO_MUCH.to_owned()),
+                Ok(says) => says,
+            };
+            if let Some(says) = says {
                 found.push(Finding {
                     rule: Some(rule.place.clone()),
                     ..finding(&format!("/{}", rule.argument), &says)
@@ -225,9 +234,12 @@ const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 /// understand it differently.
 fn host_of(url: &str) -> Result<String, &'static str> {
     // Some readers leave these out wherever they stand, and some end there, or begin
-    // another line.
+    // another line or another URL.
     if url.contains(char::is_control) {
         return Err("has a control character; encode it");
+    }
+    if url.contains(char::is_whitespace) {
+        return Err("has a blank; encode it");
     }
     let other_scheme = "is no URL that begins with http, https, ws or wss";
     let (scheme, rest) = url.split_once("://").ok_or(other_scheme)?;
@@ -238,9 +250,9 @@ fn host_of(url: &str) -> Result<String, &'static str> {
         return Err(other_scheme);
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // Some readers take a backslash for a slash. Behind the host both are of no matter.
-    if authority.contains(|c: char| c == '\\' || c.is_whitespace()) {
-        return Err("has a blank or `\\`; encode it");
+    // Some readers take it for a slash. Behind the host that is of no matter.
+    if authority.contains('\\') {
+        return Err("has a `\\` in front of its path; encode it");
     }
     if authority.contains('@') {
         return Err("names a user before its host; leave it out");
@@ -307,7 +319,6 @@ mod tests {
             "wss://a.example?@evil.example",
             "https://a.example:#@evil.example",
             "https://a.example/https://evil.example/",
-            "https://a.example/search?q=hello world",
             "https://a.example/?re=\\d+",
             "https://a.example/\\@evil.example/",
         ] {
@@ -331,6 +342,11 @@ mod tests {
             "https://a.ex ample/",
             " https://a.example/",
             "https://a.example/\t",
+            "https://a.example/ https://evil.example/",
+            "https://a.example/\u{a0}https://evil.example/",
+            "https://a.example/search?q=hello world",
+            "https://a.example/ ",
+            "https://a.example/\u{2028}x",
             "https://a.example\0/",
             "https://a.example\u{7f}/",
             "https://a.example%2eevil.example/",
@@ -349,10 +365,10 @@ mod tests {
             Ok("my_a.example")
         );
         for (odd, why) in [
-            ("https://a.ex ample/", "has a blank or `\\`; encode it"),
+            ("https://a.ex ample/", "has a blank; encode it"),
             (
                 "https://a.example\\@evil.example/",
-                "has a blank or `\\`; encode it",
+                "has a `\\` in front of its path; encode it",
             ),
             ("https://me@a.example/", "names a user before its host"),
             (

@@ -197,6 +197,31 @@ mod tests {
                 "x-a",
                 "y-x-a",
             ),
+            (
+                r##"{"$ref":"#node","$defs":{"x":{"$anchor":"node","properties":{"a":{}}}}}"##,
+                "a",
+                "x",
+            ),
+            (
+                r##"{"$dynamicRef":"#node","$defs":{"x":{"$dynamicAnchor":"node","properties":{"a":{}}}}}"##,
+                "a",
+                "x",
+            ),
+            (
+                r##"{"$id":"https://ex.example/t","$ref":"base","$defs":{"b":{"$id":"base","properties":{"a":{}}},"c":{"$id":"other","properties":{"c":{}}}}}"##,
+                "a",
+                "c",
+            ),
+            (
+                r##"{"$schema":"http://json-schema.org/draft-07/schema#","allOf":[{"$ref":"#node"}],"definitions":{"x":{"$id":"#node","properties":{"a":{}}}}}"##,
+                "a",
+                "x",
+            ),
+            (
+                r##"{"$schema":"https://json-schema.org/draft/2019-09/schema","properties":{"b":{}},"allOf":[{"$recursiveRef":"#"},{"dependentSchemas":{"b":{"properties":{"a":{}}}}}]}"##,
+                "a",
+                "c",
+            ),
         ] {
             let schema = schema(text);
             assert!(schema.names(named), "{text}");
@@ -204,8 +229,12 @@ mod tests {
         }
         let any = schema(r#"{"type":"object","additionalProperties":{"type":"string"}}"#);
         assert!(any.names("whatever"));
+        let left = schema(r#"{"type":"object","unevaluatedProperties":{"type":"string"}}"#);
+        assert!(left.names("whatever"));
         for open in ["true", "{}", "false"] {
             let text = format!("{{\"properties\":{{\"a\":{{}}}},\"additionalProperties\":{open}}}");
+            assert!(!schema(&text).names("b"), "{text}");
+            let text = text.replace("additional", "unevaluated");
             assert!(!schema(&text).names("b"), "{text}");
         }
     }

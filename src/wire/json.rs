@@ -90,6 +90,10 @@ impl<'a> Node<'a> {
                     let key = unquote(key).ok_or(Flaw::LoneSurrogate)?;
                     entries.push((key, Self::at(value, depth + 1, room)?));
                 }
+                if entries.len() == 1 {
+                    // There is room for four: most of what a million of them would take.
+                    entries.shrink_to_fit();
+                }
                 match repeated(&entries) {
                     Some(key) => Err(Flaw::RepeatedKey(key.to_owned())),
                     None => Ok(Node::Object(entries)),
@@ -274,6 +278,39 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// About how many bytes a valid text takes once it is built as a tree of values, found
+/// out without building it: a few letters can ask for a hundred times their own room.
+#[must_use]
+pub fn room(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut sum, mut at) = (0_usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        let next = match byte {
+            b'"' => string_end(bytes, at).unwrap_or(bytes.len()),
+            b'{' | b'[' | b'}' | b']' | b',' | b':' => at + 1,
+            _ => value(bytes, at).map_or(at + 1, |found| found.end),
+        };
+        // What has nothing in it takes no room of its own.
+        let is_empty = || matches!(bytes.get(skip(bytes, next, b"")), Some(b'}' | b']'));
+        sum = sum.saturating_add(match byte {
+            b'"' => TEXT + (next - at),
+            b'{' if !is_empty() => OBJECT,
+            b'[' if !is_empty() => LIST,
+            b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => 0,
+            _ => VALUE,
+        });
+        at = next;
+    }
+    sum
+}
+
+/// What a tree takes for a number, for a text beside its letters, and for the first few
+/// that are in an object or a list: there is room for several at once.
+const VALUE: usize = 32;
+const TEXT: usize = 64;
+const OBJECT: usize = 768;
+const LIST: usize = 160;
+
 /// The index after the bracket that closes the one at the start.
 fn container_end(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
@@ -385,6 +422,22 @@ mod tests {
         let many = |count| format!("[{}0]", "0,".repeat(count - 1));
         assert!(Node::parse(&many(MAX_VALUES - 1)).is_ok());
         assert_eq!(Node::parse(&many(MAX_VALUES)), Err(Flaw::TooMany));
+    }
+
+    #[test]
+    fn the_room_of_a_text_is_that_of_what_is_in_it() {
+        for (text, room) in [
+            ("7", 32),
+            (" -1.5e3 ", 32),
+            ("\"a\\\"{[\"", 64 + 7),
+            ("{ }", 32),
+            ("[]", 32),
+            ("[1, 2,true]", 160 + 3 * 32),
+            ("{\"a\":{\"b\":null}}", 2 * 768 + 2 * (64 + 3) + 32),
+            ("[[ [ ] ]]", 2 * 160 + 32),
+        ] {
+            assert_eq!(super::room(text), room, "{text}");
+        }
     }
 
     #[test]

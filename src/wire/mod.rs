@@ -16,7 +16,7 @@ mod spelling;
 pub(crate) use edit::quote_into;
 pub use edit::{Edit, Parts, quote};
 pub use forged::{content_without_ours, is_ours, without_ours, without_ours_in};
-pub use json::{Flaw, Members, Node, elements, members, unquote};
+pub use json::{Flaw, Members, Node, elements, members, room, unquote};
 pub use message::{
     Body, Malformed, Meant, Message, error_line, notification_line, our_id, parse, request_line,
     result_line,

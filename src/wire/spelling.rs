@@ -13,6 +13,10 @@ fn folded(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_lowercase();
     }
+    // Those of Turkish: which of the others they are depends on who reads them, and where.
+    if matches!(c, '\u{130}' | '\u{131}') {
+        return 'i';
+    }
     let one = |mut letters: &mut dyn Iterator<Item = char>| {
         let first = (&mut letters).next();
         first.filter(|_| letters.next().is_none())
@@ -35,6 +39,10 @@ mod tests {
             ("to\u{212a}en", "token"),
             ("\u{c4}rger", "\u{e4}rger"),
             ("\u{3c2}", "\u{3a3}"),
+            ("\u{130}d", "id"),
+            ("\u{130}D", "Id"),
+            ("\u{131}d", "id"),
+            ("\u{131}d", "\u{130}d"),
         ] {
             assert!(is_other_spelling(given, meant), "{given}");
             assert!(is_other_spelling(meant, given), "{given}");

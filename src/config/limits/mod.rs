@@ -5,6 +5,7 @@
 
 mod breaker;
 mod budget;
+mod functions;
 mod hours;
 mod loops;
 mod prices;

@@ -4,7 +4,7 @@ use jsonpath_rust::parser::parse_json_path;
 use toml::de::DeValue;
 
 use super::Units;
-use super::quantity::amount;
+use super::{functions, quantity::amount};
 use crate::config::decode::{Field, Table, Vocabulary};
 use crate::config::error::{Code, quoted};
 use crate::domain::{Currency, Path, PricePlaces, Prices};
@@ -175,7 +175,7 @@ pub(super) fn check_path(text: &str) -> Result<(), &'static str> {
         return Err("this is more than anybody can check");
     }
     match parse_json_path(text) {
-        Ok(_) => Ok(()),
+        Ok(path) => functions::check(&path),
         Err(_) => Err("write for example `$.amount`, `$.order.total` or `$.ids[*]`"),
     }
 }

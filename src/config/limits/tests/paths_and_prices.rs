@@ -153,6 +153,41 @@ fn a_path_that_would_take_for_ever_to_read_is_refused_at_once() {
         let path = format!("${}{}", open.repeat(40), close.repeat(40));
         let _ = prices::check_path(&path);
     }
+    for other in [
+        "$.a[?in(@.b, $.c)]",
+        "$.a[?nin(@.b, $.c)]",
+        "$.a[?none_of(@.b, $.c)]",
+        "$.a[?!any_of(@.b, $.c)]",
+        "$.a[?@.x && (subset_of(@.b, $.c) || @.y)]",
+        "$.a[*]['x', ?in(@.b, $.c)].d",
+        "$..[?in(@.b, $.c)]",
+        "$.a[?@.b[?in(@.b, $.c)]]",
+        "$.a[?$.b[?in(@.b, $.c)]]",
+        "$.a[?count(@.b[?in(@.b, $.c)]) > 1]",
+        "$.a[?length(in(@.b, $.c)) > 1]",
+        "$.a[?match(@.b, @.c)]",
+        "$.a[?search(@.b, $.c)]",
+    ] {
+        assert!(prices::check_path(other).is_err(), "{other}");
+    }
+    for ours in [
+        "$.a[?length(@.b) > 3]",
+        "$.a[?count(@.b[*]) > 3]",
+        "$.a[?match(@.b, 'in(a|b)')]",
+        "$.a[?search(@.b, \"x\")]",
+        "$.a[?value(@..b) == 1]",
+        "$['in(a)'][*]",
+    ] {
+        assert!(prices::check_path(ours).is_ok(), "{ours}");
+    }
+    let says = error(
+        "",
+        "[tools.x]\ntier = \"read\"\ncount = '$.a[?in(@.b, $.c)]'\n",
+    );
+    assert!(
+        says.contains("`length`, `count`, `match`, `search` and `value`"),
+        "{says}"
+    );
     assert!(prices::check_path("$[?!(!(!(!(@.a))))]").is_ok());
     assert!(prices::check_path("$[?length(length(length(length(@.a))))==1]").is_ok());
     tool("count = \"$.a[?@.b > 3 && (@.c || length(@.d) == 2)].e\"\n");
