@@ -4,6 +4,12 @@
 use crate::support::home::Home;
 use crate::support::raw::member;
 
+const MIB: usize = 1024 * 1024;
+
+/// Nothing of it is ever listed: who calls waits for its first lists, and no cancel ends
+/// that.
+const NEVER_LISTED: &str = "start wait\ncall x: text never";
+
 #[test]
 fn a_large_call_of_the_stateless_era_is_read_where_nobody_waits_for_it() {
     let home = Home::new();
@@ -35,4 +41,38 @@ fn a_large_call_of_the_stateless_era_is_read_where_nobody_waits_for_it() {
         assert!(answer.contains(expected), "{answer}");
         assert!(meanwhile > 10, "{meanwhile} answers meanwhile");
     }
+}
+
+#[test]
+fn the_addresses_of_a_stream_count_until_nothing_of_it_is_kept() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", NEVER_LISTED);
+    let mut agent = home.modern();
+    let long = "x".repeat(600 * 1024);
+    let listen = format!(r#"{{"notifications":{{"resourceSubscriptions":["note://{long}"]}}}}"#);
+    let id = agent.request("subscriptions/listen", &listen);
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    ));
+    // That one is over, and waits for what it had begun.
+    let id = agent.request("subscriptions/listen", &listen);
+    let (_, says) = agent.error(id);
+    assert!(says.contains("are watched"), "{says}");
+}
+
+#[test]
+fn the_reason_of_a_cancel_is_not_kept_whole() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", NEVER_LISTED);
+    let mut agent = home.legacy();
+    let reason = "r".repeat(8 * MIB);
+    for _ in 0..20 {
+        let id = agent.call("alpha__x", "{}");
+        agent.send(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{reason}"}}}}"#
+        ));
+    }
+    let ping = agent.request("ping", "{}");
+    agent.result(ping);
+    assert!(agent.resident() < 100, "{} MiB", agent.resident());
 }
