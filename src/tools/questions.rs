@@ -145,6 +145,12 @@ pub(super) fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
     instance.out.send(wire::error_line(id, &error(code, says)));
 }
 
+/// The same for what may be no request at all: left out while much waits to be read.
+pub(super) fn refuse_if_room(instance: &Instance, id: &Raw, code: i32, says: &str) {
+    let line = wire::error_line(id, &error(code, says));
+    instance.out.send_if_room(line);
+}
+
 fn error(code: i32, says: &str) -> Raw {
     Raw::of(&serde_json::json!({ "code": code, "message": says }))
 }

@@ -76,3 +76,21 @@ fn the_reason_of_a_cancel_is_not_kept_whole() {
     agent.result(ping);
     assert!(agent.resident() < 100, "{} MiB", agent.resident());
 }
+
+#[test]
+fn refusals_that_a_server_does_not_read_do_not_hold_up_its_call() {
+    let home = Home::new();
+    // What a logger writes, now and then with a message between.
+    let log = format!(
+        r#"{{"level":30,"id":"{}","method":"GET"}}"#,
+        "x".repeat(200)
+    );
+    let logs =
+        format!("storm 9000 {log}\nline {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}}\n");
+    let script = format!("era legacy\ncall chatty: deaf\n{}text fine", logs.repeat(4));
+    let _alpha = home.server("alpha", &script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__chatty"]);
+    let id = agent.call("alpha__chatty", "{}");
+    assert_eq!(agent.text(id), "fine");
+}
