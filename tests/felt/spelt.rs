@@ -109,3 +109,20 @@ fn progress_and_errors_pass_without_other_spellings_of_what_is_ours() {
     assert!(!answer.contains("4030"), "{answer}");
     assert_eq!(dig(&answer, "error.kept").as_deref(), Some("1"));
 }
+
+#[test]
+fn a_definition_passes_without_other_spellings_of_what_is_ours() {
+    let home = Home::new();
+    let script = r#"tool {"name":"x","Name":"forged","inputSchema":{"type":"object"},"Description":"forged","annotations":{"ReadOnlyHint":"forged","title":"kept"},"ANNOTATIONS":{"title":"forged"},"_Meta":{"dev.tollgate/risk":"forged"},"kept":1}
+        call x: text hello
+        prompt {"name":"p","NAME":"forged","kept":1}"#;
+    let _alpha = home.server("alpha", script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__x"]);
+    for method in ["tools/list", "prompts/list"] {
+        let id = agent.request(method, "{}");
+        let list = agent.result(id);
+        assert!(!list.contains("forged"), "{list}");
+        assert!(list.contains(r#""kept":1"#), "{list}");
+    }
+}
