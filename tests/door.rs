@@ -146,6 +146,46 @@ fn lines_that_are_no_messages_are_answered_and_the_connection_lives_on() {
 }
 
 #[test]
+fn a_request_that_is_not_json_is_answered_under_its_id() {
+    let (_home, mut alpha, mut agent) = connected();
+    for (line, id) in [
+        // Python writes this where nobody told it not to.
+        (
+            r#"{"jsonrpc":"2.0","id":"nan","method":"tools/call","params":{"name":"alpha__hi","arguments":{"x":NaN}}}"#,
+            "\"nan\"",
+        ),
+        (
+            r#" {"method":"ping","params":{"x":Infinity},"id":7000}"#,
+            "7000",
+        ),
+        (r#"{"id":7001,"params":-}"#, "7001"),
+    ] {
+        agent.send(line);
+        let answer = agent.answer_to(id);
+        assert_eq!(code(&answer).unwrap().0, -32700, "{answer}");
+    }
+    still_serves(&mut agent);
+    assert_eq!(alpha.count("tools/call"), 1);
+}
+
+#[test]
+fn what_was_meant_to_answer_is_never_answered() {
+    let (_home, _alpha, mut agent) = connected();
+    for line in [
+        // What another side says of a line of ours that it cannot read.
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}"#,
+        r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error"}}"#,
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"data":NaN}}"#,
+        r#"{"id":"stranger","result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":"stranger","result":NaN}"#,
+    ] {
+        agent.send(line);
+        still_serves(&mut agent);
+        assert_eq!(agent.others(), [""; 0], "{line}");
+    }
+}
+
+#[test]
 fn a_line_longer_than_sixteen_mebibytes_is_refused_by_its_id() {
     let (_home, mut alpha, mut agent) = connected();
     let id = agent.call(

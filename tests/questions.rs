@@ -175,6 +175,29 @@ fn a_state_that_was_tampered_with_is_refused_and_reaches_nobody() {
 }
 
 #[test]
+fn a_large_call_is_taken_up_again_with_its_answer_and_no_other_call_is() {
+    let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
+    let accept = r#"{"action":"accept","content":{"name":"x"}}"#;
+    let call = |last: &str| {
+        format!(
+            r#"{{"name":"alpha__ask","arguments":{{"x":"{}{last}"}}}}"#,
+            "x".repeat(200 * 1024)
+        )
+    };
+    each_pair(&script, |pair| {
+        let id = pair.agent.request("tools/call", &call("y"));
+        let question = pair.is_asked(id);
+        if pair.speaks == Era::Modern {
+            let params = question.retry(&call("z"), accept);
+            let id = pair.agent.request("tools/call", &params);
+            assert_eq!(pair.agent.error(id).0, -32602);
+        }
+        let id = pair.answers(id, &question, &call("y"), accept);
+        assert_eq!(pair.agent.text(id), format!("[{accept}]"));
+    });
+}
+
+#[test]
 fn a_parked_call_is_resumed_once() {
     let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
     let mut pair = Pair::new(Era::Modern, Era::Legacy, r#"{"elicitation":{}}"#, &script);

@@ -227,6 +227,7 @@ impl Connection {
 /// Progress, under the token that the agent knows.
 fn pass_progress(connection: &Connection, params: &Raw, token: &Raw) {
     let params = wire::without_ours(params);
+    let params = wire::without_misspelt(&params, &["progressToken"]);
     let mut edit = Edit::new(&params);
     edit.set("progressToken", token.bytes().clone());
     connection.out.send_if_room(wire::notification_line(

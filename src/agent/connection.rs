@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{
+    listen::MAX_WATCHED,
     parked::Parked,
     questions::Questions,
     shape::Shaped,
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     pub(super) legacy: Mutex<Legacy>,
     pub(super) parked: Mutex<HashMap<String, Parked>>,
     pub(super) listens: Mutex<HashMap<String, Arc<Listen>>>,
+    /// Bytes of addresses that further streams may name.
+    pub(super) watchable: Arc<Semaphore>,
     pub(super) unanswered: Unanswered,
     pub(super) questions: Questions,
     open: Mutex<HashMap<String, Arc<Cancel>>>,
@@ -124,6 +127,7 @@ impl Connection {
             legacy: Mutex::default(),
             parked: Mutex::default(),
             listens: Mutex::default(),
+            watchable: Arc::new(Semaphore::new(MAX_WATCHED)),
             unanswered: Unanswered::default(),
             open: Mutex::default(),
             idle: Notify::new(),

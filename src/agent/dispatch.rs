@@ -21,6 +21,10 @@ const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const UNSUPPORTED_VERSION: i32 = -32022;
 
+/// Letters of the reason for a cancel that are kept. It stays with its call until that has
+/// ended, and nothing but the length of a line bounds what an agent writes there.
+const MAX_REASON: usize = 1_000;
+
 /// Takes one message.
 pub(super) fn take(connection: &Arc<Connection>, message: Message, share: Share) {
     match message {
@@ -205,7 +209,10 @@ fn notification(connection: &Arc<Connection>, method: &str, params: Option<Raw>)
             };
             let reason = params.get("reason");
             let reason = reason.as_ref().and_then(Raw::as_str);
-            connection.cancel(&id, reason.as_deref().unwrap_or("the agent cancelled it"));
+            let reason = reason.as_deref().unwrap_or("the agent cancelled it");
+            let end = reason.char_indices().nth(MAX_REASON);
+            let kept = end.and_then(|(end, _)| reason.get(..end));
+            connection.cancel(&id, kept.unwrap_or(reason));
         }
         "notifications/roots/list_changed" => {
             connection.broker.roots_changed(&connection.session);

@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// Bytes of addresses that the streams of one connection may name together: a
-/// stream is open for ever, and so are they.
+/// stream is open for ever, and so are they. One that was ended counts until what it
+/// began has ended as well.
 pub(super) const MAX_WATCHED: usize = 1024 * 1024;
 
 /// How long an agent waits to hear what it will hear of.
@@ -50,19 +51,19 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
     let mut seen = BTreeSet::new();
     uris.retain(|uri| seen.insert(uri.clone()));
     let named: usize = uris.iter().map(String::len).sum();
-    let watched: usize = lock(&connection.listens).values().map(|l| l.named()).sum();
-    if named + watched > MAX_WATCHED {
+    let named = u32::try_from(named).unwrap_or(u32::MAX);
+    let Ok(room) = connection.watchable.clone().try_acquire_many_owned(named) else {
         let says = format!("more than {MAX_WATCHED} bytes of addresses are watched");
         connection.fail(id, -32602, &says);
         return;
-    }
+    };
     // The stream outlives its line, so nothing of it may be a slice of that.
     let (id, capabilities) = (&id.detached(), dispatch::declared(meta));
     let says = watching::says(connection, id, params);
     let Some(responder) = connection.open(id.clone(), Share::default()) else {
         return;
     };
-    let listen = Arc::new(Listen::new(id.clone(), &wants, uris));
+    let listen = Arc::new(Listen::new(id.clone(), &wants, uris, room));
     lock(&connection.listens).insert(id.text().to_owned(), listen.clone());
     tokio::spawn(hold(
         connection.clone(),

@@ -146,7 +146,7 @@ async fn read(
             },
             Ok(Some(Line::TooLong { id, meant, bytes })) => {
                 let says = format!("a line of {bytes} bytes is longer than the {MAX_LINE} allowed");
-                no_message(connection, id, meant, &says);
+                no_message(connection, id, meant, NOT_RPC, &says);
             }
             Ok(None) => return Ending::Not,
             Err(error) => {
@@ -157,38 +157,37 @@ async fn read(
     }
 }
 
+const NOT_JSON: i32 = -32700;
+const NOT_RPC: i32 = -32600;
+
 fn unreadable(connection: &Connection, malformed: Malformed, line: &[u8]) {
     match malformed {
-        Malformed::NotRpc { id, meant, why } => no_message(connection, id, meant, why),
+        Malformed::NotRpc { id, meant, why } => no_message(connection, id, meant, NOT_RPC, why),
+        // Some writers write `NaN`, which is not JSON: whoever waits under its id hears it.
         Malformed::NotJson => {
             let says = "the line is not valid JSON";
             let mut watch = Oversize::default();
-            if line.starts_with(b"{") {
+            if line.trim_ascii_start().starts_with(b"{") {
                 watch.watch(line);
             }
-            match (watch.meant(), watch.id()) {
-                (Meant::ToAnswer, Some(id)) => drop(connection.questions.failed(&id, says)),
-                (Meant::ToAnswer | Meant::ToAsk | Meant::Nothing, _) => {
-                    connection.fail(&Raw::of(&()), -32700, says);
-                }
-            }
+            no_message(connection, watch.id(), watch.meant(), NOT_JSON, says);
         }
     }
 }
 
-/// What cannot be read is answered if it may have asked. What was meant to answer is not:
-/// its id is one of ours, and the agent may have a request of its own open under it.
-fn no_message(connection: &Connection, id: Option<Raw>, meant: Meant, says: &str) {
-    let answers = id.as_ref().is_some_and(|id| match meant {
+/// What cannot be read is answered if it may have asked. What was meant to answer never
+/// is, whatever its id: the id is one of ours, under which the agent may have a request of
+/// its own open, and two sides that answer each other's answers would never end.
+fn no_message(connection: &Connection, id: Option<Raw>, meant: Meant, code: i32, says: &str) {
+    let answers = match meant {
         Meant::ToAsk => false,
-        Meant::ToAnswer => {
-            connection.questions.failed(id, says);
-            true
+        Meant::ToAnswer | Meant::Nothing => {
+            let ends = |id| connection.questions.failed(id, says);
+            id.as_ref().is_some_and(ends) || meant == Meant::ToAnswer
         }
-        Meant::Nothing => connection.questions.failed(id, says),
-    });
+    };
     if !answers {
-        connection.fail(&id.unwrap_or_else(|| Raw::of(&())), -32600, says);
+        connection.fail(&id.unwrap_or_else(|| Raw::of(&())), code, says);
     }
 }
 

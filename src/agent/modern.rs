@@ -18,11 +18,11 @@ use super::{
     parked::{self, Parked, Waiting},
     questions::Asked as Asks,
     shape::{self, Shaped},
-    state::{self, State},
+    state::{Binding, Bound, State},
     unanswered::Share,
 };
 use crate::{
-    broker::{Answer, Asked, Request},
+    broker::{Answer, Asked, READ_ALREADY, Request},
     domain::Era,
     wire::{self, Edit, Raw, keys},
 };
@@ -67,7 +67,7 @@ pub(super) struct Running {
     pub(super) caller: Arc<ModernCaller>,
     pub(super) questions: mpsc::UnboundedReceiver<Pending>,
     pub(super) asked: Asked,
-    pub(super) binding: String,
+    pub(super) binding: Binding,
     /// What the request that began it takes: it stays while the call is parked.
     _share: Share,
 }
@@ -80,11 +80,10 @@ pub(super) async fn call(
     params: Option<Raw>,
     meta: Meta,
 ) {
-    let binding = state::binding(
-        &connection.session.principal().agent,
-        method(asked),
-        params.as_ref(),
-    );
+    let mut binding = Binding::Unread {
+        method: method(asked),
+        params: params.clone(),
+    };
     let round = Round {
         capabilities: dispatch::declared(&meta),
         log_level: meta.log_level,
@@ -94,13 +93,21 @@ pub(super) async fn call(
     let sealed = params
         .as_ref()
         .and_then(|params| params.get("requestState"));
-    let share = &mut responder.share;
     let running = match sealed {
-        None => begin(&connection, asked, params, round, binding, share),
+        None => {
+            let share = &mut responder.share;
+            begin(&connection, asked, params, round, binding, share)
+        }
         Some(sealed) => {
+            let Some(bound) = bound(&connection, &mut binding, &responder.cancel).await else {
+                let why = responder.cancel.reason();
+                let why = error(-32603, why.as_deref().unwrap_or(READ_ALREADY));
+                return responder.answer(Shaped::Error(why)).await;
+            };
+            let share = &mut responder.share;
             let opened = sealed
                 .as_str()
-                .and_then(|sealed| connection.seal.open(&sealed, &binding));
+                .and_then(|sealed| connection.seal.open(&sealed, &bound));
             match opened {
                 Some(State::Relay(inner)) => {
                     let params = params.map(|params| {
@@ -135,12 +142,21 @@ pub(super) async fn call(
     watch(connection, responder, running).await;
 }
 
+/// What the states of a call are bound to, for as long as the request is not cancelled.
+async fn bound(connection: &Connection, binding: &mut Binding, cancel: &Cancel) -> Option<Bound> {
+    tokio::select! {
+        biased;
+        bound = binding.read(connection) => bound,
+        _ = cancel.pulled() => None,
+    }
+}
+
 fn begin(
     connection: &Arc<Connection>,
     asked: Asked,
     params: Option<Raw>,
     round: Round,
-    binding: String,
+    binding: Binding,
     share: &mut Share,
 ) -> Running {
     let (sender, questions) = mpsc::unbounded_channel();
@@ -191,12 +207,14 @@ async fn watch(connection: Arc<Connection>, responder: Responder, mut running: R
                 return;
             }
             Some(first) = running.questions.recv() => {
+                // Before it is looked who still waits for what: it may take a while.
+                let bound = bound(&connection, &mut running.binding, &responder.cancel).await;
                 let questions = gather(first, &mut running.questions, &responder.cancel).await;
                 // Cancelled meanwhile: nobody would come back for it. Or all withdrawn:
                 // nothing to ask.
                 if responder.cancel.reason().is_none() && !questions.is_empty() {
                     lock(&running.caller.round).on_the_line = false;
-                    return ask(connection, responder, running, questions).await;
+                    return ask(connection, responder, running, (questions, bound)).await;
                 }
             }
         }
@@ -234,7 +252,7 @@ async fn ask(
     connection: Arc<Connection>,
     responder: Responder,
     running: Running,
-    questions: Vec<Pending>,
+    (questions, bound): (Vec<Pending>, Option<Bound>),
 ) {
     let can = lock(&running.caller.round).capabilities;
     let undeclared = questions.iter().find_map(|pending| {
@@ -249,6 +267,11 @@ async fn ask(
         drop(questions);
         return responder.answer_now(Shaped::Error(undeclared));
     }
+    let Some(bound) = bound else {
+        running.caller.cancel.pull(READ_ALREADY);
+        drop(questions);
+        return responder.answer_now(Shaped::Error(error(-32603, READ_ALREADY)));
+    };
     let waiting: Vec<Waiting> = questions
         .into_iter()
         .enumerate()
@@ -257,7 +280,7 @@ async fn ask(
             pending,
         })
         .collect();
-    let result = parked::park(&connection, running, waiting);
+    let result = parked::park(&connection, running, &bound, waiting);
     responder.answer(result).await;
 }
 
@@ -266,10 +289,12 @@ async fn finish(
     connection: &Arc<Connection>,
     responder: Responder,
     answer: Answer,
-    running: Running,
+    mut running: Running,
 ) {
     let shaped = match answer {
-        Answer::Asks { call, result } => relay(connection, &call, &result, &running),
+        Answer::Asks { call, result } => {
+            Box::pin(relay(connection, &call, &result, &mut running)).await
+        }
         answer => shape::answer(&connection.broker, answer, Era::Modern, running.asked),
     };
     // The call is over, the answer may take its time.
@@ -279,11 +304,11 @@ async fn finish(
 
 /// A server's own `input_required`, its state under our seal. It may hold only
 /// questions that this request can be asked.
-fn relay(
+async fn relay(
     connection: &Arc<Connection>,
     call: &crate::domain::Call,
     result: &Raw,
-    running: &Running,
+    running: &mut Running,
 ) -> Shaped {
     let can = lock(&running.caller.round).capabilities;
     let result = &*wire::content_without_ours(result);
@@ -301,9 +326,12 @@ fn relay(
     }
     let mut edit = Edit::new(result);
     if let Some(inner) = result.get("requestState") {
+        let Some(bound) = running.binding.read(connection).await else {
+            return Shaped::Error(error(-32603, READ_ALREADY));
+        };
         match connection
             .seal
-            .seal(&State::Relay(inner.text().to_owned()), &running.binding)
+            .seal(&State::Relay(inner.text().to_owned()), &bound)
         {
             Some(sealed) => edit.set("requestState", wire::quote(&sealed)),
             None => return Shaped::Error(error(-32603, "the request's state cannot be sealed")),

@@ -9,7 +9,7 @@ use super::{
     connection::{Connection, lock},
     modern::Running,
     shape::Shaped,
-    state::{self, State},
+    state::{self, Bound, State},
 };
 use crate::{
     domain::Capabilities,
@@ -65,6 +65,7 @@ impl std::fmt::Debug for Parked {
 pub(super) fn park(
     connection: &Arc<Connection>,
     running: Running,
+    bound: &Bound,
     waiting: Vec<Waiting>,
 ) -> Shaped {
     let requests: Vec<String> = waiting
@@ -80,10 +81,8 @@ pub(super) fn park(
             ))
         })
         .collect();
-    let handle = handle(connection, &running.binding);
-    let sealed = connection
-        .seal
-        .seal(&State::Parked(handle.clone()), &running.binding);
+    let handle = handle(connection, bound);
+    let sealed = connection.seal.seal(&State::Parked(handle.clone()), bound);
     let Some(sealed) = sealed else {
         running
             .parked(waiting)
@@ -198,11 +197,14 @@ fn for_modern(params: Raw) -> Raw {
 }
 
 /// A name for a parked call that tells nothing and comes once.
-fn handle(connection: &Connection, binding: &str) -> String {
+fn handle(connection: &Connection, bound: &Bound) -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    blake3::hash(format!("{}\0{next}\0{binding}", connection.number).as_bytes())
-        .to_hex()
-        .to_string()
+    blake3::keyed_hash(
+        bound.bytes(),
+        format!("{}\0{next}", connection.number).as_bytes(),
+    )
+    .to_hex()
+    .to_string()
 }

@@ -3,6 +3,8 @@
 //! A result passes as the bytes it is in; what is added stands in `_meta`, under
 //! `dev.tollgate/`, and nothing that a server writes there gets through.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::connection::error;
@@ -95,16 +97,28 @@ fn own(result: &Raw, era: Era) -> Parts {
     edit.parts()
 }
 
-/// A server's result: every byte of it but the keys that are ours to write.
+/// A server's result: every byte of it but the keys that are ours to write, and those that
+/// would make a question of it.
 fn done(broker: &Broker, call: &Call, paid: &Paid, result: &Raw, era: Era, asked: Asked) -> Parts {
+    let served = broker.era(&call.server);
     let result = &*wire::content_without_ours(result);
+    // Between two sides of the handshake era none of these means anything.
+    let result = &*match (era, served) {
+        (Era::Legacy, Era::Legacy) => Cow::Borrowed(result),
+        (_, _) => wire::without_misspelt(result, &keys::ASKS),
+    };
     let mut edit = Edit::new(result);
     edit.set("_meta", meta(result, call, Some(paid), era));
-    if era == Era::Modern && result.get("resultType").is_some() {
-        // What came as a result is complete, whatever it says a second time.
-        edit.set("resultType", "\"complete\"");
+    if era == Era::Modern {
+        // What came as a result is complete, whatever it says a second time, and asks
+        // nothing.
+        if result.get("resultType").is_some() {
+            edit.set("resultType", "\"complete\"");
+        }
+        edit.remove("inputRequests");
+        edit.remove("requestState");
     }
-    match (era, broker.era(&call.server)) {
+    match (era, served) {
         (Era::Legacy, Era::Modern) => {
             edit.remove("resultType");
             edit.remove("ttlMs");
@@ -349,7 +363,8 @@ fn server_error(broker: &Broker, call: &Call, error: &Raw, era: Era, asked: Aske
 
 /// A server cannot refuse in our name.
 fn without_forgery(error: &Raw) -> Raw {
-    let error = wire::without_ours_in(error, "data").into_owned();
+    let error = wire::without_ours_in(error, "data");
+    let error = wire::without_misspelt(&error, &["code", "message", "data"]).into_owned();
     let ours = error
         .get("code")
         .is_some_and(|code| code.text() == REFUSED.to_string());

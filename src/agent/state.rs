@@ -1,13 +1,15 @@
 //! `requestState`: what an agent carries from one round of a call to the next.
 //!
 //! Sealed, so that it cannot be made up or changed, and bound to the agent and
-//! to everything the call says: with other arguments it opens nothing.
+//! to everything the call says: with other arguments it opens nothing. Most calls
+//! never have one, so what it is bound to is read when it is first needed.
 
 use std::time::Duration;
 
 use rmcp::model::{RequestStateCodec, SealOptions};
 use serde::{Deserialize, Serialize};
 
+use super::connection::Connection;
 use crate::{
     domain::AgentName,
     wire::{Node, Raw},
@@ -38,41 +40,83 @@ impl Seal {
     }
 
     /// Seals a state for a call.
-    pub(super) fn seal(&self, state: &State, binding: &str) -> Option<String> {
-        let options = SealOptions::new()
-            .associated_data(binding.as_bytes())
-            .ttl(KEEP);
+    pub(super) fn seal(&self, state: &State, bound: &Bound) -> Option<String> {
+        let options = SealOptions::new().associated_data(&bound.0).ttl(KEEP);
         self.0.seal_json_with(state, &options).ok()
     }
 
     /// Opens a state that a call brings back.
-    pub(super) fn open(&self, sealed: &str, binding: &str) -> Option<State> {
-        self.0.open_json_with(sealed, binding.as_bytes()).ok()
+    pub(super) fn open(&self, sealed: &str, bound: &Bound) -> Option<State> {
+        self.0.open_json_with(sealed, &bound.0).ok()
     }
 }
 
-/// What a state is bound to: the agent, the method and all parameters but those
-/// that differ from round to round.
-pub(super) fn binding(agent: &AgentName, method: &str, params: Option<&Raw>) -> String {
-    let mut out = format!("{agent}\n{method}\n");
-    let node = params.and_then(|params| Node::parse(params.text()).ok());
-    if let Some(Node::Object(members)) = node {
-        let same: Vec<_> = members
-            .into_iter()
-            .filter(|(key, _)| !matches!(key.as_ref(), "_meta" | "requestState" | "inputResponses"))
-            .collect();
-        Node::Object(same).write_canonical(&mut out);
+/// What a state is bound to: a digest of the agent, the method and all parameters but
+/// those that differ from round to round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bound([u8; 32]);
+
+impl Bound {
+    fn of(agent: &AgentName, method: &str, params: Option<&Raw>) -> Self {
+        let mut said = format!("{agent}\n{method}\n");
+        let node = params.and_then(|params| Node::parse(params.text()).ok());
+        if let Some(Node::Object(members)) = node {
+            let same: Vec<_> = members
+                .into_iter()
+                .filter(|(key, _)| {
+                    !matches!(key.as_ref(), "_meta" | "requestState" | "inputResponses")
+                })
+                .collect();
+            Node::Object(same).write_canonical(&mut said);
+        }
+        Self(*blake3::hash(said.as_bytes()).as_bytes())
     }
-    out
+
+    /// Ties a name to it.
+    pub(super) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// What the states of one call are bound to, as soon as somebody asks.
+#[derive(Debug)]
+pub(super) enum Binding {
+    /// Nobody has asked yet.
+    Unread {
+        /// What is called for.
+        method: &'static str,
+        /// With what.
+        params: Option<Raw>,
+    },
+    /// It was read, and the parameters are not kept for it.
+    Read(Bound),
+}
+
+impl Binding {
+    /// Reads it, or what was read before; large parameters where nobody waits for it.
+    /// Nothing when too much of the agent's is read already.
+    pub(super) async fn read(&mut self, connection: &Connection) -> Option<Bound> {
+        let (method, params) = match self {
+            Self::Read(bound) => return Some(*bound),
+            Self::Unread { method, params } => (*method, params.clone()),
+        };
+        let agent = connection.session.principal().agent.clone();
+        let (of, whose) = (params.clone(), agent.clone());
+        let read = move || Bound::of(&whose, method, of.as_ref());
+        let read = connection.broker.look_into(&agent, params.as_ref(), read);
+        let bound = Box::pin(read).await?;
+        *self = Self::Read(bound);
+        Some(bound)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bound(params: &str) -> String {
+    fn bound(params: &str) -> Bound {
         let raw = Raw::parse(params.to_owned().into()).unwrap();
-        binding(&AgentName::parse("a").unwrap(), "tools/call", Some(&raw))
+        Bound::of(&AgentName::parse("a").unwrap(), "tools/call", Some(&raw))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::connection::{Connection, lock};
 use crate::wire::{self, Edit, Raw, keys};
@@ -30,6 +30,8 @@ pub(super) struct Listen {
     pub(super) uris: Vec<String>,
     stage: Mutex<Stage>,
     over: Notify,
+    /// The room for its addresses: taken for as long as they are there.
+    _room: OwnedSemaphorePermit,
 }
 
 /// How far a stream is.
@@ -46,7 +48,7 @@ enum Stage {
 
 impl Listen {
     /// A stream that wants what this filter says, and these resources.
-    pub(super) fn new(id: Raw, wants: &Raw, uris: Vec<String>) -> Self {
+    pub(super) fn new(id: Raw, wants: &Raw, uris: Vec<String>, room: OwnedSemaphorePermit) -> Self {
         let on = |kind: &str| wants.get(kind).is_some_and(|on| on.text() == "true");
         let lists = LISTS.into_iter().filter(|(kind, _)| on(kind));
         Self {
@@ -58,6 +60,7 @@ impl Listen {
                 updated: BTreeSet::new(),
             }),
             over: Notify::new(),
+            _room: room,
         }
     }
 
@@ -136,11 +139,6 @@ impl Listen {
                 self.updated(connection, &uri, &params);
             }
         }
-    }
-
-    /// Bytes of the addresses that it names.
-    pub(super) fn named(&self) -> usize {
-        self.uris.iter().map(String::len).sum()
     }
 
     /// Ends the stream.

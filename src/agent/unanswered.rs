@@ -9,7 +9,8 @@
 //! has no deadline must not be waited for. A call that waits for its agent has
 //! none for that long, and what it waits for may be the very line that is not
 //! read: then the request is refused instead. A stream, which is open for ever,
-//! is not counted and bounds itself (`listen.rs`).
+//! is not counted here: its addresses are, for as long as they are kept (`listen.rs`).
+//! Nor is what cancels a request, of which little is kept (`dispatch.rs`).
 
 use std::{sync::Arc, time::Duration};
 

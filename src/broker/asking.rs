@@ -191,6 +191,20 @@ impl Broker {
         })
     }
 
+    /// Looks into parameters: beside the runtime where others would wait for it, which is
+    /// one at a time for each agent. Nothing when that takes too long.
+    pub async fn look_into<T: Send + 'static>(
+        &self,
+        agent: &AgentName,
+        params: Option<&Raw>,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match measure::is_large(params) {
+            false => Some(look()),
+            true => self.offload.done(agent, look).await,
+        }
+    }
+
     async fn read_beside(
         &self,
         agent: &AgentName,
@@ -201,11 +215,14 @@ impl Broker {
         let read = self.offload.done(agent, read).await;
         read.ok_or_else(|| Answer::Wrong {
             code: INTERNAL,
-            says: "large requests of this agent are being read already: wait for their answers"
-                .to_owned(),
+            says: READ_ALREADY.to_owned(),
         })
     }
 }
+
+/// What an agent hears of whose requests more are read than are read at a time.
+pub const READ_ALREADY: &str =
+    "large requests of this agent are being read already: wait for their answers";
 
 /// JSON-RPC: it was not done, and not for what the request says.
 const INTERNAL: i32 = -32603;

@@ -302,8 +302,10 @@ impl Broker {
             part(tool.place.file.as_bytes());
             part(&tool.place.line.to_be_bytes());
         }
-        for said in arguments.iter().flatten() {
-            part(said.as_bytes());
+        // One that is not there is empty, which JSON never is: else it could not be told
+        // which of them is.
+        for said in arguments {
+            part(said.as_deref().unwrap_or_default().as_bytes());
         }
         Fingerprint(*blake3::keyed_hash(&self.digest_key, &said).as_bytes())
     }

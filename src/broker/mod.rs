@@ -40,7 +40,7 @@ use std::{
 use tokio::sync::{broadcast, watch};
 
 pub use answer::{Answer, Paid, Request};
-pub use asking::Asked;
+pub use asking::{Asked, READ_ALREADY};
 pub use catalog::{Catalog, Tool, View};
 pub use door::Door;
 pub use judge::{Judged, NotJudged};

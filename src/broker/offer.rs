@@ -32,9 +32,17 @@ pub(super) fn tier(offer: Offer, definition: &Raw) -> Tier {
     said.max(raised)
 }
 
+/// The members of a definition that we write.
+const OURS: [&str; 4] = ["name", "description", "annotations", "_meta"];
+
+/// Those of its annotations.
+const HINTS: [&str; 3] = ["readOnlyHint", "destructiveHint", "idempotentHint"];
+
 /// The definition with its exposed name, annotations of its tier, a word for the
-/// model and the risk for programs. Every other byte is the server's.
+/// model and the risk for programs. Every other byte is the server's, but for what some
+/// clients would take for one of these.
 pub(super) fn present(definition: &Raw, exposed: &str, offer: Offer, tier: Tier) -> Raw {
+    let definition = &*wire::without_misspelt(definition, &OURS);
     let mut edit = Edit::new(definition);
     let same_name = definition
         .get("name")
@@ -73,6 +81,7 @@ fn annotations(definition: &Raw, tier: Tier) -> String {
         .get("annotations")
         .filter(|own| own.text().starts_with('{'))
         .unwrap_or(empty);
+    let own = wire::without_misspelt(&own, &HINTS);
     let mut edit = Edit::new(&own);
     let (read_only, destructive, idempotent) = match tier {
         Tier::Read => ("true", "false", Some("true")),

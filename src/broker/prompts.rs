@@ -128,7 +128,8 @@ impl Prompt {
         owners
             .admits(server, &exposed)
             .map_err(|why| format!("prompt `{}` is hidden: {why}", shown(&name)))?;
-        let definition = wire::without_ours(definition).into_owned();
+        let definition = wire::without_ours(definition);
+        let definition = wire::without_misspelt(&definition, &["name"]).into_owned();
         let listed = if *exposed == *name {
             definition.clone()
         } else {

@@ -89,10 +89,13 @@ impl Sink {
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 256 * 1024;
 
-/// Makes a pipe as wide as the system lets us have it; a narrow one works too.
+/// Makes a pipe that wide if it is narrower, as far as the system lets us: a narrow one
+/// works too. One that its owner has made wider stays as it is.
 fn widen(fd: &OwnedFd) {
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_BYTES);
+    if rustix::pipe::fcntl_getpipe_size(fd).is_ok_and(|bytes| bytes < PIPE_BYTES) {
+        let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_BYTES);
+    }
     #[cfg(not(target_os = "linux"))]
     let _ = fd;
 }
@@ -101,4 +104,26 @@ fn socket(fd: OwnedFd) -> io::Result<UnixStream> {
     let socket = StdUnixStream::from(fd);
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pipe_is_widened_and_never_narrowed() {
+        for wanted in [PIPE_BYTES / 4, 4 * PIPE_BYTES] {
+            let (from, to) = io::pipe().unwrap();
+            // The system lets nobody have more than so much; then this changes nothing.
+            let _ = fcntl_setpipe_size(&to, wanted);
+            let (_probe, probe) = io::pipe().unwrap();
+            let may = fcntl_setpipe_size(&probe, PIPE_BYTES).is_ok();
+            let before = fcntl_getpipe_size(&from).unwrap();
+            let _sink = Sink::from_fd(to.into()).unwrap();
+            let least = if may { PIPE_BYTES } else { before };
+            assert_eq!(fcntl_getpipe_size(&from).unwrap(), before.max(least));
+        }
+    }
 }

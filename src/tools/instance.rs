@@ -401,13 +401,16 @@ fn unreadable(instance: &Instance, malformed: Malformed, line: &[u8]) {
 }
 
 /// What cannot be read fails the call that it may have been meant to answer. What asks
-/// answers nothing: the ids of a server's own requests begin where ours do.
+/// answers nothing: the ids of a server's own requests begin where ours do. It is refused,
+/// as JSON-RPC has it, but only while little waits for the server: a logger on the wrong
+/// stream writes lines with a method and an id as well, without end and without reading,
+/// and what is kept for it would hold up its own calls.
 fn failed(instance: &Instance, id: Option<Raw>, meant: Meant, fault: ToolFault, what: &str) {
     match (meant, id) {
         (Meant::ToAnswer | Meant::Nothing, Some(id)) => instance.answer(&id, Err(fault)),
         (Meant::ToAsk, Some(id)) => {
             instance.remark(&format!("asked with what cannot be read: {what}"));
-            questions::refuse(instance, &id, -32600, what);
+            questions::refuse_if_room(instance, &id, -32600, what);
         }
         (Meant::ToAsk | Meant::ToAnswer | Meant::Nothing, None) => {
             instance.remark(&format!("sent what cannot be read: {what}"));

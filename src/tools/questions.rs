@@ -58,7 +58,7 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
                 return;
             }
             let Ok(params) = labelled(&instance.server, &method, params) else {
-                refuse(instance, &id, -32602, "`message` is not a string");
+                refuse(instance, &id, -32602, UNLABELLED);
                 return;
             };
             let task = tokio::spawn(ask(instance.clone(), id, method, params));
@@ -145,6 +145,12 @@ pub(super) fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
     instance.out.send(wire::error_line(id, &error(code, says)));
 }
 
+/// The same for what may be no request at all: left out while much waits to be read.
+pub(super) fn refuse_if_room(instance: &Instance, id: &Raw, code: i32, says: &str) {
+    let line = wire::error_line(id, &error(code, says));
+    instance.out.send_if_room(line);
+}
+
 fn error(code: i32, says: &str) -> Raw {
     Raw::of(&serde_json::json!({ "code": code, "message": says }))
 }
@@ -168,6 +174,14 @@ pub(super) fn can_answer(can: Capabilities, method: &str, params: Option<&Raw>) 
 #[derive(Debug)]
 pub(super) struct Unlabelled;
 
+/// What its server hears.
+pub(super) const UNLABELLED: &str =
+    "`message` is not a string, or a key is spelt like it or like `mode`";
+
+/// What says how a question is put: a client that does not look at case would show what
+/// nobody has labelled, or open what nobody asked whether it may.
+const SHOWN: [&str; 2] = ["message", "mode"];
+
 /// Puts the server's name before the text that the user will read, and leaves
 /// the text as it is written, whatever a reader may make of it.
 pub(super) fn labelled(
@@ -181,6 +195,9 @@ pub(super) fn labelled(
         return Ok(params.map(clean));
     }
     let params = params.ok_or(Unlabelled)?;
+    if wire::misspelt(&params, &SHOWN).is_some() {
+        return Err(Unlabelled);
+    }
     let message = params.get("message").ok_or(Unlabelled)?;
     let text = message.text().strip_prefix('"').ok_or(Unlabelled)?;
     let mut edit = Edit::new(&params);

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{Era, Fingerprint, Subject, ToolFault},
     ports::{Answer, Boxed, Caller, Job, Permit, Question, Reply, Seat, Spent},
-    wire::{self, Body, Edit, Parts, Raw},
+    wire::{self, Body, Edit, Parts, Raw, keys},
 };
 
 /// Rounds of questions after which a server does not mean to finish.
@@ -183,6 +183,9 @@ async fn rounds(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault>
                 )));
             }
         }
+        if let Some(meant) = wire::misspelt(&result, &keys::ASKS) {
+            return Err(misspelt(meant));
+        }
         match job.caller.era() {
             Era::Modern => return label_all(instance, &result).map(Reply::Asks),
             Era::Legacy => extra = answers(instance, job.caller.as_ref(), &result).await?,
@@ -211,6 +214,7 @@ async fn answers(
     let mut responses: Vec<String> = Vec::new();
     for (key, request) in wire::members(asked.text()) {
         let request = asked.part(request);
+        well_spelt(&request)?;
         let method: Box<str> = request
             .get("method")
             .and_then(|method| method.as_str().map(|m| m.as_ref().into()))
@@ -260,6 +264,7 @@ fn label_all(instance: &Instance, result: &Raw) -> Result<Raw, ToolFault> {
     let mut members: Vec<String> = Vec::new();
     for (key, request) in wire::members(asked.text()) {
         let request = asked.part(request);
+        well_spelt(&request)?;
         let method = request.get("method");
         let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
         let params = questions::labelled(&instance.server, &method, request.get("params"))
@@ -284,7 +289,23 @@ fn label_all(instance: &Instance, result: &Raw) -> Result<Raw, ToolFault> {
 }
 
 fn unlabelled(_: questions::Unlabelled) -> ToolFault {
-    ToolFault::Protocol("it asks without a `message` that is a string".to_owned())
+    ToolFault::Protocol(format!(
+        "what it asks cannot be shown: {}",
+        questions::UNLABELLED
+    ))
+}
+
+/// A question in which nobody reads another method or other parameters than we.
+fn well_spelt(request: &Raw) -> Result<(), ToolFault> {
+    match wire::misspelt(request, &["method", "params"]) {
+        Some(meant) => Err(misspelt(meant)),
+        None => Ok(()),
+    }
+}
+
+/// Clients that do not look at the case of a key would read what we have not.
+fn misspelt(meant: &str) -> ToolFault {
+    ToolFault::Protocol(format!("it asks with a `{meant}` that is spelt otherwise"))
 }
 
 /// A server of the handshake era is told the level that its caller wants.

@@ -77,9 +77,10 @@ pub fn content_without_ours(result: &Raw) -> Cow<'_, Raw> {
 
 /// Looks at a member of `value` that may be the one of that name.
 fn of_member(value: &Raw, member: &Member, name: &str, found: &mut Vec<Forged>) {
-    let key = value.bytes().get(member.key.clone()).unwrap_or_default();
-    let own = value.text().get(member.value.clone()).unwrap_or_default();
-    if is_key(key, name)
+    // Not from its text as a whole, which is looked through each time it is asked for.
+    let part = |range: &Range<usize>| value.bytes().get(range.clone()).unwrap_or_default();
+    if is_key(part(&member.key), name)
+        && let Ok(own) = std::str::from_utf8(part(&member.value))
         && let Some(kept) = kept(own)
     {
         let place = member.value.clone();
@@ -303,6 +304,14 @@ mod tests {
         assert!(!may_have_meta(text.as_bytes()));
         assert!(may_have_meta(br#"[{"_meta":1}]"#));
         assert!(may_have_meta(br#"[{"\u005fmeta":1}]"#));
+    }
+
+    #[test]
+    fn a_hundred_thousand_members_are_one_pass() {
+        let many = r#""_meta":{},"a":0,"#.repeat(50_000);
+        let text = format!(r#"{{{many}"z":"{}"}}"#, "x".repeat(16 * 1024 * 1024));
+        let raw = Raw::trusted(text.into());
+        assert!(matches!(content_without_ours(&raw), Cow::Borrowed(_)));
     }
 
     #[test]

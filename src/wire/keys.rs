@@ -28,3 +28,6 @@ pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 pub const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
 /// Everything of ours: what a tool server sends under it is dropped.
 pub const OUR_PREFIX: &str = "dev.tollgate/";
+
+/// The members of a result that say whether it asks, and what.
+pub const ASKS: [&str; 3] = ["resultType", "inputRequests", "requestState"];

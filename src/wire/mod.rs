@@ -22,7 +22,7 @@ pub use message::{
     result_line,
 };
 pub use oversize::Oversize;
-pub use spelling::is_other_spelling;
+pub use spelling::{is_other_spelling, misspelt, without_misspelt};
 
 use std::{
     ops::Range,

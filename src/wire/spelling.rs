@@ -1,6 +1,48 @@
 //! Keys that some readers take for another one: Go's JSON, for one, matches names without
 //! case, and the last that fits wins.
 
+use std::borrow::Cow;
+
+use super::{Member, Raw, unquote};
+
+/// The first of these names that a member of an object has in another spelling.
+#[must_use]
+pub fn misspelt(object: &Raw, names: &[&'static str]) -> Option<&'static str> {
+    object
+        .members()
+        .iter()
+        .find_map(|member| meant(object, member, names))
+}
+
+/// An object without the members that have one of these names in another spelling.
+#[must_use]
+pub fn without_misspelt<'v>(object: &'v Raw, names: &[&'static str]) -> Cow<'v, Raw> {
+    if misspelt(object, names).is_none() {
+        return Cow::Borrowed(object);
+    }
+    let text = object.text();
+    let kept: Vec<&str> = object
+        .members()
+        .iter()
+        .filter(|member| meant(object, member, names).is_none())
+        .filter_map(|member| text.get(member.key.start..member.value.end))
+        .collect();
+    Cow::Owned(Raw::trusted(format!("{{{}}}", kept.join(",")).into()))
+}
+
+/// Which of the names a member has in another spelling.
+fn meant(object: &Raw, member: &Member, names: &[&'static str]) -> Option<&'static str> {
+    let quoted = object.bytes().get(member.key.clone())?;
+    // With escapes a letter takes six bytes: what is longer than that is none of them.
+    let longest = names.iter().map(|name| 6 * name.len() + 2).max()?;
+    if quoted.len() > longest {
+        return None;
+    }
+    let key = unquote(std::str::from_utf8(quoted).ok()?)?;
+    let mut names = names.iter().copied();
+    names.find(|name| is_other_spelling(&key, name))
+}
+
 /// Whether a key is not `meant`, but read as it by who does not look at case.
 #[must_use]
 pub fn is_other_spelling(given: &str, meant: &str) -> bool {
@@ -28,6 +70,38 @@ fn folded(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_in_another_spelling_are_found_and_taken_out_and_the_others_stay() {
+        let raw = |text: &'static str| Raw::parse(text.into()).unwrap();
+        let names = ["message", "mode"];
+        for (text, found, kept) in [
+            (
+                r#"{ "message":1 , "Message" : {"x":[]},"z": 1e400}"#,
+                "message",
+                r#"{"message":1,"z": 1e400}"#,
+            ),
+            (r#"{"m\u004fde":1,"mode":2}"#, "mode", r#"{"mode":2}"#),
+            (
+                r#"{"\u006d\u0065\u0053\u0073\u0061\u0067\u0065":1}"#,
+                "message",
+                "{}",
+            ),
+            (r#"{"me\u017fsage":1,"MODE":2}"#, "message", "{}"),
+        ] {
+            assert_eq!(misspelt(&raw(text), &names), Some(found), "{text}");
+            assert_eq!(without_misspelt(&raw(text), &names).text(), kept);
+        }
+        for text in [
+            r#"{"message":1,"mess\u0061ge":2,"x":{"Mode":1}}"#,
+            "[]",
+            "1",
+        ] {
+            assert_eq!(misspelt(&raw(text), &names), None, "{text}");
+            let kept = raw(text);
+            assert!(matches!(without_misspelt(&kept, &names), Cow::Borrowed(_)));
+        }
+    }
 
     #[test]
     fn a_key_is_another_spelling_of_what_differs_by_case_only() {

@@ -221,6 +221,27 @@ fn completions_in_different_contexts_are_different_calls() {
 }
 
 #[test]
+fn a_completion_with_an_argument_is_another_than_one_with_that_context() {
+    let home = limited("loops = { same = { refuse = 3, kill = 50 } }");
+    let script = r#"era legacy
+        prompt {"name":"p"}
+        on completion/complete: result {"completion":{"values":["a"]}}
+        call ready: text ready"#;
+    let _alpha = home.server("alpha", script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    for with in ["argument", "context"] {
+        let complete = format!(
+            r#"{{"ref":{{"type":"ref/prompt","name":"alpha__p"}},"{with}":{{"name":"x","value":"a"}}}}"#
+        );
+        for _ in 0..2 {
+            let id = agent.request("completion/complete", &complete);
+            agent.result(id);
+        }
+    }
+}
+
+#[test]
 fn a_completion_for_a_template_goes_to_the_server_that_lists_it() {
     let home = Home::new();
     let script = |template: &str| {

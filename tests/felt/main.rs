@@ -12,12 +12,14 @@
     reason = "a test fails by panicking, reads the clock that the program reads, and measures how soon an agent hears of a kill"
 )]
 
+mod bounds;
 mod charged;
 mod faults;
 mod halt;
 mod leaving;
 mod lines;
 mod queue;
+mod spelt;
 mod starts;
 mod streams;
 #[path = "../support/mod.rs"]

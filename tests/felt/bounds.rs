@@ -1,0 +1,96 @@
+//! What one side sends holds up nobody and is not kept, however much of it there is and
+//! whether or not the other side does its part.
+
+use crate::support::home::Home;
+use crate::support::raw::member;
+
+const MIB: usize = 1024 * 1024;
+
+/// Nothing of it is ever listed: who calls waits for its first lists, and no cancel ends
+/// that.
+const NEVER_LISTED: &str = "start wait\ncall x: text never";
+
+#[test]
+fn a_large_call_of_the_stateless_era_is_read_where_nobody_waits_for_it() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", "call w: text done");
+    let mut agent = home.modern();
+    agent.until_listed(&["alpha__w"]);
+    let values = "0,".repeat(999_900);
+    for (more, expected) in [
+        ("", "done"),
+        (
+            r#","requestState":"none of ours""#,
+            "`requestState` is not valid",
+        ),
+    ] {
+        let params = format!(r#"{{"name":"alpha__w","arguments":{{"c":[{values}0]}}{more}}}"#);
+        let large = agent.request("tools/call", &params);
+        // What else is asked is answered meanwhile, again and again.
+        let mut meanwhile = 0;
+        let answer = loop {
+            let discover = agent.request("server/discover", "{}");
+            agent.result(discover);
+            let others = agent.others();
+            let is_it = |line: &&String| member(line, "id") == Some(large.to_string());
+            if let Some(answer) = others.iter().find(is_it) {
+                break answer.clone();
+            }
+            meanwhile += 1;
+        };
+        assert!(answer.contains(expected), "{answer}");
+        assert!(meanwhile > 10, "{meanwhile} answers meanwhile");
+    }
+}
+
+#[test]
+fn the_addresses_of_a_stream_count_until_nothing_of_it_is_kept() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", NEVER_LISTED);
+    let mut agent = home.modern();
+    let long = "x".repeat(600 * 1024);
+    let listen = format!(r#"{{"notifications":{{"resourceSubscriptions":["note://{long}"]}}}}"#);
+    let id = agent.request("subscriptions/listen", &listen);
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    ));
+    // That one is over, and waits for what it had begun.
+    let id = agent.request("subscriptions/listen", &listen);
+    let (_, says) = agent.error(id);
+    assert!(says.contains("are watched"), "{says}");
+}
+
+#[test]
+fn the_reason_of_a_cancel_is_not_kept_whole() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", NEVER_LISTED);
+    let mut agent = home.legacy();
+    let reason = "r".repeat(8 * MIB);
+    for _ in 0..20 {
+        let id = agent.call("alpha__x", "{}");
+        agent.send(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{reason}"}}}}"#
+        ));
+    }
+    let ping = agent.request("ping", "{}");
+    agent.result(ping);
+    assert!(agent.resident() < 100, "{} MiB", agent.resident());
+}
+
+#[test]
+fn refusals_that_a_server_does_not_read_do_not_hold_up_its_call() {
+    let home = Home::new();
+    // What a logger writes, now and then with a message between.
+    let log = format!(
+        r#"{{"level":30,"id":"{}","method":"GET"}}"#,
+        "x".repeat(200)
+    );
+    let logs =
+        format!("storm 9000 {log}\nline {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}}\n");
+    let script = format!("era legacy\ncall chatty: deaf\n{}text fine", logs.repeat(4));
+    let _alpha = home.server("alpha", &script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__chatty"]);
+    let id = agent.call("alpha__chatty", "{}");
+    assert_eq!(agent.text(id), "fine");
+}
