@@ -69,7 +69,7 @@ fn of(keywords: &Map<String, Value>, beside: &Kinds) -> Map<String, Value> {
                 let others = keywords.iter().filter(|(other, _)| *other != key);
                 let others = others.map(|(key, value)| named_by(key, value));
                 let others = joined(others.chain([beside.clone()]));
-                let free = untouched(others, all);
+                let free = untouched(&others, all);
                 all.iter().map(|one| said_beside(one, &free)).collect()
             }
             ("properties", Value::Object(all)) => {
@@ -97,7 +97,7 @@ fn of(keywords: &Map<String, Value>, beside: &Kinds) -> Map<String, Value> {
 
 /// Those kinds that may pass any of some alternatives, because none is about them: else
 /// they have to pass the one that is.
-fn untouched(kinds: Kinds, alternatives: &[Value]) -> Kinds {
+fn untouched(kinds: &Kinds, alternatives: &[Value]) -> Kinds {
     let touched: Vec<Kinds> = alternatives.iter().map(touched).collect();
     // One about no kind is about all.
     match touched.iter().any(Kinds::is_empty) {
