@@ -378,20 +378,20 @@ mod tests {
     #[test]
     fn what_stands_behind_a_condition_or_in_its_texts_makes_it_no_dearer() {
         let item = json!({"type": "a", "kind": "external", "tags": [1, 2], "n": {"x": 1}});
-        let value = json!({"items": vec![item; 800], "kind": "a", "text": "x"});
+        let value = json!({"items": vec![item; 400], "kind": "a", "text": "x"});
         let of = |text: &str| {
             let found = Way::of(text).unwrap().follow(&value);
             found.map(|found| found.len())
         };
         for (text, count) in [
-            ("$.items[?@.type == 'a'].tags[*]", 1600),
-            ("$.items[?@.type == 'a'].tags[0,1]", 1600),
-            ("$.items[?match(@.kind, 'external')]", 800),
-            ("$.items[?match(@.kind, '.*:?,[a-z]*|ext.*')]", 800),
-            ("$.items[?@.type == 'a' && @.kind == 'external'].n..x", 800),
+            ("$.items[?@.type == 'a'].tags[*]", 800),
+            ("$.items[?@.type == 'a'].tags[0,1]", 800),
+            ("$.items[?match(@.kind, 'external')]", 400),
+            ("$.items[?match(@.kind, '.*:?,[a-z]*|ext.*')]", 400),
+            ("$.items[?@.type == 'a' && @.kind == 'external'].n..x", 400),
             ("$.items[?@['type'] == '$..*']", 0),
-            ("$.items[?@.type == $.kind].tags[*]", 1600),
-            ("$.items[?@.type == $.kind][?@.x == 1]", 800),
+            ("$.items[?@.type == $.kind].tags[*]", 800),
+            ("$.items[?@.type == $.kind][?@.x == 1]", 400),
         ] {
             assert_eq!(of(text), Ok(count), "{text}");
         }

@@ -198,7 +198,7 @@ fn what_is_made_while_the_newest_are_sought_is_left_to_the_next_question() {
         let (mut log, mut index) = indexed();
         let (mut query, mut lines, mut parts) = (query, 0, 0);
         let upto = loop {
-            let page = page(&log, &query, &blocks(&index), 100_000).unwrap();
+            let page = page(&log, &query, &blocks(&index), 400_000).unwrap();
             (lines, parts) = (lines + page.lines.len(), parts + 1);
             assert!(lines <= found, "{query:?}");
             if !page.more {
