@@ -277,7 +277,8 @@ mod tests {
         ] {
             assert_eq!(cleaned(forged), clean);
         }
-        let error = r#"{"code":1,"Data":{"DEV.tollgate/refusal":{},"a":1},"_meta":{"dev.tollgate/x":1}}"#;
+        let error =
+            r#"{"code":1,"Data":{"DEV.tollgate/refusal":{},"a":1},"_meta":{"dev.tollgate/x":1}}"#;
         let error = Raw::parse(Bytes::from_static(error.as_bytes())).unwrap();
         assert_eq!(
             without_ours_in(&error, "data").text(),
