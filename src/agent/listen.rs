@@ -108,20 +108,16 @@ async fn hold(
         }
     };
     if open {
-        listen.acknowledge(&connection, watched.clone());
+        let granted: BTreeSet<&String> = watched.iter().collect();
+        let mut others = listen.uris.clone();
+        others.retain(|uri| !granted.contains(uri));
+        listen.acknowledge(&connection, watched);
+        // Another stream may have left to this one what it was not granted.
+        leave(&connection, others);
         over.await;
     }
     lock(&connection.listens).remove(listen.id.text());
-    let mut left = watched;
-    left.retain(|uri| {
-        let listens = lock(&connection.listens);
-        let others = listens.values().any(|other| other.may_watch(uri));
-        drop(listens);
-        !others && !lock(&connection.legacy).subscribed.contains(uri)
-    });
-    // Told and not waited for, as when an agent leaves: a server that never answers
-    // must not keep it.
-    connection.broker.unwatch(connection.number, &left);
+    leave(&connection, listen.uris.clone());
     let result = format!(
         "{{\"resultType\":\"complete\",\"_meta\":{{{}:{},{}}}}}",
         wire::quote(keys::SUBSCRIPTION_ID),
@@ -133,6 +129,18 @@ async fn hold(
             + "}"
     );
     responder.answer(Shaped::Result(vec![result.into()])).await;
+}
+
+/// A connection watches these no longer, but for what another stream of it does. Told and
+/// not waited for, as when an agent leaves: a server that never answers must not keep it.
+pub(super) fn leave(connection: &Connection, mut uris: Vec<String>) {
+    uris.retain(|uri| {
+        let listens = lock(&connection.listens);
+        let others = listens.values().any(|other| other.may_watch(uri));
+        drop(listens);
+        !others && !lock(&connection.legacy).subscribed.has(uri)
+    });
+    connection.broker.unwatch(connection.number, &uris);
 }
 
 /// Passes on what happens, until the connection ends.
@@ -202,7 +210,7 @@ fn happened(connection: &Connection, event: &Event) {
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
             let legacy = lock(&connection.legacy);
-            let told = legacy.initialized && (run.is_some() || legacy.subscribed.contains(&*uri));
+            let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
             drop(legacy);
             if told {
                 connection

@@ -142,3 +142,51 @@ fn a_subscription_that_was_cancelled_in_its_servers_hands_is_ended_there() {
     alpha.order("go");
     alpha.gets("resources/unsubscribe");
 }
+
+fn subscribe(agent: &mut Agent, uri: &str) -> u64 {
+    agent.request("resources/subscribe", &format!("{{\"uri\":\"{uri}\"}}"))
+}
+
+#[test]
+fn what_an_agent_watches_is_bounded_however_many_it_asks_for_at_once() {
+    let home = Home::new();
+    let script = notes(1, "on resources/subscribe: wait\nresult {}");
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    let long = |n: usize| format!("note://{n}/{}", "x".repeat(600_000));
+    let first = subscribe(&mut agent, &long(1));
+    alpha.gets("resources/subscribe");
+    let second = subscribe(&mut agent, &long(2));
+    assert_eq!(agent.error(second).0, -32602);
+    alpha.order("go");
+    agent.result(first);
+}
+
+#[test]
+fn what_one_stream_leaves_to_another_that_is_not_granted_it_is_ended() {
+    let home = limited(
+        "[budget]\nrun = { steps = \"none\", calls = 2, time = \"none\", cost = \"none\" }",
+    );
+    let script = notes(2, "on resources/subscribe note://1: wait\nresult {}");
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = ready(&home);
+    let one = agent.request("subscriptions/listen", ONE);
+    agent.gets("notifications/subscriptions/acknowledged");
+    agent.request(
+        "subscriptions/listen",
+        r#"{"notifications":{"resourceSubscriptions":["note://1","note://0"]}}"#,
+    );
+    while !alpha.gets("resources/subscribe").contains("note://1") {}
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{one}}}}}"#
+    ));
+    agent.until_listed(&["alpha__ready"]);
+    assert_eq!(alpha.count("resources/unsubscribe"), 0);
+    alpha.order("go");
+    let ack = agent.gets("notifications/subscriptions/acknowledged");
+    let granted = dig(&ack, "params.notifications.resourceSubscriptions");
+    assert_eq!(granted.unwrap(), r#"["note://1"]"#);
+    let end = alpha.gets("resources/unsubscribe");
+    assert!(end.contains("note://0"), "{end}");
+}
