@@ -222,6 +222,11 @@ fn happened(connection: &Connection, event: &Event) {
                 listen.updated(connection, &uri, params);
             }
         }
+        Event::Unwatched { lost } => {
+            let ours = lost.iter();
+            let ours = ours.filter(|(_, by)| by.contains(&connection.number));
+            unwatched(connection, &ours.map(|(uri, _)| uri).collect());
+        }
         Event::ElicitationComplete {
             server,
             run,
@@ -243,6 +248,24 @@ fn happened(connection: &Connection, event: &Event) {
                 connection.log(params);
             }
         }
+    }
+}
+
+/// The server tells of these no more. A stream that said it would is over: its agent can
+/// open another. One of the handshake era cannot be told as much, but that they may have
+/// changed.
+fn unwatched(connection: &Connection, lost: &BTreeSet<&String>) {
+    for uri in lost {
+        let mut legacy = lock(&connection.legacy);
+        if legacy.subscribed.end(uri) && legacy.initialized {
+            let params = format!("{{\"uri\":{}}}", wire::quote(uri));
+            let line = wire::notification_line(UPDATED, &[params.into()]);
+            connection.out.send_if_room(line);
+        }
+    }
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    for listen in listens {
+        listen.lost(lost);
     }
 }
 
