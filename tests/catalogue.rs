@@ -3,7 +3,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads the clock for what must not take long"
 )]
 
 use std::collections::BTreeMap;
@@ -464,8 +465,8 @@ fn prompts_and_resources_stay_with_the_server_that_had_them_first() {
         assert_eq!(prompt.server.as_str(), "z");
         assert_eq!(read("test://a"), "z");
         assert_eq!(read("test://t/1"), "z");
-        assert_eq!(view.resources, r#"[{"uri":"test://a"}]"#);
-        assert_eq!(view.templates, r#"[{"uriTemplate":"test://t/{x}"}]"#);
+        assert_eq!(view.resources(), r#"[{"uri":"test://a"}]"#);
+        assert_eq!(view.templates(), r#"[{"uriTemplate":"test://t/{x}"}]"#);
         assert_eq!(view.prompts, r#"[{"name":"ask"}]"#);
     }
 }
@@ -551,6 +552,44 @@ fn what_nobody_lists_is_for_the_first_that_had_its_scheme() {
     let broker = place.start();
     assert_eq!(whose(&broker, "test://other"), "nobody's");
     assert_eq!(whose(&broker, "own://other"), "a");
+}
+
+#[test]
+fn templates_of_one_server_do_not_make_the_resources_of_another_slow() {
+    let place = Place::of(&[("a", ""), ("z", "")]);
+    let broker = place.start();
+    let many: Vec<String> = (0..10_000)
+        .map(|n| format!("file:{{+x{n}{}}}", "x".repeat(1_000)))
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    broker.listed(with_resources("a", &[], &many));
+    let began = std::time::Instant::now();
+    for n in 0..200 {
+        let uri = format!("test://{n}");
+        broker.listed(with_resources("z", &["test://z", &uri], &[]));
+        for _ in 0..5 {
+            assert_eq!(whose(&broker, "test://z"), "z");
+        }
+        assert_eq!(whose(&broker, "test://other"), "z");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(whose(&broker, "file:x"), "a");
+}
+
+#[test]
+fn templates_beyond_very_many_and_very_long_ones_do_not_count() {
+    let place = Place::of(&[("a", ""), ("z", "")]);
+    let broker = place.start();
+    let mut many: Vec<String> = (0..=1_000).map(|n| format!("x://{n}/{{id}}")).collect();
+    many.insert(0, format!("x://long/{{{}}}", "x".repeat(2_048)));
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    broker.listed(with_resources("a", &[], &many));
+    assert!(hidden(&broker, "a").contains("2 of its resource templates do not count"));
+    broker.listed(with_resources("z", &[], &["x://{+rest}"]));
+    assert_eq!(whose(&broker, "x://999/1"), "a");
+    assert_eq!(whose(&broker, "x://1000/1"), "z");
+    assert_eq!(whose(&broker, "x://long/1"), "z");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One agent on the line: what is open, what it declared, how to answer it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,6 +18,7 @@ use super::{
     shape::Shaped,
     state::Seal,
     stream::Listen,
+    subscribed::Subscribed,
     unanswered::{Share, Unanswered},
 };
 use crate::{
@@ -69,7 +70,7 @@ pub(super) struct Legacy {
     pub(super) initialized: bool,
     pub(super) capabilities: Capabilities,
     pub(super) log_level: Option<String>,
-    pub(super) subscribed: HashSet<String>,
+    pub(super) subscribed: Subscribed,
 }
 
 /// A switch to cancel one request, with a reason.

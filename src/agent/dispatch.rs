@@ -180,8 +180,8 @@ fn list(
         let entries = match key {
             "tools" => view.tools.clone(),
             "prompts" => view.prompts.clone(),
-            "resources" => view.resources.clone(),
-            _ => view.templates.clone(),
+            "resources" => view.resources(),
+            _ => view.templates(),
         };
         let (hints, end) = match era {
             Era::Legacy => ("", "}".to_owned()),

@@ -1,12 +1,12 @@
 //! The handshake era: a conversation on one connection.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     caller::LegacyCaller,
     connection::{Connection, Responder, error, lock},
     dispatch::CAPABILITIES,
-    listen::MAX_WATCHED,
+    listen::{self, MAX_WATCHED},
     meta::{self, Meta},
     questions, shape,
 };
@@ -65,18 +65,6 @@ pub(super) fn set_level(connection: &Arc<Connection>, id: &Raw, params: Option<&
     }
 }
 
-/// What an address that is watched takes besides its own bytes.
-const EACH: usize = 64;
-
-/// Whether an agent would watch more than a connection may: what it watches is kept for as
-/// long as it is there.
-fn watches_too_much(connection: &Connection, uri: &str) -> bool {
-    let legacy = lock(&connection.legacy);
-    let named = legacy.subscribed.iter().map(|known| known.len() + EACH);
-    let named = named.sum::<usize>() + uri.len() + EACH;
-    named > MAX_WATCHED && !legacy.subscribed.contains(uri)
-}
-
 /// One call, in its own task.
 pub(super) async fn call(
     connection: Arc<Connection>,
@@ -97,9 +85,13 @@ pub(super) async fn call(
         }
         Asked::Tool | Asked::Prompt | Asked::Resource | Asked::Completion => None,
     };
-    let new = uri.as_ref().filter(|_| asked == Asked::Subscribe);
-    let new = new.and_then(Raw::as_str);
-    if new.is_some_and(|uri| watches_too_much(&connection, &uri)) {
+    let uri = uri.as_ref().and_then(Raw::as_str).map(Cow::into_owned);
+    // Counted before its server is asked: many may be asked at the same time.
+    if let (Asked::Subscribe, Some(uri)) = (asked, &uri)
+        && !lock(&connection.legacy)
+            .subscribed
+            .reserve(uri, MAX_WATCHED)
+    {
         let says = format!("more than {MAX_WATCHED} bytes of addresses are watched");
         let error = shape::Shaped::Error(error(-32602, &says));
         responder.answer(error).await;
@@ -115,17 +107,23 @@ pub(super) async fn call(
         })
         .await;
     let shaped = shape::answer(&connection.broker, answer, Era::Legacy, asked);
-    if let (Some(uri), shape::Shaped::Result(_)) = (uri, &shaped) {
-        let uri = uri.as_str().unwrap_or_default().into_owned();
-        let mut legacy = lock(&connection.legacy);
+    if let Some(uri) = uri {
+        let done = matches!(shaped, shape::Shaped::Result(_));
         match asked {
             Asked::Subscribe => {
-                legacy.subscribed.insert(uri);
+                lock(&connection.legacy).subscribed.settle(&uri, done);
+                if !done {
+                    listen::leave(&connection, vec![uri]);
+                }
             }
-            Asked::Unsubscribe => {
-                legacy.subscribed.remove(&uri);
+            Asked::Unsubscribe if done => {
+                lock(&connection.legacy).subscribed.end(&uri);
             }
-            Asked::Tool | Asked::Prompt | Asked::Resource | Asked::Completion => {}
+            Asked::Unsubscribe
+            | Asked::Tool
+            | Asked::Prompt
+            | Asked::Resource
+            | Asked::Completion => {}
         }
     }
     responder.answer(shaped).await;

@@ -109,20 +109,16 @@ async fn hold(
         }
     };
     if open {
-        listen.acknowledge(&connection, watched.clone());
+        let granted: BTreeSet<&String> = watched.iter().collect();
+        let mut others = listen.uris.clone();
+        others.retain(|uri| !granted.contains(uri));
+        listen.acknowledge(&connection, watched);
+        // Another stream may have left to this one what it was not granted.
+        leave(&connection, others);
         over.await;
     }
     lock(&connection.listens).remove(listen.id.text());
-    let mut left = watched;
-    left.retain(|uri| {
-        let listens = lock(&connection.listens);
-        let others = listens.values().any(|other| other.may_watch(uri));
-        drop(listens);
-        !others && !lock(&connection.legacy).subscribed.contains(uri)
-    });
-    // Told and not waited for, as when an agent leaves: a server that never answers
-    // must not keep it.
-    connection.broker.unwatch(connection.number, &left);
+    leave(&connection, listen.uris.clone());
     let result = format!(
         "{{\"resultType\":\"complete\",\"_meta\":{{{}:{},{}}}}}",
         wire::quote(keys::SUBSCRIPTION_ID),
@@ -134,6 +130,18 @@ async fn hold(
             + "}"
     );
     responder.answer(Shaped::Result(vec![result.into()])).await;
+}
+
+/// A connection watches these no longer, but for what another stream of it does. Told and
+/// not waited for, as when an agent leaves: a server that never answers must not keep it.
+pub(super) fn leave(connection: &Connection, mut uris: Vec<String>) {
+    uris.retain(|uri| {
+        let listens = lock(&connection.listens);
+        let others = listens.values().any(|other| other.may_watch(uri));
+        drop(listens);
+        !others && !lock(&connection.legacy).subscribed.has(uri)
+    });
+    connection.broker.unwatch(connection.number, &uris);
 }
 
 /// Passes on what happens, until the connection ends.
@@ -203,7 +211,7 @@ fn happened(connection: &Connection, event: &Event) {
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
             let legacy = lock(&connection.legacy);
-            let told = legacy.initialized && (run.is_some() || legacy.subscribed.contains(&*uri));
+            let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
             drop(legacy);
             if told {
                 connection
@@ -214,6 +222,11 @@ fn happened(connection: &Connection, event: &Event) {
             for listen in listens {
                 listen.updated(connection, &uri, params);
             }
+        }
+        Event::Unwatched { lost } => {
+            let ours = lost.iter();
+            let ours = ours.filter(|(_, by)| by.contains(&connection.number));
+            unwatched(connection, &ours.map(|(uri, _)| uri).collect());
         }
         Event::ElicitationComplete {
             server,
@@ -236,6 +249,24 @@ fn happened(connection: &Connection, event: &Event) {
                 connection.log(params);
             }
         }
+    }
+}
+
+/// The server tells of these no more. A stream that said it would is over: its agent can
+/// open another. One of the handshake era cannot be told as much, but that they may have
+/// changed.
+fn unwatched(connection: &Connection, lost: &BTreeSet<&String>) {
+    for uri in lost {
+        let mut legacy = lock(&connection.legacy);
+        if legacy.subscribed.end(uri) && legacy.initialized {
+            let params = format!("{{\"uri\":{}}}", wire::quote(uri));
+            let line = wire::notification_line(UPDATED, &[params.into()]);
+            connection.out.send_if_room(line);
+        }
+    }
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    for listen in listens {
+        listen.lost(lost);
     }
 }
 

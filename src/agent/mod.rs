@@ -17,6 +17,7 @@ mod questions;
 mod shape;
 mod state;
 mod stream;
+mod subscribed;
 mod unanswered;
 mod watching;
 

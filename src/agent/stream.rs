@@ -41,6 +41,8 @@ enum Stage {
     Opening {
         lists: BTreeSet<&'static str>,
         updated: BTreeSet<String>,
+        /// What was granted, and is heard of no more already.
+        lost: BTreeSet<String>,
     },
     /// It watches these.
     Open(Vec<String>),
@@ -58,6 +60,7 @@ impl Listen {
             stage: Mutex::new(Stage::Opening {
                 lists: BTreeSet::new(),
                 updated: BTreeSet::new(),
+                lost: BTreeSet::new(),
             }),
             over: Notify::new(),
             _room: room,
@@ -107,8 +110,27 @@ impl Listen {
         }
     }
 
+    /// The server tells of these no more. What was acknowledged cannot be taken back but by
+    /// the end of the stream.
+    pub(super) fn lost(&self, these: &BTreeSet<&String>) {
+        match &mut *lock(&self.stage) {
+            Stage::Opening { lost, .. } => {
+                let named = self.uris.iter().filter(|uri| these.contains(uri));
+                lost.extend(named.cloned());
+            }
+            Stage::Open(watched) => {
+                if watched.iter().any(|uri| these.contains(uri)) {
+                    self.end();
+                }
+            }
+        }
+    }
+
     /// Tells what it will hear of, then what happened meanwhile.
-    pub(super) fn acknowledge(&self, connection: &Connection, watched: Vec<String>) {
+    pub(super) fn acknowledge(&self, connection: &Connection, mut watched: Vec<String>) {
+        if let Stage::Opening { lost, .. } = &*lock(&self.stage) {
+            watched.retain(|uri| !lost.contains(uri));
+        }
         let mut accepted = serde_json::Map::new();
         for (kind, _) in LISTS
             .iter()
@@ -130,7 +152,7 @@ impl Listen {
             &[params.into()],
         ));
         let before = std::mem::replace(&mut *lock(&self.stage), Stage::Open(watched));
-        if let Stage::Opening { lists, updated } = before {
+        if let Stage::Opening { lists, updated, .. } = before {
             for method in lists {
                 self.list_changed(connection, method);
             }

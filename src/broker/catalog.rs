@@ -7,7 +7,7 @@
 use std::{
     borrow::Borrow,
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::{
     before::{Before, Read},
     offer, own,
-    owners::{self, Claims, Owners},
+    owners::{self, Owners},
     policy::{Policy, ServerPolicy},
     prompts::{Prompt, Prompts},
     refresh::few,
@@ -40,7 +40,7 @@ pub struct Catalog {
     /// In the order of lists: by server, then as the server lists them.
     tool_order: Vec<Arc<Tool>>,
     prompts: Prompts,
-    resources: Resources,
+    resources: Arc<Resources>,
     /// What was made of each definition, for the catalogue after this one.
     pub(super) read: Read,
     /// What could not be offered, and why: for the operator.
@@ -95,10 +95,11 @@ pub struct View {
     pub tools: Bytes,
     /// The value of `prompts`.
     pub prompts: Bytes,
-    /// The value of `resources`.
-    pub resources: Bytes,
-    /// The value of `resourceTemplates`.
-    pub templates: Bytes,
+    listings: Vec<Arc<Listing>>,
+    owners: Arc<Resources>,
+    /// Made when somebody asks for them: they may be long, and every call asks for a view.
+    resources: OnceLock<Bytes>,
+    templates: OnceLock<Bytes>,
     /// What the servers would tell a model.
     pub instructions: String,
 }
@@ -108,6 +109,26 @@ impl View {
     #[must_use]
     pub fn shows(&self, server: &ServerName) -> bool {
         self.servers.contains(server)
+    }
+
+    /// The value of `resources`.
+    #[must_use]
+    pub fn resources(&self) -> Bytes {
+        let list = || {
+            let listings = self.listings.iter();
+            clean(listings.flat_map(|listing| self.owners.shown(listing, &self.servers)))
+        };
+        self.resources.get_or_init(list).clone()
+    }
+
+    /// The value of `resourceTemplates`.
+    #[must_use]
+    pub fn templates(&self) -> Bytes {
+        let list = || {
+            let listings = self.listings.iter();
+            clean(listings.flat_map(|listing| self.owners.shown_templates(listing, &self.servers)))
+        };
+        self.templates.get_or_init(list).clone()
     }
 }
 
@@ -164,8 +185,9 @@ impl Catalog {
         let (prompts, hidden) = Prompts::new(&listings, policy, owners, known);
         catalog.prompts = prompts;
         catalog.warnings.extend(hidden);
-        let (resources, hidden) = Resources::new(before.map(|known| &known.resources), &listings);
-        catalog.resources = resources;
+        let known = before.map(|known| (&*known.resources, &known.listings));
+        let (resources, hidden) = Resources::new(known, &listings);
+        catalog.resources = Arc::new(resources);
         catalog.warnings.extend(hidden);
         catalog.listings = listings;
         catalog
@@ -213,7 +235,7 @@ impl Catalog {
     /// The server that a resource belongs to.
     #[must_use]
     pub fn resource(&self, uri: &str, view: &View) -> Option<ServerName> {
-        let owner = self.resources.owner(uri, &view.servers, &self.listings);
+        let owner = self.resources.owner(uri, &view.servers);
         owner.cloned()
     }
 
@@ -248,30 +270,15 @@ impl Catalog {
             })
             .map(|tool| &tool.listed);
         let prompts = self.prompts.of(&servers);
-        let of_all = |entries: fn(&Listing) -> &Vec<Raw>, key: &'static str, claims: &Claims| {
-            let listings = servers
-                .iter()
-                .filter_map(|server| self.listings.get(server));
-            let all = listings.flat_map(|listing| {
-                entries(listing)
-                    .iter()
-                    .map(|entry| (&listing.server, entry))
-            });
-            let shown = all.filter(|(server, entry)| {
-                claims.shows(server, owners::text(entry, key).as_deref(), &servers)
-            });
-            // Tools and prompts were cleaned when they were read.
-            array(shown.map(|(_, entry)| wire::without_ours(entry).into_owned()))
-        };
+        let listings = servers.iter();
+        let listings = listings.filter_map(|server| self.listings.get(server).cloned());
         View {
             tools: array(offered.chain(&own)),
             prompts: array(prompts),
-            resources: of_all(|listing| &listing.resources, "uri", &self.resources.uris),
-            templates: of_all(
-                |listing| &listing.templates,
-                "uriTemplate",
-                &self.resources.templates,
-            ),
+            listings: listings.collect(),
+            owners: self.resources.clone(),
+            resources: OnceLock::new(),
+            templates: OnceLock::new(),
             instructions: self.instructions(&servers),
             servers,
         }
@@ -310,7 +317,7 @@ impl Catalog {
             let known = |prompt: &Raw| self.prompts.owner(server, rules, prompt);
             own.prompts.retain(|prompt| !others(known(prompt)));
         }
-        self.resources.keep_own(&mut own, &self.listings);
+        self.resources.keep_own(&mut own);
         own
     }
 
@@ -424,6 +431,11 @@ impl Tool {
             idle: said.idle,
         })
     }
+}
+
+/// Tools and prompts were cleaned when they were read.
+fn clean<'a>(entries: impl Iterator<Item = &'a Raw>) -> Bytes {
+    array(entries.map(|entry| wire::without_ours(entry).into_owned()))
 }
 
 fn array(entries: impl Iterator<Item = impl Borrow<Raw>>) -> Bytes {

@@ -28,6 +28,7 @@ mod resources;
 mod runs;
 mod seat;
 mod stop;
+mod templates;
 mod under_way;
 mod uri;
 

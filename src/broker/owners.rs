@@ -6,7 +6,7 @@
 //! one's that lists it and did so first; whose a resource is, is in `resources.rs`.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -97,92 +97,140 @@ pub(super) fn belongs(exposed: &str, owner: &ServerName) -> String {
     format!("`{}` already belongs to server `{owner}`", shown(exposed))
 }
 
-/// Who lists each of the things of one kind now, the first of them first.
+/// Who lists each of the things of one kind now, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    claims: HashMap<Key, Vec<Claim>>,
+    /// What a server lists, each with the first of the lists that had it. Shared with the
+    /// lists after it for as long as the server lists the same.
+    of: BTreeMap<ServerName, Arc<HashMap<Key, u64>>>,
     /// How often the list was made anew.
     made: u64,
 }
 
-/// A server that lists something, and in which of the lists it did so first.
-#[derive(Debug)]
-struct Claim {
-    server: ServerName,
-    since: u64,
-}
-
 /// Names and URIs by their hash: they are not kept a second time, however long.
-type Key = [u8; 32];
+pub(super) type Key = [u8; 32];
 
-fn key(text: &str) -> Key {
+pub(super) fn key(text: &str) -> Key {
     blake3::hash(text.as_bytes()).into()
 }
 
 impl Claims {
-    /// Of what is listed now. Who was there before goes first; the others as they
-    /// come, which is by name.
+    /// Of what is listed now. Who was there before goes first; the others by name.
     pub(super) fn new<'a, T: AsRef<str>>(
         before: Option<&Claims>,
         listed: impl Iterator<Item = (&'a ServerName, T)>,
     ) -> Self {
-        let made = before.map_or(0, |before| before.made + 1);
-        let mut claims: HashMap<Key, Vec<Claim>> = HashMap::new();
+        let mut keys: BTreeMap<&ServerName, Vec<Key>> = BTreeMap::new();
         for (server, text) in listed {
-            let key = key(text.as_ref());
-            let those = claims.entry(key).or_default();
-            if !those.iter().any(|claim| claim.server == *server) {
-                let since = before.and_then(|before| before.since_of(&key, server));
-                those.push(Claim {
-                    server: server.clone(),
-                    since: since.unwrap_or(made),
-                });
-            }
+            keys.entry(server).or_default().push(key(text.as_ref()));
         }
-        for those in claims.values_mut().filter(|those| those.len() > 1) {
-            those.sort_by_key(|claim| claim.since);
+        let mut claims = Self::after(before);
+        for (server, keys) in keys {
+            claims.add(before, server, keys);
         }
-        Self { claims, made }
+        claims
+    }
+
+    /// The next list, with nothing in it yet.
+    pub(super) fn after(before: Option<&Claims>) -> Self {
+        Self {
+            of: BTreeMap::new(),
+            made: before.map_or(0, |before| before.made + 1),
+        }
+    }
+
+    /// What a server lists now.
+    pub(super) fn add(
+        &mut self,
+        before: Option<&Claims>,
+        server: &ServerName,
+        keys: impl IntoIterator<Item = Key>,
+    ) {
+        let known = before.and_then(|before| before.of.get(server));
+        let since = |key: &Key| known.and_then(|known| known.get(key).copied());
+        let keys = keys.into_iter();
+        let its = keys.map(|key| (key, since(&key).unwrap_or(self.made)));
+        self.of.insert(server.clone(), Arc::new(its.collect()));
+    }
+
+    /// A server lists what it listed before: nothing of it is looked at.
+    pub(super) fn carry(&mut self, before: &Claims, server: &ServerName) {
+        if let Some(its) = before.of.get(server) {
+            self.of.insert(server.clone(), its.clone());
+        }
     }
 
     /// The first of these servers that lists it.
     pub(super) fn owner(&self, text: &str, among: &[ServerName]) -> Option<&ServerName> {
-        self.owner_since(text, among).map(|(server, _)| server)
+        self.owner_since(&key(text), among)
+            .map(|(server, _)| server)
     }
 
     /// The same, and in which of the lists it did so first.
     pub(super) fn owner_since(
         &self,
-        text: &str,
+        key: &Key,
         among: &[ServerName],
     ) -> Option<(&ServerName, u64)> {
-        let mut those = self.claims.get(&key(text))?.iter();
-        let first = those.find(|claim| among.contains(&claim.server))?;
-        Some((&first.server, first.since))
+        let those = self.of.iter().filter(|(server, _)| among.contains(server));
+        first(those, key)
     }
 
     /// The first of all.
     pub(super) fn first(&self, text: &str) -> Option<&ServerName> {
-        let first = self.claims.get(&key(text))?.first()?;
-        Some(&first.server)
+        self.first_of(&key(text))
+    }
+
+    /// The same.
+    pub(super) fn first_of(&self, key: &Key) -> Option<&ServerName> {
+        first(self.of.iter(), key).map(|(server, _)| server)
     }
 
     /// In which of the lists a server listed it first.
-    pub(super) fn since(&self, text: &str, server: &ServerName) -> Option<u64> {
-        self.since_of(&key(text), server)
+    pub(super) fn since(&self, key: &Key, server: &ServerName) -> Option<u64> {
+        self.of.get(server)?.get(key).copied()
     }
 
-    fn since_of(&self, key: &Key, server: &ServerName) -> Option<u64> {
-        let mut those = self.claims.get(key)?.iter();
-        let its = those.find(|claim| claim.server == *server)?;
-        Some(its.since)
+    /// What servers list that comes after another's. Of two that list much and little, the
+    /// little is looked for in the much.
+    pub(super) fn later(&self) -> BTreeMap<&ServerName, HashSet<Key>> {
+        let mut later: BTreeMap<&ServerName, HashSet<Key>> = BTreeMap::new();
+        for (nth, one) in self.of.iter().enumerate() {
+            for other in self.of.iter().skip(nth + 1) {
+                let (few, many) = match one.1.len() <= other.1.len() {
+                    true => (one.1, other.1),
+                    false => (other.1, one.1),
+                };
+                for key in few.keys().filter(|key| many.contains_key(*key)) {
+                    let first = self.first_of(key);
+                    for server in [one.0, other.0] {
+                        if first != Some(server) {
+                            later.entry(server).or_default().insert(*key);
+                        }
+                    }
+                }
+            }
+        }
+        later
     }
 
     /// Whether an entry of a list is shown to who may see these servers. What has no
     /// key is nobody else's.
-    pub(super) fn shows(&self, server: &ServerName, key: Option<&str>, to: &[ServerName]) -> bool {
-        key.is_none_or(|key| self.owner(key, to) == Some(server))
+    pub(super) fn shows(&self, server: &ServerName, key: Option<&Key>, to: &[ServerName]) -> bool {
+        key.is_none_or(|key| {
+            self.owner_since(key, to)
+                .is_some_and(|(owner, _)| owner == server)
+        })
     }
+}
+
+/// The first of those that list something; by name of those that did so at the same time.
+fn first<'a>(
+    those: impl Iterator<Item = (&'a ServerName, &'a Arc<HashMap<Key, u64>>)>,
+    key: &Key,
+) -> Option<(&'a ServerName, u64)> {
+    let having = those.filter_map(|(server, its)| Some((server, *its.get(key)?)));
+    having.min_by_key(|(_, since)| *since)
 }
 
 /// A text member of an entry of a list.

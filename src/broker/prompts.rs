@@ -96,7 +96,7 @@ impl Prompts {
             let Prompt {
                 server, exposed, ..
             } = prompt;
-            self.claims.shows(server, Some(exposed), servers)
+            self.claims.owner(exposed, servers) == Some(server)
         });
         shown.map(|prompt| &prompt.listed)
     }

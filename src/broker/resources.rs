@@ -12,7 +12,8 @@
 //!    if two were known at the same time.
 //!
 //! A template that does not say as much as a scheme fits anything, and counts only where no
-//! other server has resources.
+//! other server has resources. One that is very long, and what a server lists beyond very
+//! many, is listed and does not count: see `templates.rs`.
 //!
 //! What was known first is kept over a restart by keeping no more of a listing than comes
 //! first: see [`Resources::keep_own`]. Not kept is the order of what does not meet in one
@@ -20,13 +21,13 @@
 //! listed again after a while.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
-    owners::{self, Claims},
+    owners::{self, Claims, Key},
+    templates::{Heads, LONGEST, MOST, Template},
     uri,
 };
 use crate::{domain::ServerName, ports::Listing, wire::Raw};
@@ -36,129 +37,208 @@ use crate::{domain::ServerName, ports::Listing, wire::Raw};
 pub(super) struct Resources {
     pub(super) uris: Claims,
     pub(super) templates: Claims,
+    parts: BTreeMap<ServerName, Arc<Part>>,
+    heads: Heads,
 }
 
-type Listings = BTreeMap<ServerName, Arc<Listing>>;
+pub(super) type Listings = BTreeMap<ServerName, Arc<Listing>>;
 
-/// A template that fits.
-struct Fitting<'a> {
-    server: &'a ServerName,
-    /// How long its text is before the first expression.
-    head: usize,
-    since: u64,
+/// What was made of one server's listing. It stays for as long as the server lists the
+/// same, whatever others list.
+#[derive(Debug)]
+struct Part {
+    has_resources: bool,
+    /// Of each entry, in the order of the list.
+    uris: Vec<Option<Key>>,
+    templates: Vec<Option<Key>>,
+    /// The templates that count.
+    counted: Vec<Arc<Template>>,
+    /// How many say a scheme and do not count.
+    uncounted: usize,
+    /// Since when it has anything of each scheme.
+    schemes: HashMap<Key, u64>,
 }
+
+/// Entries of a listing, and what was made of each.
+type Of = for<'a> fn(&'a Listing, &'a Part) -> (&'a [Raw], &'a [Option<Key>]);
 
 impl Resources {
     /// Of these listings, and what is hidden of each and why.
     pub(super) fn new(
-        before: Option<&Resources>,
+        before: Option<(&Resources, &Listings)>,
         listings: &Listings,
     ) -> (Self, Vec<(ServerName, String)>) {
-        let mut hidden = Vec::new();
-        let mut claims = |of: fn(&Listing) -> &Vec<Raw>, key: &str, before: Option<&Claims>| {
-            let listed = listings.iter().flat_map(|(server, listing)| {
-                let keys = of(listing)
-                    .iter()
-                    .filter_map(|entry| owners::text(entry, key));
-                keys.map(move |key| (server, key))
+        let known = before.map(|(known, _)| known);
+        let mut new = Self {
+            uris: Claims::after(known.map(|known| &known.uris)),
+            templates: Claims::after(known.map(|known| &known.templates)),
+            ..Self::default()
+        };
+        for (server, listing) in listings {
+            let same = before.and_then(|(known, listings)| {
+                let was = listings.get(server)?;
+                let part = known.parts.get(server)?;
+                is_same(was, listing).then_some((known, part))
             });
-            let claims = Claims::new(before, listed);
-            for (server, listing) in listings {
-                let keys = of(listing)
-                    .iter()
-                    .filter_map(|entry| owners::text(entry, key));
-                for key in keys {
-                    if let Some(owner) = claims.first(&key).filter(|owner| *owner != server) {
-                        let why = owners::belongs(&key, owner);
+            let part = match same {
+                Some((known, part)) => {
+                    new.uris.carry(&known.uris, server);
+                    new.templates.carry(&known.templates, server);
+                    part.clone()
+                }
+                None => Arc::new(new.read(known, listing)),
+            };
+            new.parts.insert(server.clone(), part);
+        }
+        new.heads = Heads::new(
+            new.parts
+                .iter()
+                .flat_map(|(server, part)| part.counted.iter().map(move |one| (server, one))),
+        );
+        let hidden = new.hidden(listings);
+        (new, hidden)
+    }
+
+    /// Reads one server's listing.
+    fn read(&mut self, before: Option<&Resources>, listing: &Listing) -> Part {
+        let server = &listing.server;
+        let (uris, templates) = (uris(listing), texts(&listing.templates, "uriTemplate"));
+        let keys = |texts: &[Option<String>]| -> Vec<Option<Key>> {
+            let texts = texts.iter().map(Option::as_deref);
+            texts.map(|text| text.map(owners::key)).collect()
+        };
+        let (uri_keys, template_keys) = (keys(&uris), keys(&templates));
+        let of_uris = uri_keys.iter().flatten().copied();
+        self.uris
+            .add(before.map(|before| &before.uris), server, of_uris);
+        let of_templates = template_keys.iter().flatten().copied();
+        self.templates
+            .add(before.map(|before| &before.templates), server, of_templates);
+        let mut part = Part {
+            has_resources: listing.capabilities.get("resources").is_some(),
+            counted: Vec::new(),
+            uncounted: 0,
+            schemes: HashMap::new(),
+            uris: uri_keys,
+            templates: template_keys,
+        };
+        for (claims, texts, keys) in [
+            (&self.uris, &uris, &part.uris),
+            (&self.templates, &templates, &part.templates),
+        ] {
+            for (text, key) in texts.iter().flatten().zip(keys.iter().flatten()) {
+                if let Some(since) = claims.since(key, server) {
+                    let scheme = owners::key(uri::scheme(text));
+                    let first = part.schemes.entry(scheme).or_insert(since);
+                    *first = since.min(*first);
+                }
+            }
+        }
+        for (text, key) in templates
+            .iter()
+            .flatten()
+            .zip(part.templates.iter().flatten())
+        {
+            let since = self.templates.since(key, server);
+            let (Some(head), Some(since)) = (uri::head(text), since) else {
+                continue;
+            };
+            if part.counted.len() < MOST && text.len() <= LONGEST {
+                part.counted.push(Arc::new(Template {
+                    head: head.into(),
+                    text: text.as_str().into(),
+                    key: *key,
+                    since,
+                }));
+            } else {
+                part.uncounted += 1;
+            }
+        }
+        part
+    }
+
+    /// What is hidden, and what does not count.
+    fn hidden(&self, listings: &Listings) -> Vec<(ServerName, String)> {
+        let mut hidden = Vec::new();
+        let mut hide = |claims: &Claims, key: &str, of: Of| {
+            for (server, mut later) in claims.later() {
+                let (Some(part), Some(listing)) = (self.parts.get(server), listings.get(server))
+                else {
+                    continue;
+                };
+                let (entries, keys) = of(listing, part);
+                for (entry, its) in entries.iter().zip(keys) {
+                    if let Some(its) = its.filter(|its| later.remove(its))
+                        && let (Some(text), Some(owner)) =
+                            (owners::text(entry, key), claims.first_of(&its))
+                    {
+                        let why = owners::belongs(&text, owner);
                         hidden.push((server.clone(), format!("a resource is hidden: {why}")));
                     }
                 }
             }
-            claims
         };
-        let uris = claims(
-            |listing| &listing.resources,
-            "uri",
-            before.map(|before| &before.uris),
-        );
-        let templates = claims(
-            |listing| &listing.templates,
-            "uriTemplate",
-            before.map(|before| &before.templates),
-        );
-        (Self { uris, templates }, hidden)
+        hide(&self.uris, "uri", |listing, part| {
+            (&listing.resources, &part.uris)
+        });
+        hide(&self.templates, "uriTemplate", |listing, part| {
+            (&listing.templates, &part.templates)
+        });
+        for (server, part) in self.parts.iter().filter(|(_, part)| part.uncounted > 0) {
+            let why = format!(
+                "{} of its resource templates do not count for whose a resource is: no more than {MOST} do, of {LONGEST} bytes each",
+                part.uncounted
+            );
+            hidden.push((server.clone(), why));
+        }
+        hidden
     }
 
     /// Whose a resource is, of these servers.
-    pub(super) fn owner<'a>(
-        &'a self,
-        uri: &str,
-        servers: &[ServerName],
-        listings: &'a Listings,
-    ) -> Option<&'a ServerName> {
-        let having: Vec<&Listing> = servers
+    pub(super) fn owner<'a>(&'a self, uri: &str, servers: &[ServerName]) -> Option<&'a ServerName> {
+        let having: Vec<&ServerName> = self
+            .parts
             .iter()
-            .filter_map(|server| listings.get(server).map(Arc::as_ref))
-            .filter(|listing| listing.capabilities.get("resources").is_some())
+            .filter(|(server, part)| part.has_resources && servers.contains(server))
+            .map(|(server, _)| server)
             .collect();
         if let [only] = having.as_slice() {
-            return Some(&only.server);
+            return Some(only);
         }
-        let fitting: Vec<Fitting<'_>> = having
-            .iter()
-            .flat_map(|listing| self.fitting(uri, listing, servers))
-            .collect();
-        if let Some((server, since)) = self.uris.owner_since(uri, servers) {
-            let was_before =
-                |template: &Fitting<'_>| template.server != server && template.since < since;
-            if !fitting.iter().any(was_before) {
-                return Some(server);
+        // A template that several list is the first's.
+        let fits = |server: &ServerName, template: &Template| {
+            having.contains(&server)
+                && uri::fits(&template.text, uri)
+                && self.templates.shows(server, Some(&template.key), servers)
+        };
+        if let Some((owner, since)) = self.uris.owner_since(&owners::key(uri), servers) {
+            let mut before = self
+                .heads
+                .begin(uri)
+                .flatten()
+                .filter(|(server, template)| {
+                    // In this order: few were there before, and only they are compared.
+                    template.since < since && server != owner
+                });
+            if !before.any(|(server, template)| fits(server, template)) {
+                return Some(owner);
             }
         }
-        let best = fitting
-            .iter()
-            .min_by_key(|template| (Reverse(template.head), template.since));
-        best.map(|template| template.server)
+        let best = self.heads.begin(uri).find_map(|those| {
+            let mut those = those.iter();
+            those.find(|(server, template)| fits(server, template))
+        });
+        best.map(|(server, _)| server)
             .or_else(|| self.of_scheme(uri::scheme(uri), &having))
     }
 
-    /// The templates of a server that fit a URI and are its own.
-    fn fitting<'a>(
-        &'a self,
-        uri: &str,
-        listing: &'a Listing,
-        servers: &[ServerName],
-    ) -> impl Iterator<Item = Fitting<'a>> {
-        listing.templates.iter().filter_map(move |entry| {
-            let template = owners::text(entry, "uriTemplate")?;
-            let head = uri::head(&template).filter(|_| uri::fits(&template, uri))?;
-            let (server, since) = self.templates.owner_since(&template, servers)?;
-            (*server == listing.server).then_some(Fitting {
-                server: &listing.server,
-                head: head.len(),
-                since,
-            })
-        })
-    }
-
     /// The server that was the first to have anything of this scheme.
-    fn of_scheme<'a>(&self, scheme: &str, having: &[&'a Listing]) -> Option<&'a ServerName> {
-        let since = |listing: &Listing, entries: &[Raw], key: &str, claims: &Claims| {
-            let texts = entries.iter().filter_map(|entry| owners::text(entry, key));
-            texts
-                .filter(|text| uri::scheme(text) == scheme)
-                .filter_map(|text| claims.since(&text, &listing.server))
-                .min()
-        };
-        let mut known: Vec<(u64, &ServerName)> = having
-            .iter()
-            .filter_map(|listing| {
-                let uris = since(listing, &listing.resources, "uri", &self.uris);
-                let templates = &listing.templates;
-                let templates = since(listing, templates, "uriTemplate", &self.templates);
-                let first = uris.into_iter().chain(templates).min()?;
-                Some((first, &listing.server))
-            })
+    fn of_scheme<'a>(&'a self, scheme: &str, having: &[&ServerName]) -> Option<&'a ServerName> {
+        let scheme = owners::key(scheme);
+        let parts = self.parts.iter();
+        let mut known: Vec<(u64, &ServerName)> = parts
+            .filter(|(server, _)| having.contains(server))
+            .filter_map(|(server, part)| Some((*part.schemes.get(&scheme)?, server)))
             .collect();
         known.sort();
         match known.as_slice() {
@@ -168,52 +248,104 @@ impl Resources {
         }
     }
 
-    /// Takes out of a listing what comes after another server's: the same entry, a template
-    /// that begins like an earlier one, a URI that an earlier template may fit. At the next
-    /// start it comes later again.
-    pub(super) fn keep_own(&self, own: &mut Listing, listings: &Listings) {
+    /// The resources of a server that are shown to who may see these.
+    pub(super) fn shown<'a>(
+        &'a self,
+        listing: &'a Listing,
+        to: &'a [ServerName],
+    ) -> impl Iterator<Item = &'a Raw> {
+        let keys = self.parts.get(&listing.server).into_iter();
+        let keys = keys.flat_map(|part| &part.uris);
+        shown(&self.uris, &listing.server, &listing.resources, keys, to)
+    }
+
+    /// The same of its templates.
+    pub(super) fn shown_templates<'a>(
+        &'a self,
+        listing: &'a Listing,
+        to: &'a [ServerName],
+    ) -> impl Iterator<Item = &'a Raw> {
+        let keys = self.parts.get(&listing.server).into_iter();
+        let keys = keys.flat_map(|part| &part.templates);
+        let server = &listing.server;
+        shown(&self.templates, server, &listing.templates, keys, to)
+    }
+
+    /// Takes out of a listing, which is one of those that this was made of, what comes
+    /// after another server's: the same entry, a template that begins like an earlier one,
+    /// a URI that an earlier template may fit. At the next start it comes later again.
+    pub(super) fn keep_own(&self, own: &mut Listing) {
         let server = own.server.clone();
-        let mut heads: BTreeMap<String, u64> = BTreeMap::new();
-        for listing in listings.values().filter(|other| other.server != server) {
-            for entry in &listing.templates {
-                let Some(template) = owners::text(entry, "uriTemplate") else {
-                    continue;
-                };
-                let since = self.templates.since(&template, &listing.server);
-                if let (Some(head), Some(since)) = (uri::head(&template), since) {
-                    let known = heads.entry(head.to_owned()).or_insert(since);
-                    *known = since.min(*known);
-                }
-            }
-        }
-        let is_first = |claims: &Claims, text: &str| claims.first(text) == Some(&server);
+        let Some(part) = self.parts.get(&server) else {
+            return;
+        };
+        let heads = self.heads.of_others(&server);
+        let is_first = |claims: &Claims, key: &Key| claims.first_of(key) == Some(&server);
+        let mut keys = part.templates.iter();
         own.templates.retain(|entry| {
-            let Some(template) = owners::text(entry, "uriTemplate") else {
+            let (Some(Some(key)), Some(template)) =
+                (keys.next(), owners::text(entry, "uriTemplate"))
+            else {
                 return true;
             };
-            let since = self.templates.since(&template, &server);
+            let since = self.templates.since(key, &server);
             let before = uri::head(&template).and_then(|head| heads.get(head).copied());
             let is_later = before.zip(since).is_some_and(|(before, own)| before < own);
-            !is_later && is_first(&self.templates, &template)
+            !is_later && is_first(&self.templates, key)
         });
-        let mut uris: Vec<(String, u64)> = own
-            .resources
+        let texts = uris(own);
+        let mut uris: Vec<(&str, u64)> = texts
             .iter()
-            .filter_map(|entry| owners::text(entry, "uri"))
-            .filter_map(|uri| self.uris.since(&uri, &server).map(|since| (uri, since)))
+            .zip(&part.uris)
+            .filter_map(|(uri, key)| {
+                let since = self.uris.since(key.as_ref()?, &server)?;
+                Some((uri.as_deref()?, since))
+            })
             .collect();
-        uris.sort();
+        uris.sort_unstable();
         let later = later(&heads, &uris);
-        own.resources.retain(|entry| {
-            let uri = owners::text(entry, "uri");
-            uri.is_none_or(|uri| !later.contains(uri.as_str()) && is_first(&self.uris, &uri))
+        let mut known = texts.iter().zip(&part.uris);
+        own.resources.retain(|_| match known.next() {
+            Some((Some(uri), Some(key))) => {
+                !later.contains(uri.as_str()) && is_first(&self.uris, key)
+            }
+            Some(_) | None => true,
         });
     }
 }
 
+/// Whether what a server has is what it had.
+fn is_same(was: &Arc<Listing>, is: &Arc<Listing>) -> bool {
+    Arc::ptr_eq(was, is)
+        || (was.capabilities == is.capabilities
+            && was.resources == is.resources
+            && was.templates == is.templates)
+}
+
+fn uris(listing: &Listing) -> Vec<Option<String>> {
+    texts(&listing.resources, "uri")
+}
+
+fn texts(entries: &[Raw], key: &str) -> Vec<Option<String>> {
+    let texts = entries.iter().map(|entry| owners::text(entry, key));
+    texts.collect()
+}
+
+fn shown<'a>(
+    claims: &'a Claims,
+    server: &'a ServerName,
+    entries: &'a [Raw],
+    keys: impl Iterator<Item = &'a Option<Key>>,
+    to: &'a [ServerName],
+) -> impl Iterator<Item = &'a Raw> {
+    let entries = entries.iter().zip(keys);
+    let shown = entries.filter(|(_, key)| claims.shows(server, key.as_ref(), to));
+    shown.map(|(entry, _)| entry)
+}
+
 /// Of these URIs, which are sorted, those that begin like something known before them. Both
 /// may be many, and are gone through once.
-fn later<'a>(heads: &BTreeMap<String, u64>, uris: &'a [(String, u64)]) -> HashSet<&'a str> {
+fn later<'a>(heads: &BTreeMap<&str, u64>, uris: &[(&'a str, u64)]) -> HashSet<&'a str> {
     let mut heads = heads.iter().peekable();
     // Those that the text at hand begins with, each with the earliest up to it.
     let mut within: Vec<(&str, u64)> = Vec::new();
@@ -232,7 +364,7 @@ fn later<'a>(heads: &BTreeMap<String, u64>, uris: &'a [(String, u64)]) -> HashSe
         }
         leave(&mut within, uri);
         if within.last().is_some_and(|(_, known)| known < since) {
-            later.insert(uri.as_str());
+            later.insert(*uri);
         }
     }
     later
@@ -245,7 +377,6 @@ mod tests {
     #[test]
     fn what_begins_like_something_earlier_is_later() {
         let heads = [("a:", 5), ("a:x", 9), ("a:x/y", 2), ("b:", 1)];
-        let heads = heads.map(|(head, since)| (head.to_owned(), since));
         let uris = [
             ("a:w", 4),
             ("a:x", 4),
@@ -254,7 +385,6 @@ mod tests {
             ("a:z", 6),
             ("c:", 9),
         ];
-        let uris = uris.map(|(uri, since)| (uri.to_owned(), since));
         let found = later(&heads.into(), &uris);
         assert_eq!(found, HashSet::from(["a:x/a", "a:x/y/z", "a:z"]));
     }

@@ -181,6 +181,12 @@ pub enum Event {
         /// The notification's parameters.
         params: Raw,
     },
+    /// A tool server tells of nothing any more that it was subscribed to: it has ended, or
+    /// the stream on which it did.
+    Unwatched {
+        /// The resources, and the connections that subscribed to each.
+        lost: Arc<BTreeMap<String, Vec<u64>>>,
+    },
     /// The user finished something that was opened in a browser.
     ElicitationComplete {
         /// The server.

@@ -13,14 +13,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::{
     child::{Child, Started},
     deadline::Deadline,
     lane::Lane,
-    overdue, questions, subscribe,
+    overdue, questions,
+    streams::Streams,
+    subscribe,
     ticket::Requests,
+    turns::Turns,
     unread::Unread,
     watched::Watched,
 };
@@ -66,11 +69,9 @@ pub(super) struct Instance {
     pub(super) log_level: Mutex<Option<String>>,
     /// Resources that somebody watches.
     pub(super) watched: Mutex<Watched>,
-    /// Held while a subscription begins or ends.
-    pub(super) subscribing: AsyncMutex<()>,
-    pub(super) listening: Mutex<Option<u64>>,
-    /// Who waits for the acknowledgement of the stream that was asked for last.
-    pub(super) opening: Mutex<Option<(u64, oneshot::Sender<Raw>)>>,
+    /// Whose turn it is to begin or end one.
+    pub(super) turns: Turns,
+    pub(super) streams: Mutex<Streams>,
     pub(super) requests: Requests,
     events: broadcast::Sender<Event>,
     /// Counts list changes; the pool debounces them.
@@ -130,9 +131,8 @@ impl Instance {
             host: Mutex::default(),
             log_level: Mutex::default(),
             watched: Mutex::default(),
-            subscribing: AsyncMutex::default(),
-            listening: Mutex::default(),
-            opening: Mutex::default(),
+            turns: Turns::default(),
+            streams: Mutex::default(),
             requests: Requests::new(busy.clone()),
             events,
             changes: watch::Sender::new(0),
@@ -166,6 +166,11 @@ impl Instance {
     /// Fires when it says that a list changed.
     pub(super) fn watch_changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// What it offers may have changed.
+    pub(super) fn lists_changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Ends it: no more input, then the keeper ends what does not leave.
@@ -247,6 +252,7 @@ impl Instance {
         });
         self.out.close();
         self.requests.fail_all(why);
+        subscribe::lose(self);
         for (_, task) in lock(&self.questions).drain() {
             task.abort();
         }
@@ -433,7 +439,7 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
             | "notifications/prompts/list_changed"
             | "notifications/resources/list_changed",
             _,
-        ) => instance.changes.send_modify(|count| *count += 1),
+        ) => instance.lists_changed(),
         ("notifications/resources/updated", Some(params)) => {
             let uri = params.get("uri");
             let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();

@@ -202,7 +202,8 @@ impl Tools for Pool {
         }
         for server in self.servers.values() {
             for instance in server.live() {
-                subscribe::leave(instance, connection, Leaves::These(uris.to_vec()));
+                let these = Leaves::These(uris.iter().cloned().collect());
+                subscribe::leave(instance, connection, these);
             }
         }
     }

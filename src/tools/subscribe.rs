@@ -4,26 +4,27 @@
 //! end of a subscription that others hold as well. One of the stateless era has
 //! one open `subscriptions/listen` request per instance, opened anew when what is
 //! watched changes. Each time it names all that is watched, so a server that does not
-//! read is waited for before it is sent another.
+//! read is waited for before it is sent another. What it says to one is not waited for:
+//! see `streams.rs`.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{
-    sync::{MutexGuard, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     deadline::Deadline,
     instance::{Instance, lock},
     outgoing, seat,
+    streams::{Heard, Over},
+    ticket::Ticket,
+    turns::Turn,
     watched::Leaves,
 };
 use crate::{
     domain::{Capabilities, Era, ToolFault},
     lines::Room,
-    ports::{Caller, Job, Reply},
+    ports::{Boxed, Caller, Event, Job, Reply},
     wire::{self, Body, Raw, keys},
 };
 
@@ -34,70 +35,147 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// answers must not have us keep every agent that ever left.
 const FAREWELL: Deadline = Deadline::new(Duration::from_secs(10), Duration::from_secs(10));
 
+/// How long a server that ended its stream is left alone before it is asked for another.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What all streams of an instance wait for one another as.
+const STREAM: &str = "";
+
 /// One more wants to hear of a resource.
 pub(super) async fn add(
     instance: &Arc<Instance>,
     job: &Job,
     uri: &str,
 ) -> Result<Reply, ToolFault> {
-    let _turn = turn(instance, job).await?;
+    let until = Instant::now() + job.total;
     let connection = job.caller.connection();
+    let turn = turn(instance, job, uri, until).await?;
     // Counted before the server hears of it: one that leaves meanwhile must not
     // take it for the last.
-    let (first, new) = {
+    let (granted, new) = {
         let mut watched = lock(&instance.watched);
-        (watched.by(uri).is_empty(), watched.add(uri, connection))
+        (watched.is_granted(uri), watched.add(uri, connection))
     };
-    let reply = match instance.era() {
-        Era::Legacy => seat::ask(instance, job).await,
-        Era::Modern if first => tokio::select! {
-            biased;
-            reason = job.caller.cancelled() => Err(ToolFault::Cancelled(reason)),
-            reply = hear_of(instance, job, uri) => reply,
-        },
-        Era::Modern => Ok(done()),
+    let (reply, turn) = match instance.era() {
+        Era::Legacy => (seat::ask(instance, &rest(job, until)).await, Some(turn)),
+        Era::Modern if granted => (Ok(done()), None),
+        // Others do not wait for what the server says to this one.
+        Era::Modern => (hear_of(instance, job, uri, turn, until).await, None),
     };
-    if new && !matches!(reply, Ok(Reply::Result(_))) {
-        let last = lock(&instance.watched).remove(uri, connection);
+    if let Ok(Reply::Result(_)) = reply {
+        let is_there = lock(&instance.watched).grant(uri, connection);
+        if instance.ended().is_some() || is_over(instance) {
+            lose(instance);
+        }
+        return match is_there {
+            true => reply,
+            false => Ok(error("the subscription has ended meanwhile")),
+        };
+    }
+    if let Some(nth) = new
+        && lock(&instance.watched).undo(uri, connection, nth)
+    {
         // One that has it and was told to cancel may begin it all the same.
         let may_begin = reply.as_ref().is_err_and(ToolFault::may_have_run);
-        match instance.era() {
-            Era::Legacy if last && may_begin => {
-                let _ = farewell(instance, uri).await;
+        match (instance.era(), turn) {
+            (Era::Legacy, Some(turn)) if may_begin => {
+                let (instance, uri) = (instance.clone(), uri.to_owned());
+                tokio::spawn(async move {
+                    let _turn = turn;
+                    let _ = farewell(&instance, &uri).await;
+                });
             }
-            // The others still hear of theirs, whatever became of this stream.
-            Era::Modern if first => {
-                let _ = listen(instance, PATIENCE, None).await;
-            }
-            Era::Legacy | Era::Modern => {}
+            (Era::Legacy, _) => {}
+            (Era::Modern, _) => tidy(instance),
         }
     }
     reply
 }
 
-/// Opens the stream with one resource more and waits for what the server says to it.
-async fn hear_of(instance: &Arc<Instance>, job: &Job, uri: &str) -> Result<Reply, ToolFault> {
-    let patience = job.idle.min(job.total);
-    let stream = listen(instance, patience, Some(job.caller.as_ref())).await?;
-    tokio::select! {
-        biased;
-        Ok(said) = stream.acknowledged => Ok(match is_granted(&said, uri) {
-            true => done(),
-            false => Reply::Error(Raw::of(&serde_json::json!({
-                "code": -32603,
-                "message": "the server does not tell of changes of this resource",
-            }))),
-        }),
-        answer = stream.answer => match answer {
-            Ok(Ok(Body::Error(error))) => Ok(Reply::Error(error)),
-            Ok(Ok(Body::Result(_))) => {
-                Err(ToolFault::Protocol("it ended the stream at once".to_owned()))
-            }
-            Ok(Err(fault)) => Err(fault),
-            Err(_) => Err(ToolFault::Protocol("the stream is over".to_owned())),
-        },
-        () = tokio::time::sleep(patience) => Err(ToolFault::Idle(patience)),
+/// The same call with the time that is left of it.
+fn rest(job: &Job, until: Instant) -> Job {
+    Job {
+        subject: job.subject.clone(),
+        params: job.params.clone(),
+        caller: job.caller.clone(),
+        idle: job.idle,
+        total: until.saturating_duration_since(Instant::now()),
     }
+}
+
+/// Whether a server that tells of changes on a stream has none to tell them on.
+fn is_over(instance: &Instance) -> bool {
+    match instance.era() {
+        Era::Legacy => false,
+        Era::Modern => lock(&instance.streams).is_over(),
+    }
+}
+
+/// The others still hear of theirs, whatever became of one stream.
+fn tidy(instance: &Arc<Instance>) {
+    let instance = instance.clone();
+    tokio::spawn(async move {
+        let _turn = instance.turns.take(STREAM).await;
+        if listen(&instance, PATIENCE, None).await.is_err() {
+            lose(&instance);
+        }
+    });
+}
+
+/// Nobody hears of anything from this instance any more, and is told so.
+pub(super) fn lose(instance: &Instance) {
+    let lost = lock(&instance.watched).lose();
+    if !lost.is_empty() {
+        instance.tell(Event::Unwatched {
+            lost: Arc::new(lost),
+        });
+    }
+}
+
+/// Opens the stream with one resource more and waits for what the server says to it.
+async fn hear_of(
+    instance: &Arc<Instance>,
+    job: &Job,
+    uri: &str,
+    turn: Turn,
+    until: Instant,
+) -> Result<Reply, ToolFault> {
+    let left = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
+    let hear = async {
+        let caller = Some(job.caller.as_ref());
+        let opened = open(instance, left(job.idle), caller, true).await;
+        drop(turn);
+        let mut heard = opened?;
+        let patience = left(job.idle);
+        match tokio::time::timeout(patience, &mut heard).await {
+            Ok(Ok(heard)) => Ok(heard),
+            Ok(Err(_)) => Err(ToolFault::Protocol("the stream is over".to_owned())),
+            Err(_) if patience < job.idle => Err(ToolFault::Overdue(job.total)),
+            Err(_) => Err(ToolFault::Idle(job.idle)),
+        }
+    };
+    let heard = tokio::select! {
+        biased;
+        reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
+        heard = hear => heard?,
+    };
+    match heard {
+        Heard::Acknowledged(said) if is_granted(&said, uri) => Ok(done()),
+        Heard::Acknowledged(_) => Ok(error(
+            "the server does not tell of changes of this resource",
+        )),
+        Heard::Over(Ok(Body::Error(error))) => Ok(Reply::Error(error)),
+        Heard::Over(Ok(Body::Result(_))) => Err(ToolFault::Protocol(
+            "it ended the stream at once".to_owned(),
+        )),
+        Heard::Over(Err(fault)) => Err(fault),
+    }
+}
+
+fn error(says: &str) -> Reply {
+    Reply::Error(Raw::of(
+        &serde_json::json!({ "code": -32603, "message": says }),
+    ))
 }
 
 /// Whether an acknowledgement names this resource.
@@ -115,9 +193,8 @@ pub(super) fn acknowledged(instance: &Instance, params: &Raw) {
         .get("_meta")
         .and_then(|meta| meta.get(keys::SUBSCRIPTION_ID));
     let stream = stream.as_ref().and_then(wire::our_id);
-    let mut waits = lock(&instance.opening);
-    if let Some((_, tell)) = waits.take_if(|(open, _)| Some(*open) == stream) {
-        let _ = tell.send(params.detached());
+    if let Some(stream) = stream {
+        lock(&instance.streams).acknowledged(stream, &params.detached());
     }
 }
 
@@ -127,16 +204,26 @@ pub(super) async fn remove(
     job: &Job,
     uri: &str,
 ) -> Result<Reply, ToolFault> {
-    let _turn = turn(instance, job).await?;
+    let until = Instant::now() + job.total;
+    let _turn = turn(instance, job, uri, until).await?;
     let last = lock(&instance.watched).remove(uri, job.caller.connection());
     match instance.era() {
         _ if !last => Ok(done()),
-        Era::Legacy => seat::ask(instance, job).await,
+        Era::Legacy => seat::ask(instance, &rest(job, until)).await,
         Era::Modern => {
-            let patience = job.idle.min(job.total);
-            let caller = job.caller.as_ref();
-            listen(instance, patience, Some(caller)).await?;
-            Ok(done())
+            let job = &rest(job, until);
+            let told = tokio::select! {
+                biased;
+                reason = job.caller.cancelled() => Err(ToolFault::Cancelled(reason)),
+                told = listen(instance, job.idle.min(job.total), Some(job.caller.as_ref())) => told,
+            };
+            match told {
+                Ok(()) => Ok(done()),
+                Err(fault) => {
+                    tidy(instance);
+                    Err(fault)
+                }
+            }
         }
     }
 }
@@ -145,34 +232,51 @@ pub(super) async fn remove(
 /// server is told to stop telling: like a cancellation, that is no call, and also
 /// said while a stop holds.
 pub(super) fn leave(instance: Arc<Instance>, connection: u64, leaves: Leaves) {
-    tokio::spawn(async move {
-        let _turn = instance.subscribing.lock().await;
-        let alone = lock(&instance.watched).leave(connection, &leaves);
-        match instance.era() {
-            _ if alone.is_empty() => {}
-            Era::Legacy => {
-                for uri in &alone {
-                    if farewell(&instance, uri).await.is_err() {
-                        return;
+    match instance.era() {
+        // Each in a turn of its own: what comes after waits for it and for nothing else.
+        Era::Legacy => {
+            let its = lock(&instance.watched).of(connection, &leaves);
+            for uri in its {
+                let instance = instance.clone();
+                tokio::spawn(async move {
+                    let _turn = instance.turns.take(&uri).await;
+                    let leaves = Leaves::These([uri].into());
+                    let alone = lock(&instance.watched).leave(connection, &leaves);
+                    for uri in alone {
+                        let _ = farewell(&instance, &uri).await;
                     }
-                }
-            }
-            Era::Modern => {
-                let _ = listen(&instance, PATIENCE, None).await;
+                });
             }
         }
-    });
+        Era::Modern => {
+            tokio::spawn(async move {
+                let _turn = instance.turns.take(STREAM).await;
+                let alone = lock(&instance.watched).leave(connection, &leaves);
+                if !alone.is_empty() && listen(&instance, PATIENCE, None).await.is_err() {
+                    lose(&instance);
+                }
+            });
+        }
+    }
 }
 
-/// Subscriptions to one instance begin and end one after the other: a server must
-/// not hear of them in another order than we count them. Waits no longer than the
-/// call may take.
-async fn turn<'a>(instance: &'a Arc<Instance>, job: &Job) -> Result<MutexGuard<'a, ()>, ToolFault> {
+/// Subscriptions of one resource, and the streams of one instance, begin and end one after
+/// the other: see `turns.rs`. Waits no longer than the call may take.
+async fn turn(
+    instance: &Arc<Instance>,
+    job: &Job,
+    uri: &str,
+    until: Instant,
+) -> Result<Turn, ToolFault> {
+    let of = match instance.era() {
+        Era::Legacy => uri,
+        Era::Modern => STREAM,
+    };
     let turn = tokio::select! {
         biased;
-        turn = instance.subscribing.lock() => turn,
+        turn = instance.turns.take(of) => turn,
         reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
-        () = tokio::time::sleep(job.total) => return Err(ToolFault::Busy(job.total)),
+        () = tokio::time::sleep_until(until) => return Err(ToolFault::Busy(job.total)),
     };
     // Whoever has gone was taken out, and must not come in again.
     match job.caller.is_cancelled() {
@@ -185,19 +289,13 @@ fn done() -> Reply {
     Reply::Result(Raw::trusted(Bytes::from_static(b"{}")))
 }
 
-/// Opens the first stream of an instance. A server that will not tell of changes is still
-/// a server.
+/// Opens a stream of an instance that has none. A server that will not tell of changes is
+/// still a server.
 pub(super) async fn begin(instance: &Arc<Instance>) {
-    let _turn = instance.subscribing.lock().await;
-    if lock(&instance.listening).is_none() {
+    let _turn = instance.turns.take(STREAM).await;
+    if !lock(&instance.streams).is_open() {
         let _ = listen(instance, PATIENCE, None).await;
     }
-}
-
-/// A stream that was asked for.
-struct Stream {
-    acknowledged: oneshot::Receiver<Raw>,
-    answer: JoinHandle<Result<Body, ToolFault>>,
 }
 
 /// Opens the stream for what is watched now, and then closes the one before.
@@ -205,7 +303,18 @@ async fn listen(
     instance: &Arc<Instance>,
     patience: Duration,
     caller: Option<&dyn Caller>,
-) -> Result<Stream, ToolFault> {
+) -> Result<(), ToolFault> {
+    open(instance, patience, caller, false).await.map(drop)
+}
+
+/// The same; a call that `hears` what the server says to it sees to it that there is
+/// another if there is none then.
+async fn open(
+    instance: &Arc<Instance>,
+    patience: Duration,
+    caller: Option<&dyn Caller>,
+    hears: bool,
+) -> Result<oneshot::Receiver<Heard>, ToolFault> {
     let params = serde_json::json!({
         "notifications": {
             "toolsListChanged": true,
@@ -229,19 +338,46 @@ async fn listen(
         caller.leaves();
     }
     let ticket = instance.open(None, Deadline::FOREVER)?;
-    let (tell, acknowledged) = oneshot::channel();
-    *lock(&instance.opening) = Some((ticket.id, tell));
-    let line = request(ticket.id, "subscriptions/listen", params);
+    let id = ticket.id;
+    let (before, heard) = {
+        let mut streams = lock(&instance.streams);
+        (streams.opened(id, hears), streams.hear(id))
+    };
+    let line = request(id, "subscriptions/listen", params);
     instance.out.send_with(line, Some(room));
-    if let Some(before) = lock(&instance.listening).replace(ticket.id) {
+    if let Some(before) = before {
         // What is cancelled is not answered.
         instance.forget(before);
         let params = format!("{{\"requestId\":{before},\"reason\":\"replaced\"}}");
         instance.notify("notifications/cancelled", &[params.into()]);
     }
-    Ok(Stream {
-        acknowledged,
-        answer: tokio::spawn(async move { ticket.wait(None).await }),
+    tokio::spawn(until_over(instance.clone(), ticket));
+    Ok(heard)
+}
+
+/// Waits for the end of a stream. What was heard on it nobody hears of any more: it is
+/// asked for again when somebody subscribes, and after a while for the lists.
+fn until_over(instance: Arc<Instance>, ticket: Ticket) -> Boxed<'static, ()> {
+    Box::pin(async move {
+        let id = ticket.id;
+        let answer = ticket.wait(None).await;
+        let over = lock(&instance.streams).ended(id, &answer);
+        match (over, answer) {
+            (Over::Replaced | Over::InVain, _) => {}
+            // Who answers with an error does not have it, and who has gone is not asked.
+            (Over::Lost, Ok(Body::Error(_)) | Err(_)) => lose(&instance),
+            (Over::Lost, Ok(Body::Result(_))) => {
+                lose(&instance);
+                let mut ended = instance.watch_end();
+                let ended = ended.wait_for(Option::is_some);
+                if tokio::time::timeout(AGAIN, ended).await.is_ok() {
+                    return;
+                }
+                begin(&instance).await;
+                // What has changed meanwhile nobody has heard of.
+                instance.lists_changed();
+            }
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use crate::limited;
 use crate::support::agent::Agent;
 use crate::support::home::Home;
 use crate::support::raw::{dig, elements};
+use crate::support::server::Server;
 
 const ONE: &str = r#"{"notifications":{"resourceSubscriptions":["note://0"]}}"#;
 
@@ -141,4 +142,134 @@ fn a_subscription_that_was_cancelled_in_its_servers_hands_is_ended_there() {
     alpha.gets("notifications/cancelled");
     alpha.order("go");
     alpha.gets("resources/unsubscribe");
+}
+
+/// Two agents of the handshake era, at a server that they share.
+fn sharing(script: &str) -> (Home, Server, [Agent; 2]) {
+    let home = Home::new();
+    let alpha = home.server_with("alpha", script, "instances = \"shared\"");
+    let agents = ["one", "two"].map(|name| {
+        let mut agent = home.beside(name);
+        agent.until_listed(&["alpha__ready"]);
+        agent
+    });
+    (home, alpha, agents)
+}
+
+fn subscribe(agent: &mut Agent, uri: &str) -> u64 {
+    agent.request("resources/subscribe", &format!("{{\"uri\":\"{uri}\"}}"))
+}
+
+#[test]
+fn who_waits_for_a_stream_to_be_acknowledged_holds_up_nobody() {
+    let script = notes(2, "on subscriptions/listen: silence").replace("legacy", "modern");
+    let (_home, mut alpha, [mut one, mut two]) = sharing(&script);
+    let first = subscribe(&mut one, "note://0");
+    while !alpha.gets("subscriptions/listen").contains("note://0") {}
+    let second = subscribe(&mut two, "note://1");
+    while !alpha.gets("subscriptions/listen").contains("note://1") {}
+    // It names what both asked for.
+    alpha.order(r#"say {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":$sub},"notifications":{"resourceSubscriptions":["note://0","note://1"]}}}"#);
+    one.result(first);
+    two.result(second);
+}
+
+#[test]
+fn a_subscription_that_is_not_answered_holds_up_those_of_no_other_resource() {
+    let script = notes(2, "on resources/subscribe note://0: silence");
+    let (_home, mut alpha, [mut one, mut two]) = sharing(&script);
+    subscribe(&mut one, "note://0");
+    alpha.gets("resources/subscribe");
+    let second = subscribe(&mut two, "note://1");
+    two.result(second);
+}
+
+#[test]
+fn what_an_agent_watches_is_bounded_however_many_it_asks_for_at_once() {
+    let home = Home::new();
+    let script = notes(1, "on resources/subscribe: wait\nresult {}");
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    let long = |n: usize| format!("note://{n}/{}", "x".repeat(600_000));
+    let first = subscribe(&mut agent, &long(1));
+    alpha.gets("resources/subscribe");
+    let second = subscribe(&mut agent, &long(2));
+    assert_eq!(agent.error(second).0, -32602);
+    alpha.order("go");
+    agent.result(first);
+}
+
+#[test]
+fn a_stream_ends_with_the_server_that_it_was_granted_by() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", &notes(1, ""));
+    let mut agent = ready(&home);
+    let id = agent.request("subscriptions/listen", ONE);
+    agent.gets("notifications/subscriptions/acknowledged");
+    for _ in 0..alpha.count_starts() {
+        alpha.starts();
+    }
+    alpha.order("exit 1");
+    agent.result(id);
+    // One that is opened anew is granted by the next.
+    alpha.starts();
+    assert_eq!(granted(&mut agent, 1), 1);
+}
+
+#[test]
+fn who_cannot_be_told_that_it_hears_no_more_is_told_that_all_may_have_changed() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", &notes(1, ""));
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__ready"]);
+    let id = subscribe(&mut agent, "note://0");
+    agent.result(id);
+    alpha.order("exit 1");
+    let told = agent.gets("notifications/resources/updated");
+    assert_eq!(dig(&told, "params.uri").unwrap(), "\"note://0\"");
+}
+
+#[test]
+fn a_server_that_ends_its_stream_is_asked_for_another_and_what_it_told_of_is_over() {
+    let script = notes(2, "").replace("legacy", "modern");
+    let (_home, mut alpha, [mut one, mut two]) = sharing(&script);
+    one.speak_modern("{}");
+    let id = one.request("subscriptions/listen", ONE);
+    one.gets("notifications/subscriptions/acknowledged");
+    alpha.order(r#"say {"jsonrpc":"2.0","id":$sub,"result":{"resultType":"complete"}}"#);
+    one.result(id);
+    let before = alpha.count("subscriptions/listen");
+    // It is watched by nobody, and so the server is asked.
+    let again = subscribe(&mut two, "note://0");
+    two.result(again);
+    assert_eq!(alpha.count("subscriptions/listen"), before + 1);
+}
+
+#[test]
+fn what_one_stream_leaves_to_another_that_is_not_granted_it_is_ended() {
+    let home = limited(
+        "[budget]\nrun = { steps = \"none\", calls = 2, time = \"none\", cost = \"none\" }",
+    );
+    let script = notes(2, "on resources/subscribe note://1: wait\nresult {}");
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = ready(&home);
+    let one = agent.request("subscriptions/listen", ONE);
+    agent.gets("notifications/subscriptions/acknowledged");
+    agent.request(
+        "subscriptions/listen",
+        r#"{"notifications":{"resourceSubscriptions":["note://1","note://0"]}}"#,
+    );
+    while !alpha.gets("resources/subscribe").contains("note://1") {}
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{one}}}}}"#
+    ));
+    agent.until_listed(&["alpha__ready"]);
+    assert_eq!(alpha.count("resources/unsubscribe"), 0);
+    alpha.order("go");
+    let ack = agent.gets("notifications/subscriptions/acknowledged");
+    let granted = dig(&ack, "params.notifications.resourceSubscriptions");
+    assert_eq!(granted.unwrap(), r#"["note://1"]"#);
+    let end = alpha.gets("resources/unsubscribe");
+    assert!(end.contains("note://0"), "{end}");
 }
