@@ -273,7 +273,7 @@ impl Tollgate {
                         ..self.records(page)
                     }));
                 }
-                query.after = Some(reached);
+                query.go_on(reached, None);
             }
             tokio::select! {
                 changed = news.changed() => if changed.is_err() {

@@ -17,6 +17,8 @@ pub(super) struct Streams {
     open: Option<Open>,
     /// None is, because the last was in vain, and another will be.
     mending: bool,
+    /// Another will be asked for after a while: once, however many have ended meanwhile.
+    retrying: bool,
     waiting: Vec<(u64, oneshot::Sender<Heard>)>,
 }
 
@@ -53,6 +55,15 @@ impl Streams {
     /// Whether nobody hears of anything, and nobody sees to it.
     pub(super) fn is_over(&self) -> bool {
         self.open.is_none() && !self.mending
+    }
+
+    /// Another will be asked for after a while; says whether nobody sees to that yet.
+    pub(super) fn retries(&mut self) -> bool {
+        !std::mem::replace(&mut self.retrying, true)
+    }
+
+    pub(super) fn retried(&mut self) {
+        self.retrying = false;
     }
 
     /// Another stream is asked for; the one before it.
@@ -127,6 +138,15 @@ mod tests {
         assert_eq!(streams.opened(3, false), Some(2));
         streams.acknowledged(3, &raw());
         assert!(matches!(two.try_recv(), Ok(Heard::Acknowledged(_))));
+    }
+
+    #[test]
+    fn however_many_streams_are_lost_one_is_asked_for_after_a_while() {
+        let mut streams = Streams::default();
+        assert!(streams.retries());
+        assert!(!streams.retries() && !streams.retries());
+        streams.retried();
+        assert!(streams.retries());
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! end of a subscription that others hold as well. One of the stateless era has
 //! one open `subscriptions/listen` request per instance, opened anew when what is
 //! watched changes. Each time it names all that is watched, so a server that does not
-//! read is waited for before it is sent another. What it says to one is not waited for:
-//! see `streams.rs`.
+//! read is waited for before it is sent another. And what it says to one is waited for
+//! before the next: if two were asked for at once, nobody could say for which of them it
+//! was refused. A server has little time for that, and each agent one turn at a time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// answers must not have us keep every agent that ever left.
 const FAREWELL: Deadline = Deadline::new(Duration::from_secs(10), Duration::from_secs(10));
 
+/// How long a server may take to say whether it will tell of a resource: the others wait.
+const ACKNOWLEDGED: Duration = Duration::from_secs(10);
+
 /// How long a server that ended its stream is left alone before it is asked for another.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -59,7 +63,6 @@ pub(super) async fn add(
     let (reply, turn) = match instance.era() {
         Era::Legacy => (seat::ask(instance, &rest(job, until)).await, Some(turn)),
         Era::Modern if granted => (Ok(done()), None),
-        // Others do not wait for what the server says to this one.
         Era::Modern => (hear_of(instance, job, uri, turn, until).await, None),
     };
     if let Ok(Reply::Result(_)) = reply {
@@ -72,21 +75,22 @@ pub(super) async fn add(
             false => Ok(error("the subscription has ended meanwhile")),
         };
     }
-    if let Some(nth) = new
-        && lock(&instance.watched).undo(uri, connection, nth)
-    {
-        // One that has it and was told to cancel may begin it all the same.
-        let may_begin = reply.as_ref().is_err_and(ToolFault::may_have_run);
-        match (instance.era(), turn) {
-            (Era::Legacy, Some(turn)) if may_begin => {
-                let (instance, uri) = (instance.clone(), uri.to_owned());
-                tokio::spawn(async move {
-                    let _turn = turn;
-                    let _ = farewell(&instance, &uri).await;
-                });
+    let is_undone = new.is_some_and(|nth| lock(&instance.watched).undo(uri, connection, nth));
+    // One that has it and was told to cancel may begin it all the same.
+    let may_begin = reply.as_ref().is_err_and(ToolFault::may_have_run);
+    match (instance.era(), turn) {
+        (Era::Legacy, Some(turn)) if is_undone && may_begin => {
+            let (instance, uri) = (instance.clone(), uri.to_owned());
+            tokio::spawn(async move {
+                let _turn = turn;
+                let _ = farewell(&instance, &uri).await;
+            });
+        }
+        (Era::Legacy, _) => {}
+        (Era::Modern, _) => {
+            if is_undone || !lock(&instance.streams).is_open() {
+                tidy(instance);
             }
-            (Era::Legacy, _) => {}
-            (Era::Modern, _) => tidy(instance),
         }
     }
     reply
@@ -132,26 +136,26 @@ pub(super) fn lose(instance: &Instance) {
     }
 }
 
-/// Opens the stream with one resource more and waits for what the server says to it.
+/// Opens the stream with one resource more and waits for what the server says to it, which
+/// is about this one: all others that it names were granted.
 async fn hear_of(
     instance: &Arc<Instance>,
     job: &Job,
     uri: &str,
-    turn: Turn,
+    turn: Mine,
     until: Instant,
 ) -> Result<Reply, ToolFault> {
+    let _turn = turn;
     let left = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
     let hear = async {
         let caller = Some(job.caller.as_ref());
-        let opened = open(instance, left(job.idle), caller, true).await;
-        drop(turn);
-        let mut heard = opened?;
-        let patience = left(job.idle);
-        match tokio::time::timeout(patience, &mut heard).await {
+        let mut heard = open(instance, left(job.idle), caller, true).await?;
+        let patience = job.idle.min(ACKNOWLEDGED);
+        match tokio::time::timeout(left(patience), &mut heard).await {
             Ok(Ok(heard)) => Ok(heard),
             Ok(Err(_)) => Err(ToolFault::Protocol("the stream is over".to_owned())),
-            Err(_) if patience < job.idle => Err(ToolFault::Overdue(job.total)),
-            Err(_) => Err(ToolFault::Idle(job.idle)),
+            Err(_) if Instant::now() >= until => Err(ToolFault::Overdue(job.total)),
+            Err(_) => Err(ToolFault::Idle(patience)),
         }
     };
     let heard = tokio::select! {
@@ -260,21 +264,31 @@ pub(super) fn leave(instance: Arc<Instance>, connection: u64, leaves: Leaves) {
     }
 }
 
+/// The turn that somebody has, and its turn among those of its own connection.
+type Mine = (Turn, Option<Turn>);
+
 /// Subscriptions of one resource, and the streams of one instance, begin and end one after
-/// the other: see `turns.rs`. Waits no longer than the call may take.
+/// the other: see `turns.rs`. Of those of one connection only the first stands in line with
+/// others. Waits no longer than the call may take.
 async fn turn(
     instance: &Arc<Instance>,
     job: &Job,
     uri: &str,
     until: Instant,
-) -> Result<Turn, ToolFault> {
-    let of = match instance.era() {
-        Era::Legacy => uri,
-        Era::Modern => STREAM,
+) -> Result<Mine, ToolFault> {
+    let mine = async {
+        match instance.era() {
+            Era::Legacy => (instance.turns.take(uri).await, None),
+            Era::Modern => {
+                let connection = job.caller.connection().to_string();
+                let own = instance.turns.take(&connection).await;
+                (instance.turns.take(STREAM).await, Some(own))
+            }
+        }
     };
     let turn = tokio::select! {
         biased;
-        turn = instance.turns.take(of) => turn,
+        turn = mine => turn,
         reason = job.caller.cancelled() => return Err(ToolFault::Cancelled(reason)),
         () = tokio::time::sleep_until(until) => return Err(ToolFault::Busy(job.total)),
     };
@@ -368,11 +382,15 @@ fn until_over(instance: Arc<Instance>, ticket: Ticket) -> Boxed<'static, ()> {
             (Over::Lost, Ok(Body::Error(_)) | Err(_)) => lose(&instance),
             (Over::Lost, Ok(Body::Result(_))) => {
                 lose(&instance);
+                if !lock(&instance.streams).retries() {
+                    return;
+                }
                 let mut ended = instance.watch_end();
                 let ended = ended.wait_for(Option::is_some);
                 if tokio::time::timeout(AGAIN, ended).await.is_ok() {
                     return;
                 }
+                lock(&instance.streams).retried();
                 begin(&instance).await;
                 // What has changed meanwhile nobody has heard of.
                 instance.lists_changed();

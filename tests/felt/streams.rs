@@ -160,18 +160,69 @@ fn subscribe(agent: &mut Agent, uri: &str) -> u64 {
     agent.request("resources/subscribe", &format!("{{\"uri\":\"{uri}\"}}"))
 }
 
+/// Returns once everything that an agent has sent has been read.
+fn is_read(agent: &mut Agent) {
+    let id = agent.request("ping", "{}");
+    agent.result(id);
+}
+
+/// The next stream that a server is asked for with a resource.
+fn next_stream(alpha: &mut Server) -> String {
+    loop {
+        let listen = alpha.gets("subscriptions/listen");
+        if listen.contains("note://") {
+            return listen;
+        }
+    }
+}
+
+fn acknowledge(alpha: &mut Server, uris: &str) {
+    alpha.order(&format!(
+        r#"say {{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":$sub}},"notifications":{{"resourceSubscriptions":[{uris}]}}}}}}"#
+    ));
+}
+
 #[test]
-fn who_waits_for_a_stream_to_be_acknowledged_holds_up_nobody() {
-    let script = notes(2, "on subscriptions/listen: silence").replace("legacy", "modern");
+fn who_asks_for_much_does_not_stand_in_line_before_others() {
+    let script = notes(3, "on subscriptions/listen: silence").replace("legacy", "modern");
     let (_home, mut alpha, [mut one, mut two]) = sharing(&script);
     let first = subscribe(&mut one, "note://0");
-    while !alpha.gets("subscriptions/listen").contains("note://0") {}
+    assert!(next_stream(&mut alpha).contains("note://0"));
+    let third = subscribe(&mut one, "note://2");
+    is_read(&mut one);
     let second = subscribe(&mut two, "note://1");
-    while !alpha.gets("subscriptions/listen").contains("note://1") {}
-    // It names what both asked for.
-    alpha.order(r#"say {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":$sub},"notifications":{"resourceSubscriptions":["note://0","note://1"]}}}"#);
+    is_read(&mut two);
+    acknowledge(&mut alpha, r#""note://0""#);
     one.result(first);
+    let next = next_stream(&mut alpha);
+    assert!(
+        next.contains("note://1") && !next.contains("note://2"),
+        "{next}"
+    );
+    acknowledge(&mut alpha, r#""note://0","note://1""#);
     two.result(second);
+    assert!(next_stream(&mut alpha).contains("note://2"));
+    acknowledge(&mut alpha, r#""note://0","note://1","note://2""#);
+    one.result(third);
+}
+
+#[test]
+fn a_stream_that_is_refused_is_refused_to_who_asked_for_it_and_to_no_other() {
+    let script = notes(2, "on subscriptions/listen: silence").replace("legacy", "modern");
+    let (_home, mut alpha, [mut one, mut two]) = sharing(&script);
+    let bad = subscribe(&mut one, "note://0");
+    assert!(next_stream(&mut alpha).contains("note://0"));
+    let good = subscribe(&mut two, "note://1");
+    is_read(&mut two);
+    alpha.order(r#"say {"jsonrpc":"2.0","id":$sub,"error":{"code":-32002,"message":"gone"}}"#);
+    assert_eq!(one.error(bad).0, -32002);
+    let next = next_stream(&mut alpha);
+    assert!(
+        next.contains("note://1") && !next.contains("note://0"),
+        "{next}"
+    );
+    acknowledge(&mut alpha, r#""note://1""#);
+    two.result(good);
 }
 
 #[test]
