@@ -1,5 +1,6 @@
 //! The words of tollgate: plain data, no I/O, no clock, no async.
 
+mod amounts;
 mod breaker;
 mod budget;
 mod call;
@@ -23,8 +24,9 @@ mod terms;
 mod tier;
 mod window;
 
+pub use amounts::{Amounts, Dimension};
 pub use breaker::{BreakerRule, Circuit};
-pub use budget::{Amounts, Dimension, Left, Level, Limit, Over, Period, Scope, Then};
+pub use budget::{Left, Level, Limit, Over, Period, Scope, Then};
 pub use call::{Call, Claim, Finding, Findings, Principal, Reach, Standing, Subject};
 pub use command::{as_argument, quoted};
 pub use era::{Capabilities, Era};

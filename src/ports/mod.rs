@@ -3,15 +3,17 @@
 //! The broker knows tool servers, the store and the agent on the line only
 //! through these traits; the edges implement them.
 
+mod query;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod store;
 
 use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
 
+pub use query::{Page, PrunedBy, Query, Sought, Verified};
 pub use store::{
-    Admission, Context, Helping, InFlight, Intent, Page, Permit, Pin, PrunedBy, Query, RunKnown,
-    Settled, Settlement, Sought, Spent, Store, Verified,
+    Admission, Context, Helping, InFlight, Intent, Permit, Pin, RunKnown, Settled, Settlement,
+    Spent, Store,
 };
 
 use crate::{

@@ -31,6 +31,7 @@ mod record_limits;
 mod redact;
 mod retention;
 mod search;
+mod secrets;
 mod section;
 mod series;
 mod shelf;

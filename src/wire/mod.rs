@@ -9,6 +9,7 @@ mod edit;
 mod forged;
 mod json;
 pub mod keys;
+mod line;
 mod message;
 mod oversize;
 mod spelling;
@@ -17,10 +18,8 @@ pub(crate) use edit::quote_into;
 pub use edit::{Edit, Parts, quote};
 pub use forged::{content_without_ours, is_ours, without_ours, without_ours_in};
 pub use json::{Flaw, Members, Node, elements, members, room, unquote};
-pub use message::{
-    Body, Malformed, Meant, Message, error_line, notification_line, our_id, parse, request_line,
-    result_line,
-};
+pub use line::{error_line, notification_line, request_line, result_line};
+pub use message::{Body, Malformed, Meant, Message, our_id, parse};
 pub use oversize::Oversize;
 pub use spelling::{is_other_spelling, misspelt, without_misspelt};
 
