@@ -14,7 +14,7 @@ use std::{borrow::Cow, ops::Range, sync::LazyLock};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::{Member, Raw, is_other_spelling, json, keys, unquote};
+use super::{Member, Raw, json, keys, spelling::reads_as, unquote};
 
 /// What says something about what it stands in.
 const META: &str = "_meta";
@@ -68,7 +68,7 @@ pub fn content_without_ours(result: &Raw) -> Cow<'_, Raw> {
         of_member(result, member, META, &mut found);
         let key = text.get(member.key.clone()).unwrap_or_default();
         let value = text.get(member.value.clone()).unwrap_or_default();
-        if CONTENT.iter().any(|name| is_key(key, name)) && may_have_meta(value) {
+        if CONTENT.iter().any(|name| reads_as(key, name)) && may_have_meta(value) {
             forged(value, member.value.start, &mut found);
         }
     }
@@ -79,7 +79,7 @@ pub fn content_without_ours(result: &Raw) -> Cow<'_, Raw> {
 fn of_member(value: &Raw, member: &Member, name: &str, found: &mut Vec<Forged>) {
     // Not from its text as a whole, which is looked through each time it is asked for.
     let part = |range: &Range<usize>| value.bytes().get(range.clone()).unwrap_or_default();
-    if is_key(part(&member.key), name)
+    if reads_as(part(&member.key), name)
         && let Ok(own) = std::str::from_utf8(part(&member.value))
         && let Some(kept) = kept(own)
     {
@@ -102,18 +102,6 @@ fn replaced(value: &Raw, found: Vec<Forged>) -> Cow<'_, Raw> {
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
     Cow::Owned(Raw::trusted(Bytes::from(out)))
-}
-
-/// Whether a key, as it is written, is `name` to somebody.
-fn is_key(quoted: &[u8], name: &str) -> bool {
-    let inner = quoted.get(1..quoted.len().saturating_sub(1));
-    let inner = inner.unwrap_or_default();
-    if inner.len() <= name.len() {
-        return inner.eq_ignore_ascii_case(name.as_bytes());
-    }
-    // Longer for its escapes, or for letters that fold to one of ASCII.
-    let key = std::str::from_utf8(quoted).ok().and_then(unquote);
-    key.is_some_and(|key| key == name || is_other_spelling(&key, name))
 }
 
 /// Whether a key that is `_meta` can stand in there, as it is or with escapes.
@@ -174,7 +162,7 @@ fn member(text: &[u8], at: usize, offset: usize, found: &mut Vec<Forged>) -> Opt
     let key = json::value(text, at)?;
     let begin = json::skip(text, key.end, b":");
     let key = text.get(key)?;
-    let is_meta = is_key(key, META);
+    let is_meta = reads_as(key, META);
     if !is_meta && !DATA.iter().any(|name| json::key_is(key, name)) {
         return Some(begin);
     }

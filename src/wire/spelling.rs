@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Member, Raw, unquote};
+use super::{Member, Raw, json, unquote};
 
 /// The first of these names that a member of an object has in another spelling.
 #[must_use]
@@ -32,15 +32,25 @@ pub fn without_misspelt<'v>(object: &'v Raw, names: &[&'static str]) -> Cow<'v, 
 
 /// Which of the names a member has in another spelling.
 fn meant(object: &Raw, member: &Member, names: &[&'static str]) -> Option<&'static str> {
-    let quoted = object.bytes().get(member.key.clone())?;
-    // With escapes a letter takes six bytes: what is longer than that is none of them.
-    let longest = names.iter().map(|name| 6 * name.len() + 2).max()?;
-    if quoted.len() > longest {
-        return None;
-    }
-    let key = unquote(std::str::from_utf8(quoted).ok()?)?;
+    let key = object.bytes().get(member.key.clone())?;
     let mut names = names.iter().copied();
-    names.find(|name| is_other_spelling(&key, name))
+    names.find(|name| reads_as(key, name) && !json::key_is(key, name))
+}
+
+/// Whether a key, as it is written, is `name` to somebody.
+pub(super) fn reads_as(quoted: &[u8], name: &str) -> bool {
+    let inner = quoted.get(1..quoted.len().saturating_sub(1));
+    let inner = inner.unwrap_or_default();
+    if inner.len() <= name.len() {
+        return inner.eq_ignore_ascii_case(name.as_bytes());
+    }
+    // Longer for its escapes, six bytes for a letter at most, or for letters that fold to
+    // one of ASCII.
+    if inner.len() > 6 * name.len() {
+        return false;
+    }
+    let key = std::str::from_utf8(quoted).ok().and_then(unquote);
+    key.is_some_and(|key| key == name || is_other_spelling(&key, name))
 }
 
 /// Whether a key is not `meant`, but read as it by who does not look at case.
