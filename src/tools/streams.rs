@@ -1,8 +1,8 @@
-//! The stream on which a server of the stateless era tells of changes, and who waits to
-//! hear whether it will.
+//! The stream on which a server of the stateless era tells of changes, and the call that
+//! waits to hear whether it will.
 //!
-//! Each stream names all that is watched. So what a server says to one counts for
-//! everybody whose resource was named by it first or by one before.
+//! Each stream names all that is watched and replaces the one before. Who opens one has the
+//! turn until the server has answered to it, so one call waits at most.
 
 use tokio::sync::oneshot;
 
@@ -19,18 +19,18 @@ pub(super) struct Streams {
     mending: bool,
     /// Another will be asked for after a while: once, however many have ended meanwhile.
     retrying: bool,
-    waiting: Vec<(u64, oneshot::Sender<Heard>)>,
 }
 
 struct Open {
     id: u64,
-    /// Whether a call waits to hear of it, which answers for it until it is acknowledged.
-    of_call: bool,
+    /// The call that asked for it, which sees to it that there is another if this one comes
+    /// to nothing.
+    call: Option<oneshot::Sender<Heard>>,
     acknowledged: bool,
 }
 
 /// What a server said to a stream.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Heard {
     Acknowledged(Raw),
     Over(Result<Body, ToolFault>),
@@ -41,7 +41,7 @@ pub(super) enum Heard {
 pub(super) enum Over {
     /// Another is open.
     Replaced,
-    /// It was never acknowledged: the calls that asked for it put it right.
+    /// It was never acknowledged: the call that asked for it puts it right.
     InVain,
     /// Nobody hears of anything any more.
     Lost,
@@ -66,31 +66,25 @@ impl Streams {
         self.retrying = false;
     }
 
-    /// Another stream is asked for; the one before it.
-    pub(super) fn opened(&mut self, id: u64, of_call: bool) -> Option<u64> {
+    /// Another stream is asked for, by a call or in nobody's name; the one before it.
+    pub(super) fn opened(&mut self, id: u64, call: Option<oneshot::Sender<Heard>>) -> Option<u64> {
         self.mending = false;
         let before = self.open.replace(Open {
             id,
-            of_call,
+            call,
             acknowledged: false,
         });
         before.map(|before| before.id)
     }
 
-    /// Hears what is said to this stream or a later one.
-    pub(super) fn hear(&mut self, id: u64) -> oneshot::Receiver<Heard> {
-        let (tell, heard) = oneshot::channel();
-        self.waiting.retain(|(_, tell)| !tell.is_closed());
-        self.waiting.push((id, tell));
-        heard
-    }
-
     pub(super) fn acknowledged(&mut self, id: u64, said: &Raw) {
-        let Some(open) = self.open.as_mut().filter(|open| id <= open.id) else {
+        let Some(open) = self.open.as_mut().filter(|open| open.id == id) else {
             return;
         };
-        open.acknowledged |= open.id == id;
-        self.tell(id, &Heard::Acknowledged(said.clone()));
+        open.acknowledged = true;
+        if let Some(call) = open.call.take() {
+            let _ = call.send(Heard::Acknowledged(said.clone()));
+        }
     }
 
     /// A stream was answered, which is its end.
@@ -98,18 +92,14 @@ impl Streams {
         let Some(open) = self.open.take_if(|open| open.id == id) else {
             return Over::Replaced;
         };
-        let waits = self.waiting.iter().any(|(_, tell)| !tell.is_closed());
-        self.tell(id, &Heard::Over(answer.clone()));
-        self.mending = !open.acknowledged && (open.of_call || waits);
+        // Also one that has given up meanwhile: what it leaves behind it puts right.
+        self.mending = !open.acknowledged && open.call.is_some();
+        if let Some(call) = open.call {
+            let _ = call.send(Heard::Over(answer.clone()));
+        }
         match self.mending {
             true => Over::InVain,
             false => Over::Lost,
-        }
-    }
-
-    fn tell(&mut self, id: u64, what: &Heard) {
-        for (_, tell) in self.waiting.extract_if(.., |(first, _)| *first <= id) {
-            let _ = tell.send(what.clone());
         }
     }
 }
@@ -123,20 +113,17 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_is_for_all_who_were_named_by_then() {
+    fn an_acknowledgement_is_for_the_call_that_asked_for_that_stream() {
         let mut streams = Streams::default();
-        assert_eq!(streams.opened(1, true), None);
-        let mut one = streams.hear(1);
-        assert_eq!(streams.opened(2, true), Some(1));
-        let mut two = streams.hear(2);
-        // Nobody asked for that one.
+        let (tell, mut one) = oneshot::channel();
+        assert_eq!(streams.opened(1, Some(tell)), None);
+        let (tell, mut two) = oneshot::channel();
+        assert_eq!(streams.opened(2, Some(tell)), Some(1));
+        // Nobody asked for that one, and nobody waits for the one before.
         streams.acknowledged(9, &raw());
-        assert!(one.try_recv().is_err());
         streams.acknowledged(1, &raw());
-        assert!(matches!(one.try_recv(), Ok(Heard::Acknowledged(_))));
-        assert!(two.try_recv().is_err());
-        assert_eq!(streams.opened(3, false), Some(2));
-        streams.acknowledged(3, &raw());
+        assert!(one.try_recv().is_err() && two.try_recv().is_err());
+        streams.acknowledged(2, &raw());
         assert!(matches!(two.try_recv(), Ok(Heard::Acknowledged(_))));
     }
 
@@ -152,26 +139,27 @@ mod tests {
     #[test]
     fn the_end_of_a_stream_counts_once_and_only_of_the_one_that_is_open() {
         let mut streams = Streams::default();
-        streams.opened(1, false);
-        streams.opened(2, true);
+        streams.opened(1, None);
+        let (tell, mut heard) = oneshot::channel();
+        streams.opened(2, Some(tell));
         let answer = Ok(Body::Result(raw()));
         assert_eq!(streams.ended(1, &answer), Over::Replaced);
-        let mut heard = streams.hear(2);
         assert_eq!(streams.ended(2, &answer), Over::InVain);
         assert!(matches!(heard.try_recv(), Ok(Heard::Over(Ok(_)))));
         assert_eq!(streams.ended(2, &answer), Over::Replaced);
         assert!(!streams.is_open() && !streams.is_over());
-        streams.opened(3, true);
+        let (tell, _waits) = oneshot::channel();
+        streams.opened(3, Some(tell));
         streams.acknowledged(3, &raw());
         assert_eq!(streams.ended(3, &answer), Over::Lost);
         assert!(streams.is_over());
-        // Who waits answers for the stream that replaced its own.
-        streams.opened(4, true);
-        let waits = streams.hear(4);
-        streams.opened(5, false);
-        assert_eq!(streams.ended(5, &answer), Over::InVain);
+        // Who has given up puts right what it leaves behind; nobody's stream is nobody's.
+        let (tell, waits) = oneshot::channel();
+        streams.opened(4, Some(tell));
         drop(waits);
-        streams.opened(6, false);
-        assert_eq!(streams.ended(6, &answer), Over::Lost);
+        assert_eq!(streams.ended(4, &answer), Over::InVain);
+        streams.opened(5, None);
+        assert_eq!(streams.ended(5, &answer), Over::Lost);
+        assert!(streams.is_over());
     }
 }

@@ -87,11 +87,7 @@ pub(super) async fn add(
             });
         }
         (Era::Legacy, _) => {}
-        (Era::Modern, _) => {
-            if is_undone || !lock(&instance.streams).is_open() {
-                tidy(instance);
-            }
-        }
+        (Era::Modern, _) => tidy(instance),
     }
     reply
 }
@@ -149,9 +145,10 @@ async fn hear_of(
     let left = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
     let hear = async {
         let caller = Some(job.caller.as_ref());
-        let mut heard = open(instance, left(job.idle), caller, true).await?;
+        let (tell, heard) = oneshot::channel();
+        open(instance, left(job.idle), caller, Some(tell)).await?;
         let patience = job.idle.min(ACKNOWLEDGED);
-        match tokio::time::timeout(left(patience), &mut heard).await {
+        match tokio::time::timeout(left(patience), heard).await {
             Ok(Ok(heard)) => Ok(heard),
             Ok(Err(_)) => Err(ToolFault::Protocol("the stream is over".to_owned())),
             Err(_) if Instant::now() >= until => Err(ToolFault::Overdue(job.total)),
@@ -318,17 +315,17 @@ async fn listen(
     patience: Duration,
     caller: Option<&dyn Caller>,
 ) -> Result<(), ToolFault> {
-    open(instance, patience, caller, false).await.map(drop)
+    open(instance, patience, caller, None).await
 }
 
-/// The same; a call that `hears` what the server says to it sees to it that there is
-/// another if there is none then.
+/// The same; `call` hears what the server says to it, and sees to it that there is another
+/// if there is none then.
 async fn open(
     instance: &Arc<Instance>,
     patience: Duration,
     caller: Option<&dyn Caller>,
-    hears: bool,
-) -> Result<oneshot::Receiver<Heard>, ToolFault> {
+    call: Option<oneshot::Sender<Heard>>,
+) -> Result<(), ToolFault> {
     let params = serde_json::json!({
         "notifications": {
             "toolsListChanged": true,
@@ -353,10 +350,7 @@ async fn open(
     }
     let ticket = instance.open(None, Deadline::FOREVER)?;
     let id = ticket.id;
-    let (before, heard) = {
-        let mut streams = lock(&instance.streams);
-        (streams.opened(id, hears), streams.hear(id))
-    };
+    let before = lock(&instance.streams).opened(id, call);
     let line = request(id, "subscriptions/listen", params);
     instance.out.send_with(line, Some(room));
     if let Some(before) = before {
@@ -366,7 +360,7 @@ async fn open(
         instance.notify("notifications/cancelled", &[params.into()]);
     }
     tokio::spawn(until_over(instance.clone(), ticket));
-    Ok(heard)
+    Ok(())
 }
 
 /// Waits for the end of a stream. What was heard on it nobody hears of any more: it is
