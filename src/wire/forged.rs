@@ -1,9 +1,10 @@
 //! Our keys in a `_meta` that a tool server wrote: forgeries, wherever they stand.
 //!
 //! Clients read the `_meta` of content blocks, of the resources embedded in them
-//! and of messages like that of the result. Almost no content has a `_meta`:
-//! it is searched for before anything is taken apart. One pass finds what there
-//! is, without recursion, since how deep a result nests is the server's choice.
+//! and of messages like that of the result. Almost no content has a `_meta`: who
+//! read the line has mostly seen that none of its keys can be one, else it is
+//! searched for before anything is taken apart. One pass finds what there is,
+//! without recursion, since how deep a result nests is the server's choice.
 //! What is data to the protocol is left alone, whatever stands in it.
 //!
 //! Some clients do not look at the case of a key (Go's JSON), and read `_Meta` as
@@ -62,6 +63,9 @@ pub fn without_ours_in<'v>(value: &'v Raw, name: &str) -> Cow<'v, Raw> {
 /// The result, with nothing in its `_meta` or its content that speaks in our name.
 #[must_use]
 pub fn content_without_ours(result: &Raw) -> Cow<'_, Raw> {
+    if !result.may_have_meta {
+        return Cow::Borrowed(result);
+    }
     let text = result.bytes();
     let mut found = Vec::new();
     for member in result.members() {
@@ -194,10 +198,21 @@ fn kept(meta: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Body, Message};
 
     fn cleaned(text: &str) -> String {
         let raw = Raw::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
-        content_without_ours(&raw).text().to_owned()
+        let cleaned = content_without_ours(&raw).text().to_owned();
+        // The same as the result of a line, whose keys were looked at.
+        let line = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{text}}}"#);
+        match crate::wire::parse(&line.into()).unwrap() {
+            Message::Response {
+                body: Body::Result(read),
+                ..
+            } => assert_eq!(content_without_ours(&read).text(), cleaned),
+            other => panic!("{other:?}"),
+        }
+        cleaned
     }
 
     fn stays(text: &str) {

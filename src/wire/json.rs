@@ -1,7 +1,7 @@
 //! Walking JSON that is known to be valid, without building it.
 //!
-//! serde_json has checked the syntax of everything that reaches this file; what
-//! is left is to find members, to refuse what two readers could understand
+//! The syntax of everything that reaches this file has been checked; what is
+//! left is to find members, to refuse what two readers could understand
 //! differently (repeated keys, lone surrogates), and to write a value in one
 //! canonical order.
 

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::{Oversize, Raw, syntax::checked};
 use bytes::Bytes;
-use serde::de::IgnoredAny;
-
-use super::{Oversize, Raw};
 
 /// One message.
 #[derive(Debug, Clone)]
@@ -78,44 +76,53 @@ pub enum Malformed {
 /// `{"result":null}` is an answer.
 #[derive(Default)]
 struct Envelope<'a> {
-    jsonrpc: Option<&'a str>,
-    id: Option<&'a str>,
+    jsonrpc: Option<&'a [u8]>,
+    id: Option<&'a [u8]>,
     method: Option<Cow<'a, str>>,
-    params: Option<&'a str>,
-    result: Option<&'a str>,
-    error: Option<&'a str>,
+    has_method: bool,
+    params: Option<&'a [u8]>,
+    result: Option<&'a [u8]>,
+    error: Option<&'a [u8]>,
+    /// A member stands twice or cannot be what it is.
+    is_flawed: bool,
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads an object; nothing if a member stands twice or cannot be what it is.
-    fn read(text: &'a str) -> Option<Self> {
-        let mut envelope = Self::default();
-        let mut method = None;
-        for (key, value) in super::members(text) {
-            let member = match super::unquote(key)?.as_ref() {
-                "jsonrpc" => &mut envelope.jsonrpc,
-                "id" => &mut envelope.id,
-                "method" => &mut method,
-                "params" => &mut envelope.params,
-                "result" => &mut envelope.result,
-                "error" => &mut envelope.error,
-                _ => continue,
-            };
-            if member.replace(value).is_some() {
-                return None;
-            }
+    /// Takes one member of the line.
+    fn take(&mut self, key: &'a [u8], value: &'a [u8]) {
+        let Some(key) = unquote(key) else {
+            self.is_flawed = true;
+            return;
+        };
+        let member = match key.as_ref() {
+            "jsonrpc" => &mut self.jsonrpc,
+            "id" => &mut self.id,
+            "method" => return self.take_method(value),
+            "params" => &mut self.params,
+            "result" => &mut self.result,
+            "error" => &mut self.error,
+            _ => return,
+        };
+        self.is_flawed |= member.replace(value).is_some();
+    }
+
+    fn take_method(&mut self, value: &'a [u8]) {
+        self.is_flawed |= self.has_method;
+        self.has_method = true;
+        if value != NULL {
+            self.method = unquote(value);
+            self.is_flawed |= self.method.is_none();
         }
-        if let Some(method) = method.filter(|method| *method != "null") {
-            envelope.method = Some(super::unquote(method)?);
-        }
-        // Many a writer puts both members into an answer, the one that does not hold as
-        // `null`.
-        match (envelope.result, envelope.error) {
-            (Some(_), Some("null")) => envelope.error = None,
-            (Some("null"), Some(_)) => envelope.result = None,
+    }
+
+    /// Many a writer puts both members into an answer, the one that does not hold as
+    /// `null`.
+    fn leave_out_null(&mut self) {
+        match (self.result, self.error) {
+            (Some(_), Some(NULL)) => self.error = None,
+            (Some(NULL), Some(_)) => self.result = None,
             (_, _) => {}
         }
-        Some(envelope)
     }
 
     fn meant(&self) -> Meant {
@@ -135,20 +142,22 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err(no_object(line));
     }
-    let Some(text) = valid(line) else {
+    let mut envelope = Envelope::default();
+    let Some(json) = checked(line, |key, value| envelope.take(key, value)) else {
         return Err(Malformed::NotJson);
     };
-    let Some(envelope) = Envelope::read(text) else {
+    if envelope.is_flawed {
         return Err(unread(line, "not a JSON-RPC 2.0 message"));
-    };
-    let raw = |value: &str| Raw::trusted(line.slice_ref(value.as_bytes()));
+    }
+    envelope.leave_out_null();
+    let raw = |value: &[u8]| Raw::looked_at(line.slice_ref(value), json.may_have_meta);
     let id = envelope.id.filter(|id| is_id(id)).map(raw);
     let meant = envelope.meant();
     let wrong = |id, why| Err(Malformed::NotRpc { id, meant, why });
     // White space to JSON, but the end of a line to many a reader (Python's text
     // streams for one): what stands behind it would be a message of its own to
     // them, and one that nobody judged.
-    if memchr::memchr(b'\r', line).is_some() {
+    if json.has_return {
         return wrong(id, "a carriage return inside the line");
     }
     if !envelope.jsonrpc.is_some_and(is_2_0) {
@@ -164,8 +173,8 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
             ..
         } => {
             let params = match params {
-                None | Some("null") => None,
-                Some(text) if text.starts_with(['{', '[']) => Some(raw(text)),
+                None | Some(NULL) => None,
+                Some(text @ [b'{' | b'[', ..]) => Some(raw(text)),
                 Some(_) => return wrong(id, "`params` is neither an object nor an array"),
             };
             let method: Box<str> = method.into();
@@ -173,7 +182,7 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
                 (None, _) => Ok(Message::Notification { method, params }),
                 // The protocol forbids it and some writers write it. What would have to be
                 // answered is not taken for what need not be.
-                (Some("null"), None) if method.starts_with("notifications/") => {
+                (Some(NULL), None) if method.starts_with("notifications/") => {
                     Ok(Message::Notification { method, params })
                 }
                 (Some(_), Some(id)) => Ok(Message::Request { id, method, params }),
@@ -216,7 +225,7 @@ fn unread(line: &[u8], why: &'static str) -> Malformed {
 /// one for a struct, its elements for the members in their order. And several
 /// messages in one line would be judged by nobody as the several that they are.
 fn no_object(line: &Bytes) -> Malformed {
-    if valid(line).is_none() {
+    if checked(line, |_, _| {}).is_none() {
         return Malformed::NotJson;
     }
     let why = match line.trim_ascii_start().starts_with(b"[") {
@@ -230,30 +239,29 @@ fn no_object(line: &Bytes) -> Malformed {
     }
 }
 
-/// The text of a line that is JSON.
-fn valid(line: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(line).ok()?;
-    serde_json::from_str::<IgnoredAny>(text).ok()?;
-    Some(text)
+const NULL: &[u8] = b"null";
+
+fn unquote(text: &[u8]) -> Option<Cow<'_, str>> {
+    std::str::from_utf8(text).ok().and_then(super::unquote)
 }
 
-fn is_2_0(text: &str) -> bool {
-    text == "\"2.0\"" || super::unquote(text).is_some_and(|version| version == "2.0")
+fn is_2_0(text: &[u8]) -> bool {
+    text == b"\"2.0\"" || unquote(text).is_some_and(|version| version == "2.0")
 }
 
 /// Longer ids are nobody's; they would be echoed whole.
 const MAX_ID: usize = 256;
 
 /// Ids are strings or integers; the suite of the protocol forbids `null`.
-pub(super) fn is_id(text: &str) -> bool {
-    text.len() <= MAX_ID && (text.starts_with('"') || is_integer(text))
+pub(super) fn is_id(text: &[u8]) -> bool {
+    text.len() <= MAX_ID && (text.starts_with(b"\"") || is_integer(text))
 }
 
-fn is_integer(text: &str) -> bool {
-    text.strip_prefix('-')
+fn is_integer(text: &[u8]) -> bool {
+    text.strip_prefix(b"-")
         .unwrap_or(text)
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
+        .iter()
+        .all(u8::is_ascii_digit)
 }
 
 /// The id of ours that the other side gives back. Some write every id as a text; we ask

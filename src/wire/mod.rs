@@ -13,6 +13,7 @@ mod line;
 mod message;
 mod oversize;
 mod spelling;
+mod syntax;
 
 pub(crate) use edit::quote_into;
 pub use edit::{Edit, Parts, quote};
@@ -38,6 +39,9 @@ use bytes::Bytes;
 pub struct Raw {
     text: Bytes,
     members: OnceLock<Arc<[Member]>>,
+    /// Whether a `_meta` may stand in it somewhere: it is to be searched for, unless
+    /// whoever read the line has seen that there is none.
+    may_have_meta: bool,
 }
 
 /// Where a member of an object stands in its text.
@@ -84,6 +88,15 @@ impl Raw {
         Self {
             text,
             members: OnceLock::new(),
+            may_have_meta: true,
+        }
+    }
+
+    /// The same of a line whose every key was looked at.
+    fn looked_at(text: Bytes, may_have_meta: bool) -> Self {
+        Self {
+            may_have_meta,
+            ..Self::trusted(text)
         }
     }
 

@@ -42,7 +42,7 @@ impl Oversize {
     #[must_use]
     pub fn id(&self) -> Option<Raw> {
         let id = Raw::parse(Bytes::from(self.id.clone()?))?;
-        message::is_id(id.text()).then_some(id)
+        message::is_id(id.bytes()).then_some(id)
     }
 
     /// What it was meant to be.
