@@ -3,8 +3,18 @@
 
 use std::collections::HashMap;
 
+/// Bytes that the addresses may take which one connection watches, and those that its
+/// streams name together: a stream is open for ever, and so are they. One that was ended
+/// counts until what it began has ended as well.
+pub(super) const MAX_WATCHED: usize = 1024 * 1024;
+
 /// What an address that is watched takes besides its own bytes.
-const EACH: usize = 64;
+pub(super) const EACH: usize = 64;
+
+/// What an agent hears that would watch more.
+pub(super) fn too_much() -> String {
+    format!("more than {MAX_WATCHED} bytes of addresses are watched")
+}
 
 /// See the module.
 #[derive(Debug, Default)]

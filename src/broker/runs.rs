@@ -1,7 +1,7 @@
 //! Runs: which stretch of work a connection belongs to.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -213,7 +213,7 @@ impl Broker {
 
     /// A connection hears of these resources no longer. That is no call, like the end of
     /// a connection.
-    pub fn unwatch(&self, connection: u64, uris: &[String]) {
+    pub fn unwatch(&self, connection: u64, uris: BTreeSet<String>) {
         if let Some(tools) = self.tools.get() {
             tools.unwatch(connection, uris);
         }
