@@ -215,6 +215,10 @@ impl Tools for Running {
     fn left(&self, _: u64) {}
 
     fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
+
+    fn watched(&self, _: u64) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 fn offered(broker: &Broker) -> Option<String> {

@@ -68,6 +68,10 @@ impl Tools for Told {
     }
 
     fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
+
+    fn watched(&self, _: u64) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 fn broker() -> Arc<Broker> {

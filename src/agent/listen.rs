@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
 use super::{
     connection::{Cancel, Connection, Responder, lock},
@@ -23,6 +23,10 @@ use crate::{
     ports::Event,
     wire::{self, Edit, Raw, keys},
 };
+
+/// After something was missed, how long until it is looked what: a storm goes on, and
+/// there may be much to look at.
+const STORM: Duration = Duration::from_secs(1);
 
 /// How long an agent waits to hear what it will hear of.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -145,6 +149,8 @@ pub(super) fn leave(connection: &Connection, uris: &[String]) {
 pub(super) async fn tell(connection: Arc<Connection>) {
     let mut events = connection.broker.events().subscribe();
     let mut lists = connection.broker.watch_lists();
+    // When it is looked what became of what was missed.
+    let mut missed: Option<Instant> = None;
     loop {
         tokio::select! {
             changed = lists.recv() => match changed {
@@ -159,10 +165,43 @@ pub(super) async fn tell(connection: Arc<Connection>) {
             },
             event = events.recv() => match event {
                 Ok(event) => happened(&connection, &event),
-                // A storm: what was missed is gone, the connection lives on.
-                Err(RecvError::Lagged(_)) => {}
+                // A storm, of whichever servers.
+                Err(RecvError::Lagged(_)) => {
+                    missed.get_or_insert_with(|| Instant::now() + STORM);
+                }
                 Err(RecvError::Closed) => return,
             },
+            () = sleep_until(missed) => {
+                missed = None;
+                catch_up(&connection);
+            }
+        }
+    }
+}
+
+/// For ever, without a time.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Some of what happened was missed: what is watched may have changed, and what is not
+/// watched any more was lost meanwhile.
+fn catch_up(connection: &Connection) {
+    let watched = connection.broker.watched(connection.number);
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    let mut known = lock(&connection.legacy).subscribed.granted();
+    known.extend(listens.iter().flat_map(|listen| listen.watched()));
+    unwatched(connection, &known.difference(&watched).collect());
+    for uri in known.intersection(&watched) {
+        if lock(&connection.legacy).subscribed.has(uri) {
+            may_have_changed(connection, uri);
+        }
+        let params = Raw::of(&serde_json::json!({ "uri": uri }));
+        for listen in &listens {
+            listen.updated(connection, uri, &params);
         }
     }
 }

@@ -219,6 +219,13 @@ impl Broker {
         }
     }
 
+    /// The resources that tool servers tell a connection of.
+    #[must_use]
+    pub fn watched(&self, connection: u64) -> BTreeSet<String> {
+        let tools = self.tools.get();
+        tools.map_or_else(BTreeSet::new, |tools| tools.watched(connection))
+    }
+
     pub(super) fn new_run_id(&self) -> RunId {
         RunId::parse(&self.ids.next(IdKind::Run)).unwrap_or_else(|| RunId::from_tail("0"))
     }

@@ -65,6 +65,9 @@ pub trait Tools: Send + Sync {
 
     /// A connection hears of these resources no longer.
     fn unwatch(&self, connection: u64, uris: BTreeSet<String>);
+
+    /// The resources that a connection hears of, or is about to.
+    fn watched(&self, connection: u64) -> BTreeSet<String>;
 }
 
 /// One running instance of a tool server.

@@ -210,4 +210,11 @@ impl Tools for Pool {
             self.leave(connection, &Leaves::These(uris));
         }
     }
+
+    fn watched(&self, connection: u64) -> BTreeSet<String> {
+        let instances = self.servers.values().flat_map(|server| server.live());
+        let watched =
+            instances.map(|instance| lock(&instance.watched).of(connection, &Leaves::Everything));
+        watched.flatten().collect()
+    }
 }
