@@ -7,7 +7,7 @@
     reason = "a test fails by panicking, and reads the clock for what must not take long"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -214,7 +214,11 @@ impl Tools for Running {
 
     fn left(&self, _: u64) {}
 
-    fn unwatch(&self, _: u64, _: &[String]) {}
+    fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
+
+    fn watched(&self, _: u64) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 fn offered(broker: &Broker) -> Option<String> {

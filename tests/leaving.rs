@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::pipe;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -67,7 +67,11 @@ impl Tools for Told {
         self.0.lock().unwrap().push("the connection");
     }
 
-    fn unwatch(&self, _: u64, _: &[String]) {}
+    fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
+
+    fn watched(&self, _: u64) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 fn broker() -> Arc<Broker> {

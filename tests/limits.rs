@@ -622,6 +622,24 @@ fn a_run_whose_every_call_was_refused_can_be_added_to() {
 }
 
 #[test]
+fn the_time_of_a_call_that_has_ended_counts_once_in_what_is_left_and_in_what_people_are_told() {
+    let mut world = World::new(
+        &only("[budget]\nrun = { time = { at = \"100s\", warn = \"50s\" } }"),
+        "",
+    );
+    let flying = {
+        let call = world.call();
+        world.ask(call).unwrap()
+    };
+    world.wait(40);
+    let took = Amounts::ZERO.with(Dimension::Time, 40_000_000);
+    world.ends(flying, done(false), took);
+    let outcome = &world.records("call.outcome")[0];
+    assert_eq!(outcome["budget_left"]["time_ms"], 60_000);
+    assert_eq!(world.notices(), [""; 0]);
+}
+
+#[test]
 fn what_is_left_stands_in_every_record() {
     let mut world = World::new("", DOLLAR);
     world.again().unwrap();

@@ -12,13 +12,12 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
-    listen::MAX_WATCHED,
     parked::Parked,
     questions::Questions,
     shape::Shaped,
     state::Seal,
     stream::Listen,
-    subscribed::Subscribed,
+    subscribed::{MAX_WATCHED, Subscribed},
     unanswered::{Share, Unanswered},
 };
 use crate::{

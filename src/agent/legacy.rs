@@ -6,9 +6,10 @@ use super::{
     caller::LegacyCaller,
     connection::{Connection, Responder, error, lock},
     dispatch::CAPABILITIES,
-    listen::{self, MAX_WATCHED},
+    listen,
     meta::{self, Meta},
     questions, shape,
+    subscribed::{self, MAX_WATCHED},
 };
 use crate::{
     broker::{Asked, Request},
@@ -92,8 +93,7 @@ pub(super) async fn call(
             .subscribed
             .reserve(uri, MAX_WATCHED)
     {
-        let says = format!("more than {MAX_WATCHED} bytes of addresses are watched");
-        let error = shape::Shaped::Error(error(-32602, &says));
+        let error = shape::Shaped::Error(error(-32602, &subscribed::too_much()));
         responder.answer(error).await;
         return;
     }
@@ -113,7 +113,7 @@ pub(super) async fn call(
             Asked::Subscribe => {
                 lock(&connection.legacy).subscribed.settle(&uri, done);
                 if !done {
-                    listen::leave(&connection, vec![uri]);
+                    listen::leave(&connection, &[uri]);
                 }
             }
             Asked::Unsubscribe if done => {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
 use super::{
     connection::{Cancel, Connection, Responder, lock},
@@ -13,6 +13,7 @@ use super::{
     modern,
     shape::Shaped,
     stream::{Listen, UPDATED, own_meta},
+    subscribed::{self, EACH},
     unanswered::Share,
     watching::{self, Watching},
 };
@@ -23,10 +24,9 @@ use crate::{
     wire::{self, Edit, Raw, keys},
 };
 
-/// Bytes of addresses that the streams of one connection may name together: a
-/// stream is open for ever, and so are they. One that was ended counts until what it
-/// began has ended as well.
-pub(super) const MAX_WATCHED: usize = 1024 * 1024;
+/// After something was missed, how long until it is looked what: a storm goes on, and
+/// there may be much to look at.
+const STORM: Duration = Duration::from_secs(1);
 
 /// How long an agent waits to hear what it will hear of.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,11 +50,10 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
         .unwrap_or_default();
     let mut seen = BTreeSet::new();
     uris.retain(|uri| seen.insert(uri.clone()));
-    let named: usize = uris.iter().map(String::len).sum();
+    let named: usize = uris.iter().map(|uri| uri.len() + EACH).sum();
     let named = u32::try_from(named).unwrap_or(u32::MAX);
     let Ok(room) = connection.watchable.clone().try_acquire_many_owned(named) else {
-        let says = format!("more than {MAX_WATCHED} bytes of addresses are watched");
-        connection.fail(id, -32602, &says);
+        connection.fail(id, -32602, &subscribed::too_much());
         return;
     };
     // The stream outlives its line, so nothing of it may be a slice of that.
@@ -92,33 +91,32 @@ async fn hold(
         }
     };
     tokio::pin!(over);
-    let (watched, open) = {
-        let watched = watching.begin(&connection, &listen.uris);
-        tokio::pin!(watched);
+    let is_open = {
+        let begun = watching.begin(&connection, &listen);
+        tokio::pin!(begun);
         tokio::select! {
             biased;
-            watched = &mut watched => (watched, true),
+            () = &mut begun => true,
             () = &mut over => {
                 watching.cancel.pull("the stream is over");
-                (watched.await, false)
+                begun.await;
+                false
             }
             () = tokio::time::sleep(PATIENCE) => {
                 watching.cancel.pull("the stream waited long enough for it");
-                (watched.await, true)
+                begun.await;
+                true
             }
         }
     };
-    if open {
-        let granted: BTreeSet<&String> = watched.iter().collect();
-        let mut others = listen.uris.clone();
-        others.retain(|uri| !granted.contains(uri));
-        listen.acknowledge(&connection, watched);
+    if is_open {
+        listen.acknowledge(&connection);
         // Another stream may have left to this one what it was not granted.
-        leave(&connection, others);
+        leave(&connection, &listen.uris);
         over.await;
     }
     lock(&connection.listens).remove(listen.id.text());
-    leave(&connection, listen.uris.clone());
+    leave(&connection, &listen.uris);
     let result = format!(
         "{{\"resultType\":\"complete\",\"_meta\":{{{}:{},{}}}}}",
         wire::quote(keys::SUBSCRIPTION_ID),
@@ -132,22 +130,27 @@ async fn hold(
     responder.answer(Shaped::Result(vec![result.into()])).await;
 }
 
-/// A connection watches these no longer, but for what another stream of it does. Told and
-/// not waited for, as when an agent leaves: a server that never answers must not keep it.
-pub(super) fn leave(connection: &Connection, mut uris: Vec<String>) {
-    uris.retain(|uri| {
-        let listens = lock(&connection.listens);
-        let others = listens.values().any(|other| other.may_watch(uri));
-        drop(listens);
-        !others && !lock(&connection.legacy).subscribed.has(uri)
-    });
-    connection.broker.unwatch(connection.number, &uris);
+/// A connection watches these no longer, but for what a stream of it does. Told and not
+/// waited for, as when an agent leaves: a server that never answers must not keep it.
+pub(super) fn leave(connection: &Connection, uris: &[String]) {
+    let mut leaving: BTreeSet<String> = uris.iter().cloned().collect();
+    // Each stream is looked at once, and not once for each of them: there may be many of
+    // both, and all others wait meanwhile.
+    for listen in lock(&connection.listens).values() {
+        listen.keeps(&mut leaving);
+    }
+    let legacy = lock(&connection.legacy);
+    leaving.retain(|uri| !legacy.subscribed.has(uri));
+    drop(legacy);
+    connection.broker.unwatch(connection.number, leaving);
 }
 
 /// Passes on what happens, until the connection ends.
 pub(super) async fn tell(connection: Arc<Connection>) {
     let mut events = connection.broker.events().subscribe();
     let mut lists = connection.broker.watch_lists();
+    // When it is looked what became of what was missed.
+    let mut missed: Option<Instant> = None;
     loop {
         tokio::select! {
             changed = lists.recv() => match changed {
@@ -162,11 +165,53 @@ pub(super) async fn tell(connection: Arc<Connection>) {
             },
             event = events.recv() => match event {
                 Ok(event) => happened(&connection, &event),
-                // A storm: what was missed is gone, the connection lives on.
-                Err(RecvError::Lagged(_)) => {}
+                // A storm, of whichever servers.
+                Err(RecvError::Lagged(_)) => {
+                    missed.get_or_insert_with(|| Instant::now() + STORM);
+                }
                 Err(RecvError::Closed) => return,
             },
+            () = sleep_until(missed) => {
+                missed = None;
+                catch_up(&connection);
+            }
         }
+    }
+}
+
+/// For ever, without a time.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Some of what happened was missed: what is watched may have changed, and what is not
+/// watched any more was lost meanwhile.
+fn catch_up(connection: &Connection) {
+    let watched = connection.broker.watched(connection.number);
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    let mut known = lock(&connection.legacy).subscribed.granted();
+    known.extend(listens.iter().flat_map(|listen| listen.watched()));
+    unwatched(connection, &known.difference(&watched).collect());
+    for uri in known.intersection(&watched) {
+        if lock(&connection.legacy).subscribed.has(uri) {
+            may_have_changed(connection, uri);
+        }
+        let params = Raw::of(&serde_json::json!({ "uri": uri }));
+        for listen in &listens {
+            listen.updated(connection, uri, &params);
+        }
+    }
+}
+
+/// Tells an agent of the handshake era that a resource may have changed.
+fn may_have_changed(connection: &Connection, uri: &str) {
+    if lock(&connection.legacy).initialized {
+        let params = format!("{{\"uri\":{}}}", wire::quote(uri));
+        let line = wire::notification_line(UPDATED, &[params.into()]);
+        connection.out.send_if_room(line);
     }
 }
 
@@ -257,11 +302,9 @@ fn happened(connection: &Connection, event: &Event) {
 /// changed.
 fn unwatched(connection: &Connection, lost: &BTreeSet<&String>) {
     for uri in lost {
-        let mut legacy = lock(&connection.legacy);
-        if legacy.subscribed.end(uri) && legacy.initialized {
-            let params = format!("{{\"uri\":{}}}", wire::quote(uri));
-            let line = wire::notification_line(UPDATED, &[params.into()]);
-            connection.out.send_if_room(line);
+        let was_watched = lock(&connection.legacy).subscribed.end(uri);
+        if was_watched {
+            may_have_changed(connection, uri);
         }
     }
     let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();

@@ -26,7 +26,7 @@ pub(super) struct Listen {
     pub(super) id: Raw,
     /// Of which lists it wants news: how they are told.
     lists: Vec<&'static str>,
-    /// What it would watch.
+    /// What it would watch, each once.
     pub(super) uris: Vec<String>,
     stage: Mutex<Stage>,
     over: Notify,
@@ -41,11 +41,11 @@ enum Stage {
     Opening {
         lists: BTreeSet<&'static str>,
         updated: BTreeSet<String>,
-        /// What was granted, and is heard of no more already.
-        lost: BTreeSet<String>,
+        /// What was granted so far.
+        watched: BTreeSet<String>,
     },
     /// It watches these.
-    Open(Vec<String>),
+    Open(BTreeSet<String>),
 }
 
 impl Listen {
@@ -60,18 +60,34 @@ impl Listen {
             stage: Mutex::new(Stage::Opening {
                 lists: BTreeSet::new(),
                 updated: BTreeSet::new(),
-                lost: BTreeSet::new(),
+                watched: BTreeSet::new(),
             }),
             over: Notify::new(),
             _room: room,
         }
     }
 
-    /// Whether it watches this, or is about to.
-    pub(super) fn may_watch(&self, uri: &str) -> bool {
+    /// Takes out what it watches, or is about to.
+    pub(super) fn keeps(&self, leaving: &mut BTreeSet<String>) {
         match &*lock(&self.stage) {
-            Stage::Opening { .. } => self.uris.iter().any(|known| known == uri),
-            Stage::Open(watched) => watched.iter().any(|known| known == uri),
+            Stage::Opening { .. } => self.uris.iter().for_each(|uri| drop(leaving.take(uri))),
+            Stage::Open(watched) => watched.iter().for_each(|uri| drop(leaving.take(uri))),
+        }
+    }
+
+    /// What it was granted and has not lost.
+    pub(super) fn watched(&self) -> BTreeSet<String> {
+        match &*lock(&self.stage) {
+            Stage::Opening { watched, .. } | Stage::Open(watched) => watched.clone(),
+        }
+    }
+
+    /// One of its subscriptions was granted.
+    pub(super) fn granted(&self, uri: &str) {
+        match &mut *lock(&self.stage) {
+            Stage::Opening { watched, .. } | Stage::Open(watched) => {
+                watched.insert(uri.to_owned());
+            }
         }
     }
 
@@ -101,7 +117,7 @@ impl Listen {
                 }
             }
             Stage::Open(watched) => {
-                if watched.iter().any(|known| known == uri) {
+                if watched.contains(uri) {
                     let params = tagged(params, &self.id);
                     let line = wire::notification_line(UPDATED, &params);
                     connection.out.send_if_room(line);
@@ -114,10 +130,7 @@ impl Listen {
     /// the end of the stream.
     pub(super) fn lost(&self, these: &BTreeSet<&String>) {
         match &mut *lock(&self.stage) {
-            Stage::Opening { lost, .. } => {
-                let named = self.uris.iter().filter(|uri| these.contains(uri));
-                lost.extend(named.cloned());
-            }
+            Stage::Opening { watched, .. } => watched.retain(|uri| !these.contains(uri)),
             Stage::Open(watched) => {
                 if watched.iter().any(|uri| these.contains(uri)) {
                     self.end();
@@ -127,10 +140,8 @@ impl Listen {
     }
 
     /// Tells what it will hear of, then what happened meanwhile.
-    pub(super) fn acknowledge(&self, connection: &Connection, mut watched: Vec<String>) {
-        if let Stage::Opening { lost, .. } = &*lock(&self.stage) {
-            watched.retain(|uri| !lost.contains(uri));
-        }
+    pub(super) fn acknowledge(&self, connection: &Connection) {
+        let watched = self.watched();
         let mut accepted = serde_json::Map::new();
         for (kind, _) in LISTS
             .iter()
@@ -139,7 +150,8 @@ impl Listen {
             accepted.insert((*kind).to_owned(), true.into());
         }
         if !watched.is_empty() {
-            accepted.insert("resourceSubscriptions".to_owned(), watched.clone().into());
+            let uris = self.uris.iter().filter(|uri| watched.contains(*uri));
+            accepted.insert("resourceSubscriptions".to_owned(), uris.cloned().collect());
         }
         let params = format!(
             "{{\"notifications\":{},\"_meta\":{{{}:{}}}}}",

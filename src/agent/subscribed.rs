@@ -1,10 +1,20 @@
 //! What an agent of the handshake era watches: kept for as long as it is there, and so
 //! bounded, and counted before its server is asked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+
+/// Bytes that the addresses may take which one connection watches, and those that its
+/// streams name together: a stream is open for ever, and so are they. One that was ended
+/// counts until what it began has ended as well.
+pub(super) const MAX_WATCHED: usize = 1024 * 1024;
 
 /// What an address that is watched takes besides its own bytes.
-const EACH: usize = 64;
+pub(super) const EACH: usize = 64;
+
+/// What an agent hears that would watch more.
+pub(super) fn too_much() -> String {
+    format!("more than {MAX_WATCHED} bytes of addresses are watched")
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -45,6 +55,12 @@ impl Subscribed {
         let was = held.is_some_and(|held| std::mem::take(&mut held.granted));
         self.give_back(uri);
         was
+    }
+
+    /// What is watched.
+    pub(super) fn granted(&self) -> BTreeSet<String> {
+        let granted = self.0.iter().filter(|(_, held)| held.granted);
+        granted.map(|(uri, _)| uri.clone()).collect()
     }
 
     /// Whether it is watched, or about to be.

@@ -6,6 +6,7 @@ use super::{
     caller::{ModernCaller, Round},
     connection::{Cancel, Connection},
     questions,
+    stream::Listen,
 };
 use crate::{
     broker::{Answer, Asked, Request},
@@ -73,12 +74,11 @@ pub(super) fn says(connection: &Connection, id: &Raw, params: Option<&Raw>) -> R
 }
 
 impl Watching {
-    /// Begins subscriptions, one after the other; those that were granted.
-    pub(super) async fn begin(&self, connection: &Arc<Connection>, uris: &[String]) -> Vec<String> {
-        let mut granted = Vec::new();
+    /// Begins the subscriptions of a stream, one after the other.
+    pub(super) async fn begin(&self, connection: &Arc<Connection>, listen: &Listen) {
         let mut in_vain = 0;
         let mut says = self.says.clone();
-        for uri in uris {
+        for uri in &listen.uris {
             // An agent that has gone leaves everything at once.
             let over = self.cancel.reason().is_some() || connection.out.is_closed();
             if in_vain == IN_VAIN || over {
@@ -86,11 +86,15 @@ impl Watching {
             }
             match self.one(connection, uri, &says).await {
                 Begun::Yes => {
-                    granted.push(uri.clone());
+                    listen.granted(uri);
                     in_vain = 0;
                 }
                 Begun::No => in_vain += 1,
-                Begun::Unknown => continue,
+                Begun::Unknown => {
+                    // Nothing was waited for: others have their turn.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 Begun::NoMore => break,
             }
             // It took them once to come to this request.
@@ -100,7 +104,6 @@ impl Watching {
             }
             says = edit.raw();
         }
-        granted
     }
 
     /// A subscription is a call like any other: judged and recorded.

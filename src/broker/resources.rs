@@ -13,7 +13,8 @@
 //!
 //! A template that does not say as much as a scheme fits anything, and counts only where no
 //! other server has resources. One that is very long, and what a server lists beyond very
-//! many, is listed and does not count: see `templates.rs`.
+//! many, is listed and does not count: see `templates.rs`. Nor is a very long URI held
+//! against templates: if it begins like one and is not listed, it is nobody's.
 //!
 //! What was known first is kept over a restart by keeping no more of a listing than comes
 //! first: see [`Resources::keep_own`]. Not kept is the order of what does not meet in one
@@ -27,7 +28,7 @@ use std::{
 
 use super::{
     owners::{self, Claims, Key},
-    templates::{Heads, LONGEST, MOST, Template},
+    templates::{Heads, LONGEST, LONGEST_URI, MOST, Template},
     uri,
 };
 use crate::{domain::ServerName, ports::Listing, wire::Raw};
@@ -205,9 +206,11 @@ impl Resources {
         if let [only] = having.as_slice() {
             return Some(only);
         }
+        let is_long = uri.len() > LONGEST_URI;
         // A template that several list is the first's.
         let fits = |server: &ServerName, template: &Template| {
             having.contains(&server)
+                && !is_long
                 && uri::fits(&template.text, uri)
                 && self.templates.shows(server, Some(&template.key), servers)
         };
@@ -228,6 +231,11 @@ impl Resources {
             let mut those = those.iter();
             those.find(|(server, template)| fits(server, template))
         });
+        // Whose it would be is not known then.
+        let mut alike = self.heads.begin(uri).flatten();
+        if is_long && alike.any(|(server, _)| having.contains(&server)) {
+            return None;
+        }
         best.map(|(server, _)| server)
             .or_else(|| self.of_scheme(uri::scheme(uri), &having))
     }
@@ -373,6 +381,7 @@ fn later<'a>(heads: &BTreeMap<&str, u64>, uris: &[(&'a str, u64)]) -> HashSet<&'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Era;
 
     #[test]
     fn what_begins_like_something_earlier_is_later() {
@@ -387,5 +396,47 @@ mod tests {
         ];
         let found = later(&heads.into(), &uris);
         assert_eq!(found, HashSet::from(["a:x/a", "a:x/y/z", "a:z"]));
+    }
+
+    fn listing(name: &str, uri: &str, template: &str) -> Arc<Listing> {
+        let raw = |text: String| Raw::parse(text.into()).unwrap();
+        Arc::new(Listing {
+            server: ServerName::parse(name).unwrap(),
+            era: Era::Legacy,
+            capabilities: raw(r#"{"resources":{}}"#.to_owned()),
+            info: None,
+            instructions: None,
+            tools: Vec::new(),
+            prompts: Vec::new(),
+            resources: vec![raw(format!("{{\"uri\":\"{uri}\"}}"))],
+            templates: vec![raw(format!("{{\"uriTemplate\":\"{template}\"}}"))],
+        })
+    }
+
+    #[test]
+    fn a_very_long_uri_is_held_against_no_template_and_is_nobodys_if_it_begins_like_one() {
+        let of = |head: &str, length: usize| format!("{head}{}", "x".repeat(length - head.len()));
+        let long = LONGEST_URI + 1;
+        let listed = of("a:x/1", long);
+        let both = [
+            listing("alpha", &listed, "a:x/{y}"),
+            listing("beta", "a:z", "b:{y}"),
+        ];
+        let both: Listings = both
+            .into_iter()
+            .map(|one| (one.server.clone(), one))
+            .collect();
+        let (resources, _) = Resources::new(None, &both);
+        let servers: Vec<ServerName> = both.keys().cloned().collect();
+        let owner = |uri: &str, servers: &[ServerName]| {
+            let owner = resources.owner(uri, servers);
+            owner.map(ToString::to_string)
+        };
+        let alpha = Some("alpha".to_owned());
+        assert_eq!(owner(&of("a:x/", LONGEST_URI), &servers), alpha);
+        assert_eq!(owner(&listed, &servers), alpha);
+        assert_eq!(owner(&of("a:x/2", long), &servers), None);
+        // There is nobody else whose it could be.
+        assert_eq!(owner(&of("a:x/2", long), &servers[..1]), alpha);
     }
 }

@@ -1,7 +1,7 @@
 //! Runs: which stretch of work a connection belongs to.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -213,10 +213,17 @@ impl Broker {
 
     /// A connection hears of these resources no longer. That is no call, like the end of
     /// a connection.
-    pub fn unwatch(&self, connection: u64, uris: &[String]) {
+    pub fn unwatch(&self, connection: u64, uris: BTreeSet<String>) {
         if let Some(tools) = self.tools.get() {
             tools.unwatch(connection, uris);
         }
+    }
+
+    /// The resources that tool servers tell a connection of.
+    #[must_use]
+    pub fn watched(&self, connection: u64) -> BTreeSet<String> {
+        let tools = self.tools.get();
+        tools.map_or_else(BTreeSet::new, |tools| tools.watched(connection))
     }
 
     pub(super) fn new_run_id(&self) -> RunId {

@@ -13,6 +13,10 @@ pub(super) const MOST: usize = 1_000;
 /// Bytes of a template that counts.
 pub(super) const LONGEST: usize = 2_048;
 
+/// Bytes of a URI that is held against templates: each of them would be sought in all of it,
+/// while everybody waits.
+pub(super) const LONGEST_URI: usize = 8 * 1024;
+
 /// A template that says at least a scheme.
 #[derive(Debug)]
 pub(super) struct Template {

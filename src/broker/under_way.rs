@@ -4,6 +4,8 @@
 //! wherever it is, and is told what became of it.
 
 mod stoppable;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -124,9 +126,10 @@ pub(super) struct Open<'a> {
 /// Where the time of a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
-    /// From its arrival to its leaving, or to now if it has not left.
+    /// From its arrival to its leaving, or to now if it has not left; and while its agent
+    /// was asked.
     pub(super) waited: Duration,
-    /// Since then: what its server took.
+    /// The rest since then: what its server took.
     pub(super) took: Duration,
 }
 
@@ -153,10 +156,11 @@ impl Open<'_> {
     /// Where its time went until now.
     pub(super) fn times(&self) -> Times {
         let now = self.under_way.clock.elapsed();
-        let left = self.one.lock().left.unwrap_or(now);
+        let state = self.one.lock();
+        let (left, asked) = (state.left.unwrap_or(now), state.asked_by(now));
         Times {
-            waited: left.saturating_sub(self.arrived),
-            took: now.saturating_sub(left),
+            waited: left.saturating_sub(self.arrived) + asked,
+            took: now.saturating_sub(left).saturating_sub(asked),
         }
     }
 
@@ -205,6 +209,34 @@ struct State {
     left: Option<Duration>,
     told: Option<Refusal>,
     became: Option<Became>,
+    /// Questions that are with its agent now, and since when there is one.
+    asking: usize,
+    asking_since: Duration,
+    /// How long there was one before.
+    asked: Duration,
+}
+
+impl State {
+    fn asks(&mut self, now: Duration) {
+        if self.asking == 0 {
+            self.asking_since = now;
+        }
+        self.asking += 1;
+    }
+
+    fn was_answered(&mut self, now: Duration) {
+        self.asked = self.asked_by(now);
+        self.asking_since = now;
+        self.asking = self.asking.saturating_sub(1);
+    }
+
+    /// How long its agent was asked since it left: questions side by side count once.
+    fn asked_by(&self, now: Duration) -> Duration {
+        match (self.asking, self.left) {
+            (0, _) | (_, None) => self.asked,
+            (_, Some(left)) => self.asked + now.saturating_sub(self.asking_since.max(left)),
+        }
+    }
 }
 
 impl One {
@@ -262,181 +294,5 @@ impl fmt::Debug for Open<'_> {
 impl fmt::Debug for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} calls", self.lock().len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::{Pin, pin};
-
-    use super::*;
-    use crate::clock::SetClock;
-    use crate::domain::{
-        AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
-        StopScope, Tier,
-    };
-    use crate::ports::stand_in::StandIn;
-
-    /// One look at a future.
-    async fn poll_immediate<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-        tokio::select! {
-            biased;
-            done = future.as_mut() => Some(done),
-            () = std::future::ready(()) => None,
-        }
-    }
-
-    fn call(id: &str, agent: &str) -> Call {
-        Call {
-            id: CallId::from_tail(id),
-            run: RunId::from_tail("1"),
-            by: Arc::new(Principal {
-                agent: AgentName::parse(agent).unwrap(),
-                owner: Owner::parse("ana").unwrap(),
-                reach: Reach::Everything,
-            }),
-            server: ServerName::parse("files").unwrap(),
-            admits: None,
-            subject: Subject::Tool("read".into()),
-            offer: Offer::At(Tier::Read),
-            offer_place: None,
-            tier: Tier::Read,
-            durable: false,
-            standing: Standing::Plain,
-            findings: Findings::default(),
-            digest: Fingerprint([0; 32]),
-            claim: Claim::default(),
-        }
-    }
-
-    fn patient() -> Arc<dyn Caller> {
-        Arc::new(StandIn::default())
-    }
-
-    fn nothing_stopped() -> UnderWay {
-        at(Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH)))
-    }
-
-    fn at(clock: Arc<SetClock>) -> UnderWay {
-        UnderWay::new(Arc::new(|_, _, _| false), clock)
-    }
-
-    fn home() -> RunId {
-        RunId::from_tail("1")
-    }
-
-    fn stop(agent: &str) -> Stop {
-        Stop {
-            scope: StopScope::Agent(AgentName::parse(agent).unwrap()),
-            by: "ana".into(),
-            text: None,
-            at: String::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
-        let under_way = nothing_stopped();
-        let covered = under_way.enter(&call("1", "dev"), &home(), patient(), Duration::ZERO);
-        let other = under_way.enter(&call("2", "ops"), &home(), patient(), Duration::ZERO);
-        let told = under_way.tell(&stop("dev"));
-        assert_eq!(told.len(), 1);
-        assert!(covered.stopped().is_some() && other.stopped().is_none());
-        let reason = covered.caller().cancelled().await;
-        assert_eq!(reason, "an operator stopped agent `dev`");
-        assert!(
-            poll_immediate(pin!(other.caller().cancelled()))
-                .await
-                .is_none()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_halt_reaches_what_has_not_left_and_ends_instances_of_what_has() {
-        let under_way = nothing_stopped();
-        let enter = |id, agent, home: &str| {
-            let home = RunId::from_tail(home);
-            under_way.enter(&call(id, agent), &home, patient(), Duration::ZERO)
-        };
-        let (sent, waits) = (enter("1", "dev", "1"), enter("2", "dev", "2"));
-        let other = enter("3", "ops", "3");
-        sent.caller().leaves();
-        other.caller().leaves();
-        let homes = under_way.halt(&Halt {
-            kind: crate::domain::HaltKind::Killed,
-            agent: AgentName::parse("dev").unwrap(),
-            run: home(),
-            at: 0,
-            until: None,
-            says: "too much".into(),
-        });
-        assert_eq!(homes, BTreeSet::from([RunId::from_tail("1")]));
-        assert!(sent.stopped().is_some() && waits.stopped().is_some());
-        assert!(other.stopped().is_none());
-    }
-
-    #[tokio::test]
-    async fn a_call_that_waits_already_is_woken() {
-        let under_way = nothing_stopped();
-        let open = under_way.enter(&call("1", "dev"), &home(), patient(), Duration::ZERO);
-        let mut waiting = pin!(open.caller().cancelled());
-        assert!(poll_immediate(waiting.as_mut()).await.is_none());
-        under_way.tell(&stop("dev"));
-        waiting.await;
-    }
-
-    #[tokio::test]
-    async fn a_call_says_what_became_of_it() {
-        let under_way = nothing_stopped();
-        let enter = |id| under_way.enter(&call(id, "dev"), &home(), patient(), Duration::ZERO);
-        let (sent, never, answered, still) = (enter("1"), enter("2"), enter("3"), enter("4"));
-        let (cut, waits) = (enter("5"), enter("6"));
-        cut.caller().leaves();
-        let mut told = under_way.tell(&stop("dev"));
-        told.sort_by(|a, b| a.call.cmp(&b.call));
-        sent.became(&Outcome::Unknown(ToolFault::Cancelled("stop".into())));
-        answered.became(&Outcome::Done {
-            error: false,
-            bytes: 2,
-        });
-        cut.became(&Outcome::Failed(ToolFault::Cancelled("stop".into())));
-        waits.became(&Outcome::Failed(ToolFault::Unsent("stop".into())));
-        drop((sent, never, answered));
-        let became: Vec<_> = told.iter().map(|one| one.struck().became).collect();
-        assert_eq!(
-            became,
-            [
-                Some(Became::Unknown),
-                Some(Became::NotSent),
-                Some(Became::Answered),
-                None,
-                Some(Became::Cancelled),
-                Some(Became::NotSent)
-            ]
-        );
-        drop((still, cut, waits));
-        assert!(under_way.lock().is_empty());
-    }
-
-    #[test]
-    fn what_a_call_waited_for_before_it_left_is_not_what_its_server_took() {
-        let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
-        let under_way = at(clock.clone());
-        let arrived = clock.elapsed();
-        clock.advance(Duration::from_secs(1));
-        let enter = |id| under_way.enter(&call(id, "dev"), &home(), patient(), arrived);
-        let (open, never) = (enter("1"), enter("2"));
-        clock.advance(Duration::from_secs(2));
-        open.caller().leaves();
-        clock.advance(Duration::from_secs(4));
-        // It goes on, after a question to its user.
-        open.caller().leaves();
-        let seconds = |waited, took| Times {
-            waited: Duration::from_secs(waited),
-            took: Duration::from_secs(took),
-        };
-        assert_eq!(open.times(), seconds(3, 4));
-        assert_eq!(never.times(), seconds(7, 0));
-        assert!(open.has_left() && !never.has_left());
     }
 }

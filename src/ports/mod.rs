@@ -8,7 +8,13 @@ mod query;
 pub(crate) mod stand_in;
 mod store;
 
-use std::{collections::BTreeMap, future::Future, pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin,
+    sync::Arc,
+    time::Duration,
+};
 
 pub use query::{Page, PrunedBy, Query, Sought, Verified};
 pub use store::{
@@ -58,7 +64,10 @@ pub trait Tools: Send + Sync {
     fn left(&self, connection: u64);
 
     /// A connection hears of these resources no longer.
-    fn unwatch(&self, connection: u64, uris: &[String]);
+    fn unwatch(&self, connection: u64, uris: BTreeSet<String>);
+
+    /// The resources that a connection hears of, or is about to.
+    fn watched(&self, connection: u64) -> BTreeSet<String>;
 }
 
 /// One running instance of a tool server.

@@ -35,7 +35,11 @@ impl<L: Log> Ledger<L> {
                 state, calendar, ..
             } = section;
             let open = state.open().get(spent.call());
+            // Its time so far counts as that of a call under way, until it is charged.
+            let worked = open.map_or(0, |open| now.as_microsecond().saturating_sub(open.at));
+            let worked = u64::try_from(worked).unwrap_or(0);
             let reserved = open.map(|open| open.charge).unwrap_or_default();
+            let reserved = reserved.with(Dimension::Time, worked);
             // The step that it began is one, whatever the call came to.
             let steps = reserved.get(Dimension::Steps);
             let charged = settlement.charged.with(Dimension::Steps, steps);

@@ -8,7 +8,12 @@
 //! is single-flight and backs off from a server that does not come up; whatever
 //! happens to one server stays with it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::{broadcast, watch};
 
@@ -112,6 +117,14 @@ impl Pool {
         };
         let _ = tokio::time::timeout(limit, all).await;
     }
+
+    fn leave(&self, connection: u64, leaves: &Leaves) {
+        for server in self.servers.values() {
+            for instance in server.live() {
+                subscribe::leave(&instance, connection, leaves);
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Pool {
@@ -189,22 +202,19 @@ impl Tools for Pool {
     }
 
     fn left(&self, connection: u64) {
-        for server in self.servers.values() {
-            for instance in server.live() {
-                subscribe::leave(instance, connection, Leaves::Everything);
-            }
+        self.leave(connection, &Leaves::Everything);
+    }
+
+    fn unwatch(&self, connection: u64, uris: BTreeSet<String>) {
+        if !uris.is_empty() {
+            self.leave(connection, &Leaves::These(uris));
         }
     }
 
-    fn unwatch(&self, connection: u64, uris: &[String]) {
-        if uris.is_empty() {
-            return;
-        }
-        for server in self.servers.values() {
-            for instance in server.live() {
-                let these = Leaves::These(uris.iter().cloned().collect());
-                subscribe::leave(instance, connection, these);
-            }
-        }
+    fn watched(&self, connection: u64) -> BTreeSet<String> {
+        let instances = self.servers.values().flat_map(|server| server.live());
+        let watched =
+            instances.map(|instance| lock(&instance.watched).of(connection, &Leaves::Everything));
+        watched.flatten().collect()
     }
 }

@@ -232,11 +232,16 @@ pub(super) async fn remove(
 /// A connection has gone, or a stream of it is over. What nobody hears of any more the
 /// server is told to stop telling: like a cancellation, that is no call, and also
 /// said while a stop holds.
-pub(super) fn leave(instance: Arc<Instance>, connection: u64, leaves: Leaves) {
+pub(super) fn leave(instance: &Arc<Instance>, connection: u64, leaves: &Leaves) {
+    // What it never subscribed to is not kept until it is its turn.
+    let its = lock(&instance.watched).of(connection, leaves);
+    if its.is_empty() {
+        return;
+    }
+    let instance = instance.clone();
     match instance.era() {
         // Each in a turn of its own: what comes after waits for it and for nothing else.
         Era::Legacy => {
-            let its = lock(&instance.watched).of(connection, &leaves);
             for uri in its {
                 let instance = instance.clone();
                 tokio::spawn(async move {
@@ -252,7 +257,8 @@ pub(super) fn leave(instance: Arc<Instance>, connection: u64, leaves: Leaves) {
         Era::Modern => {
             tokio::spawn(async move {
                 let _turn = instance.turns.take(STREAM).await;
-                let alone = lock(&instance.watched).leave(connection, &leaves);
+                let its = Leaves::These(its.into_iter().collect());
+                let alone = lock(&instance.watched).leave(connection, &its);
                 if !alone.is_empty() && listen(&instance, PATIENCE, None).await.is_err() {
                     lose(&instance);
                 }

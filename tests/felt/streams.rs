@@ -324,3 +324,52 @@ fn what_one_stream_leaves_to_another_that_is_not_granted_it_is_ended() {
     let end = alpha.gets("resources/unsubscribe");
     assert!(end.contains("note://0"), "{end}");
 }
+
+#[test]
+fn short_addresses_count_for_the_room_that_they_take() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", "call ready: text ready");
+    let mut agent = ready(&home);
+    let uris: Vec<String> = (0..1_000).map(|n| format!("\"{n}\"")).collect();
+    let listen = format!(
+        r#"{{"notifications":{{"resourceSubscriptions":[{}]}}}}"#,
+        uris.join(",")
+    );
+    for _ in 0..15 {
+        agent.request("subscriptions/listen", &listen);
+        agent.gets("notifications/subscriptions/acknowledged");
+    }
+    let beyond = agent.request("subscriptions/listen", &listen);
+    assert_eq!(agent.error(beyond).0, -32602);
+}
+
+#[test]
+fn what_was_lost_before_a_stream_asked_for_it_is_granted_to_it_all_the_same() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", &notes(1, ""));
+    let other = r#"resource {"uri":"mail://0","name":"0"}"#;
+    let other = format!(
+        "era legacy\n{other}\non resources/subscribe: wait\nresult {{}}\ncall sent: text sent"
+    );
+    let mut beta = home.server("beta", &other);
+    let mut agent = ready(&home);
+    agent.until_listed(&["beta__sent"]);
+    let one = agent.request("subscriptions/listen", ONE);
+    agent.gets("notifications/subscriptions/acknowledged");
+    agent.request(
+        "subscriptions/listen",
+        r#"{"notifications":{"resourceSubscriptions":["mail://0","note://0"]}}"#,
+    );
+    beta.gets("resources/subscribe");
+    for _ in 0..alpha.count_starts() {
+        alpha.starts();
+    }
+    alpha.order("exit 1");
+    agent.result(one);
+    // The next one is there.
+    alpha.starts();
+    beta.order("go");
+    let ack = agent.gets("notifications/subscriptions/acknowledged");
+    let granted = dig(&ack, "params.notifications.resourceSubscriptions");
+    assert_eq!(granted.unwrap(), r#"["mail://0","note://0"]"#);
+}

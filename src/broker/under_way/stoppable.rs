@@ -71,6 +71,8 @@ impl Caller for Stoppable {
             if self.is_stopped() {
                 return Answer::Gone;
             }
+            // What its agent takes to answer is not what its server takes.
+            let _asking = Asking::new(&self.one, &*self.clock);
             let answer = tokio::select! {
                 biased;
                 _ = self.one.told() => Answer::Gone,
@@ -101,5 +103,24 @@ impl Caller for Stoppable {
                 reason = self.inner.cancelled() => reason,
             }
         })
+    }
+}
+
+/// A question that is with the agent of a call, until this is dropped.
+struct Asking<'a> {
+    one: &'a One,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> Asking<'a> {
+    fn new(one: &'a One, clock: &'a dyn Clock) -> Self {
+        one.lock().asks(clock.elapsed());
+        Self { one, clock }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.one.lock().was_answered(self.clock.elapsed());
     }
 }
