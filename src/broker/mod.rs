@@ -193,10 +193,9 @@ impl Broker {
         let open = self
             .under_way
             .enter(&door.call, &door.home, caller, arrived);
-        let measured = match door.is_unmeasured() {
-            true => Box::pin(self.measured(&mut door, &open)).await,
-            false => Ok(()),
-        };
+        if door.is_unmeasured() {
+            Box::pin(self.measured(&mut door, &open)).await;
+        }
         let has_output_schema = door.has_output_schema();
         let Door {
             mut call,
@@ -207,9 +206,6 @@ impl Broker {
             prices,
             ..
         } = door;
-        if let Err(fault) = measured {
-            return No::Failed(fault).answer(call, has_output_schema);
-        }
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
