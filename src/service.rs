@@ -2,6 +2,7 @@
 //! agent side put together, and the answers to the command line.
 
 mod answers;
+mod follow;
 mod limits;
 mod rows;
 

@@ -19,7 +19,7 @@ use tollgate::domain::{
     AgentName, BreakerRule, Call, CallId, Circuit, Claim, Dimension, Finding, Findings,
     Fingerprint, Halt, HaltKind, Level, Limit, Loops, Offer, Over, Owner, Period, Place, Principal,
     Rate, Reach, Refusal, RunId, ServerName, Standing, Stop, StopScope, Streaks, Subject, Terms,
-    Then, Tier, Window, Zone,
+    Then, Tier, Unmeasured, Window, Zone,
 };
 use tollgate::gate::{Decision, Facts, GATES, Verdict, decide, explain};
 
@@ -559,7 +559,7 @@ fn case() -> impl Strategy<Value = Case> {
 fn base() -> impl Strategy<Value = Case> {
     let who = (principal(), server(), run(), admits());
     let what = (subject(), offer(), tier(), standing(), any::<bool>());
-    let unmeasured = prop_oneof![9 => Just(None), 1 => Just(Some("it takes too long"))];
+    let unmeasured = prop_oneof![9 => Just(None), 1 => Just(Some(Unmeasured::TooLong))];
     let wrong = (findings(), findings(), unmeasured);
     (who, what, wrong, stops(), pinned()).prop_map(|(who, what, wrong, stops, pinned)| {
         let (by, server, run, admits) = who;
@@ -684,7 +684,7 @@ proptest! {
 
     #[test]
     fn what_was_not_measured_never_passes(mut case in case()) {
-        case.call.findings.unmeasured = Some("it takes too long");
+        case.call.findings.unmeasured = Some(Unmeasured::TooLong);
         prop_assert!(!case.passes());
     }
 

@@ -246,26 +246,18 @@ fn happened(connection: &Connection, event: &Event) {
             to,
             params,
         } => {
-            // An instance of our own may tell of a part of what it was asked for, and
-            // nobody subscribed to that by name. A shared one tells who subscribed.
-            let ours = to.contains(&connection.number) || (run.is_some() && to.is_empty());
-            if !ours || !for_us(connection, server, run.as_ref()) {
-                return;
-            }
-            let params = &wire::without_ours(params);
-            let uri = params.get("uri");
-            let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
-            let legacy = lock(&connection.legacy);
-            let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
-            drop(legacy);
-            if told {
-                connection
-                    .out
-                    .send_if_room(wire::notification_line(UPDATED, &untagged(params)));
-            }
-            let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
-            for listen in listens {
-                listen.updated(connection, &uri, params);
+            updated(connection, (server, run.as_ref()), to, params);
+        }
+        Event::MayHaveChanged {
+            server,
+            run,
+            watched,
+        } => {
+            for (uri, to) in watched.iter() {
+                if to.contains(&connection.number) {
+                    let params = Raw::of(&serde_json::json!({ "uri": uri }));
+                    updated(connection, (server, run.as_ref()), to, &params);
+                }
             }
         }
         Event::Unwatched { lost } => {
@@ -294,6 +286,36 @@ fn happened(connection: &Connection, event: &Event) {
                 connection.log(params);
             }
         }
+    }
+}
+
+/// An instance tells those who subscribed to a resource that it has changed.
+fn updated(
+    connection: &Connection,
+    (server, run): (&ServerName, Option<&RunId>),
+    to: &[u64],
+    params: &Raw,
+) {
+    // An instance of our own may tell of a part of what it was asked for, and nobody
+    // subscribed to that by name. A shared one tells who subscribed.
+    let ours = to.contains(&connection.number) || (run.is_some() && to.is_empty());
+    if !ours || !for_us(connection, server, run) {
+        return;
+    }
+    let params = &wire::without_ours(params);
+    let uri = params.get("uri");
+    let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
+    let legacy = lock(&connection.legacy);
+    let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
+    drop(legacy);
+    if told {
+        connection
+            .out
+            .send_if_room(wire::notification_line(UPDATED, &untagged(params)));
+    }
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    for listen in listens {
+        listen.updated(connection, &uri, params);
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         Amounts, Call, Claim, Dimension, Findings, Fingerprint, Offer, Prices, RunId, ServerName,
-        Standing, Subject, Tier, shown,
+        Standing, Subject, Tier, Unmeasured, shown,
     },
     measure,
     ports::Context,
@@ -54,6 +54,14 @@ impl Door {
     /// Whether it is not measured to the end yet.
     pub(super) fn is_unmeasured(&self) -> bool {
         self.is_heavy || !self.unfollowed.is_empty()
+    }
+
+    /// What measuring its arguments found, and what it asks for.
+    pub(super) fn found(&mut self, (findings, ask): (Findings, Amounts)) {
+        self.call.findings = findings;
+        // What the agent reports is not measured here.
+        let tokens = self.call.claim.ask.get(Dimension::Tokens);
+        self.call.claim.ask = ask.with(Dimension::Tokens, tokens);
     }
 
     /// Whether it is a tool that declares what its results look like.
@@ -116,7 +124,8 @@ impl Broker {
         let effort = measure::Effort::AtOnce;
         let measured = measured(tool, arguments.as_ref(), tier, &prices, &note, effort);
         let is_heavy = measured.is_err();
-        let (findings, ask) = measured.unwrap_or_else(|measure::Heavy| unmeasured(NOT_YET));
+        let (findings, ask) =
+            measured.unwrap_or_else(|measure::Heavy| unmeasured(Unmeasured::NotBegun));
         let digest = self.digest(session, &route, &asking.said);
         let meta = params.get("_meta");
         let mut claim = Claim {
@@ -311,9 +320,6 @@ impl Broker {
     }
 }
 
-/// Of a call that is too heavy to be measured at the door.
-const NOT_YET: &str = "measuring it takes longer, and was not begun";
-
 /// What is wrong with the arguments, and what the call asks for by its prices. `follow`
 /// says where paths lead.
 pub(super) fn measured(
@@ -348,7 +354,7 @@ pub(super) fn measured(
 }
 
 /// What holds of a call that was not measured: it does not pass.
-pub(super) fn unmeasured(why: &'static str) -> (Findings, Amounts) {
+pub(super) fn unmeasured(why: Unmeasured) -> (Findings, Amounts) {
     let findings = Findings {
         unmeasured: Some(why),
         ..Findings::default()

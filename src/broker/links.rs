@@ -15,7 +15,7 @@ use std::{
 
 use super::{Broker, Door, door, offload::Offload, under_way::Open};
 use crate::{
-    domain::{AgentName, Dimension, ToolFault},
+    domain::{AgentName, Unmeasured},
     gate,
     measure::{Effort, Heavy},
 };
@@ -81,18 +81,15 @@ impl Broker {
     }
 
     /// The same for a call that somebody may cancel meanwhile: then it stays unmeasured,
-    /// which does not pass.
-    ///
-    /// # Errors
-    /// When nobody waits for it any more. One that a stop found hears of that stop.
-    pub(super) async fn measured(&self, door: &mut Door, open: &Open<'_>) -> Result<(), ToolFault> {
-        tokio::select! {
+    /// which does not pass and is recorded. One that a stop found hears of that stop.
+    pub(super) async fn measured(&self, door: &mut Door, open: &Open<'_>) {
+        let is_cancelled = tokio::select! {
             biased;
-            reason = open.caller().cancelled() => match open.stopped() {
-                Some(_) => Ok(()),
-                None => Err(ToolFault::Unsent(reason)),
-            },
-            () = self.measure_on(door) => Ok(()),
+            _ = open.caller().cancelled() => open.stopped().is_none(),
+            () = self.measure_on(door) => false,
+        };
+        if is_cancelled {
+            door.found(door::unmeasured(Unmeasured::Cancelled));
         }
     }
 
@@ -122,17 +119,10 @@ impl Broker {
             false => Some(measure(Effort::AtOnce)),
         };
         let (measured, unfollowed) = measured.unwrap_or((Err(Heavy), Vec::new()));
-        let (findings, ask) = measured.unwrap_or_else(|Heavy| door::unmeasured(TOO_LONG));
-        door.call.findings = findings;
-        // What the agent reports is not measured here.
-        let tokens = door.call.claim.ask.get(Dimension::Tokens);
-        door.call.claim.ask = ask.with(Dimension::Tokens, tokens);
+        door.found(measured.unwrap_or_else(|Heavy| door::unmeasured(Unmeasured::TooLong)));
         door.unfollowed = unfollowed;
     }
 }
-
-/// Of a call whose measuring was given up.
-const TOO_LONG: &str = "its arguments could not be measured in time";
 
 /// Follows the links of a path as far as it exists; the rest is appended. Nothing when
 /// that is not where it leads: behind a link to what does not exist yet, a loop, or what

@@ -6,6 +6,7 @@
 mod answer;
 mod asking;
 mod before;
+mod beginning;
 mod beside;
 mod catalog;
 mod charge;
@@ -80,6 +81,7 @@ pub struct Broker {
     beside: beside::Beside,
     owners: owners::Owners,
     runs: runs::Runs,
+    beginning: beginning::Beginning,
     under_way: under_way::UnderWay,
     latest: Latest,
     links: Links,
@@ -146,6 +148,7 @@ impl Broker {
             beside: beside::Beside::default(),
             owners,
             runs: runs::Runs::default(),
+            beginning: beginning::Beginning::default(),
             under_way,
             latest: Latest::default(),
             links: Links::default(),
@@ -193,10 +196,9 @@ impl Broker {
         let open = self
             .under_way
             .enter(&door.call, &door.home, caller, arrived);
-        let measured = match door.is_unmeasured() {
-            true => Box::pin(self.measured(&mut door, &open)).await,
-            false => Ok(()),
-        };
+        if door.is_unmeasured() {
+            Box::pin(self.measured(&mut door, &open)).await;
+        }
         let has_output_schema = door.has_output_schema();
         let Door {
             mut call,
@@ -207,14 +209,11 @@ impl Broker {
             prices,
             ..
         } = door;
-        if let Err(fault) = measured {
-            return No::Failed(fault).answer(call, has_output_schema);
-        }
 
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
-        let seat = match self.seated(&call, &home, open.caller()) {
-            Some(seat) => Ok(Some(seat)),
+        let (seat, begins) = match self.seated(&call, &home, open.caller()) {
+            Some(seat) => (Ok(Some(seat)), None),
             None => Box::pin(self.seat(&call, &home, &open)).await,
         };
         call.standing = seat::standing(&call, &seat);
@@ -239,6 +238,9 @@ impl Broker {
                 return no.answer(call, has_output_schema);
             }
         };
+
+        // Its run has begun, as the record says.
+        drop(begins);
 
         // 5. Execute; the permit is used up.
         let job = Job {

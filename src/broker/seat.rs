@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Broker, charge::free_of_charge, under_way::Open};
+use super::{Broker, beginning::Begins, charge::free_of_charge, under_way::Open};
 use crate::{
     domain::{Call, Fault, Outcome, RunId, Standing, Subject, Tier, ToolFault},
     gate::Verdict,
-    ports::{Caller, Permit, Reply, Seat, Settlement},
+    ports::{Caller, Permit, Reply, Seat, Settlement, Tools},
 };
 
 /// What looking for an instance found: none when the call will be refused anyway.
@@ -56,13 +56,41 @@ impl Broker {
     /// A new instance for a call, if the gates would let it pass as far as is
     /// known without one. A call that was cancelled meanwhile is unsent, and its server
     /// has not failed; one that a stop found hears of that stop from the gates.
-    pub(super) async fn seat(&self, call: &Call, home: &RunId, open: &Open<'_>) -> Found {
+    ///
+    /// What comes with it is held until the call is judged: for no more runs of an agent is
+    /// an instance started at the same time than the agent may begin.
+    pub(super) async fn seat(
+        &self,
+        call: &Call,
+        home: &RunId,
+        open: &Open<'_>,
+    ) -> (Found, Option<Begins<'_>>) {
         let Some(tools) = self.tools.get() else {
-            return Err(ToolFault::NotStarted("tollgate is starting".to_owned()));
+            let starting = ToolFault::NotStarted("tollgate is starting".to_owned());
+            return (Err(starting), None);
         };
         if self.is_refused(call) {
-            return Ok(None);
+            return (Ok(None), None);
         }
+        let left = || self.store.runs_left(call);
+        let begins = tokio::select! {
+            biased;
+            reason = open.caller().cancelled() => {
+                let unsent = Err(ToolFault::Unsent(reason));
+                return (open.stopped().map_or(unsent, |_| Ok(None)), None);
+            }
+            begins = self.beginning.enter(&call.by.agent, &call.run, left) => begins,
+        };
+        // Those that it waited for may have left nothing.
+        let seat = match self.is_refused(call) {
+            true => Ok(None),
+            false => self.start(tools.as_ref(), call, home, open).await,
+        };
+        (seat, begins)
+    }
+
+    /// Waits for the instance, which is started if needed.
+    async fn start(&self, tools: &dyn Tools, call: &Call, home: &RunId, open: &Open<'_>) -> Found {
         // A run that is over starts nothing any more, also not one that ended
         // while its instance started.
         let over = || ToolFault::Unsent("its run is over".to_owned());

@@ -115,9 +115,43 @@ pub struct Findings {
     /// Against the operator's rules.
     pub rules: Vec<Finding>,
     /// Why nobody knows what is wrong; none once they were measured.
-    pub unmeasured: Option<&'static str>,
+    pub unmeasured: Option<Unmeasured>,
     /// No other arguments would be better: what they are held against is at fault.
     pub hopeless: bool,
+}
+
+/// Why arguments were not measured to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmeasured {
+    /// It takes longer than others can wait, and is done beside them if at all.
+    NotBegun,
+    /// That took too long as well.
+    TooLong,
+    /// Nobody waits for the call any more.
+    Cancelled,
+}
+
+impl Unmeasured {
+    /// As a sentence.
+    #[must_use]
+    pub const fn says(self) -> &'static str {
+        match self {
+            Unmeasured::NotBegun => "measuring it takes longer, and was not begun",
+            Unmeasured::TooLong => "its arguments could not be measured in time",
+            Unmeasured::Cancelled => "it was cancelled before its arguments were measured",
+        }
+    }
+
+    /// What would change it.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Unmeasured::NotBegun | Unmeasured::TooLong => {
+                "Wait for calls that are under way, or call with less."
+            }
+            Unmeasured::Cancelled => "Call again.",
+        }
+    }
 }
 
 /// One call on its way through the gates.

@@ -27,7 +27,7 @@ mod window;
 pub use amounts::{Amounts, Dimension};
 pub use breaker::{BreakerRule, Circuit};
 pub use budget::{Left, Level, Limit, Over, Period, Scope, Then};
-pub use call::{Call, Claim, Finding, Findings, Principal, Reach, Standing, Subject};
+pub use call::{Call, Claim, Finding, Findings, Principal, Reach, Standing, Subject, Unmeasured};
 pub use command::{as_argument, quoted};
 pub use era::{Capabilities, Era};
 pub use fault::{Fault, ToolFault};

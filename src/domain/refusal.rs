@@ -177,7 +177,7 @@ impl Code {
                 "The agent spends much faster than it used to (`spend`). It waits for a person: `tollgate resume --agent NAME`."
             }
             Code::Busy => {
-                "The call has arguments that take long to measure, and it took too long or calls of the same agent are being measured already. Wait for those to end, or call with less."
+                "The call has arguments that take long to measure, and it took too long, calls of the same agent are being measured already, or it was cancelled before that was done. Wait for those to end, or call with less."
             }
             Code::StateUnavailable => {
                 "tollgate cannot read or write its state, so it lets nothing pass. The daemon's log says why."

@@ -12,8 +12,8 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
     match call.findings.unmeasured {
         None => tell.pass(|| "measured to the end".into()),
         Some(why) => {
-            let refusal = Refusal::new(Code::Busy, GATE.name, why);
-            Verdict::Refuse(refusal.remedy("Wait for calls that are under way, or call with less."))
+            let refusal = Refusal::new(Code::Busy, GATE.name, why.says());
+            Verdict::Refuse(refusal.remedy(why.remedy()))
         }
     }
 }

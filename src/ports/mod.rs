@@ -192,8 +192,17 @@ pub enum Event {
         /// The notification's parameters.
         params: Raw,
     },
-    /// A tool server tells of nothing any more that it was subscribed to: it has ended, or
-    /// the stream on which it did.
+    /// For a while a tool server told nobody of changes, and does so again.
+    MayHaveChanged {
+        /// The server.
+        server: ServerName,
+        /// The run whose instance it is; none for a shared one.
+        run: Option<RunId>,
+        /// The resources, and the connections that subscribed to each.
+        watched: Arc<BTreeMap<String, Vec<u64>>>,
+    },
+    /// A tool server does not tell any more of what it was subscribed to: it has ended, or
+    /// the stream on which it did, or it said so.
     Unwatched {
         /// The resources, and the connections that subscribed to each.
         lost: Arc<BTreeMap<String, Vec<u64>>>,

@@ -210,6 +210,10 @@ pub trait Store: Send + Sync {
     /// Whose run it is, if it has begun and still goes on.
     fn run_of(&self, run: &RunId) -> Option<AgentName>;
 
+    /// How many more runs the agent of this call may begin now: none if it is one of a run
+    /// that has begun, or nothing limits that.
+    fn runs_left(&self, call: &Call) -> Option<usize>;
+
     /// What is left alone at the moment, until when, and why.
     fn circuits(&self) -> Vec<(Scope, i64, String)>;
 

@@ -2,9 +2,9 @@
 //!
 //! What reads the journal does so on a thread of its own: calls go on meanwhile.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Connected, Tollgate};
+use super::{Connected, Tollgate, follow};
 use crate::{
     broker::{self, Happened, NotJudged},
     config::{Agents, suggest},
@@ -14,16 +14,13 @@ use crate::{
     },
     domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject, shown},
     gate::{GATES, Verdict},
-    ports::{Page, Pin, Query, Store},
+    ports::{Page, Pin, Store},
     store::{recorded_name, stop_file},
     wire::{Node, Raw},
 };
 
 /// Lines of stderr that one look at a server shows.
 const STDERR_LINES: usize = 50;
-
-/// How long a follower waits for a record before it is told that there is none.
-const NEXT_RECORD: Duration = Duration::from_secs(5);
 
 impl Tollgate {
     pub(super) async fn answer(&self, question: Question) -> Result<Reply, Refused> {
@@ -48,7 +45,12 @@ impl Tollgate {
                 let page = self.read(move |store| store.page(&query)).await?;
                 Ok(Reply::Records(self.records(page)))
             }
-            Question::Follow(query) => self.follow(*query).await,
+            Question::Follow(query) => {
+                let news = self.broker.store().follow();
+                let read = |wanted| self.read(move |store| store.page(&wanted));
+                let page = follow::next(*query, news, read).await?;
+                Ok(Reply::Records(self.records(page)))
+            }
             Question::Verify => Ok(Reply::Verified(self.read(|store| store.verify()).await?)),
             Question::Pins => Ok(Reply::Pins(
                 self.broker.store().pins().into_iter().map(row).collect(),
@@ -245,46 +247,6 @@ impl Tollgate {
             let says = format!("no definition of `{}` was accepted", shown(title));
             not_found(says).hint("`tollgate pins` lists those that were")
         })
-    }
-
-    /// Answers when there is a record that matches, or when it is time to say
-    /// that the daemon is still there.
-    async fn follow(&self, mut query: Query) -> Result<Reply, Refused> {
-        let mut news = self.broker.store().follow();
-        let patience = tokio::time::sleep(NEXT_RECORD);
-        tokio::pin!(patience);
-        loop {
-            // Read before the records are: nothing up to it can be missed.
-            let upto = *news.borrow_and_update();
-            let first = query.after.is_none();
-            // It looks no further than where its first part began.
-            let is_resumed = query.sought.is_some();
-            if query.after.is_none_or(|after| after < upto) {
-                let wanted = query.clone();
-                let page = self.read(move |store| store.page(&wanted)).await?;
-                let reached = match page.more || is_resumed {
-                    true => page.upto,
-                    // Also what is in blocks that it need not look into.
-                    false => page.upto.max(upto),
-                };
-                if first || page.more || !page.lines.is_empty() {
-                    return Ok(Reply::Records(Records {
-                        upto: reached,
-                        ..self.records(page)
-                    }));
-                }
-                query.go_on(reached, None);
-            }
-            tokio::select! {
-                changed = news.changed() => if changed.is_err() {
-                    return Err(Refused::new(RefusedCode::Unavailable, "the store is closed"));
-                },
-                () = &mut patience => return Ok(Reply::Records(Records {
-                    upto,
-                    ..Records::default()
-                })),
-            }
-        }
     }
 
     fn records(&self, page: Page) -> Records {

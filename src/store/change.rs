@@ -63,6 +63,8 @@ pub(super) struct Attempt {
     pub(super) agent: AgentName,
     /// What was asked for; none if it was not the agent's doing that it was refused.
     pub(super) attempt: Option<u64>,
+    /// Whether it was cancelled: then it says nothing of how the agent's calls end.
+    pub(super) cancelled: bool,
 }
 
 /// How a call ended, as far as something follows from it.

@@ -112,6 +112,16 @@ impl Conduct {
         (now < free).then_some(free)
     }
 
+    /// How many more runs the agent may begin now.
+    pub(super) fn runs_left(&self, agent: &AgentName, most: u32, per: Duration, now: i64) -> usize {
+        let per = i64::try_from(per.as_micros()).unwrap_or(i64::MAX);
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(RUNS);
+        let lately = self.lately(agent, now).into_iter();
+        let runs = lately.flat_map(|agent| agent.runs.iter().rev());
+        let counted = runs.take_while(|begun| now < begun.saturating_add(per));
+        most.saturating_sub(counted.count())
+    }
+
     pub(super) fn get(&self, agent: &AgentName) -> Option<&Agent> {
         self.agents.get(agent)
     }

@@ -268,6 +268,17 @@ impl<L: Log> Store for Ledger<L> {
         Some(run.agent.clone())
     }
 
+    fn runs_left(&self, call: &Call) -> Option<usize> {
+        let now = self.clock.now().as_microsecond();
+        let rule = call.claim.runs()?;
+        let section = self.section();
+        if section.state.usage.run(&call.run, now).is_some() {
+            return None;
+        }
+        let conduct = &section.state.conduct;
+        Some(conduct.runs_left(&call.by.agent, rule.calls, rule.per, now))
+    }
+
     fn circuits(&self) -> Vec<(Scope, i64, String)> {
         let section = self.section();
         let open = section.state.circuits.open();

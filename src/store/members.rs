@@ -28,6 +28,13 @@ impl Members {
         self.0.push_str(json);
     }
 
+    /// That something is so; nothing when it is not.
+    pub(super) fn flag(&mut self, key: &str, is_so: bool) {
+        if is_so {
+            self.raw(key, "true");
+        }
+    }
+
     pub(super) fn text(&mut self, key: &str, text: &str) {
         self.key(key);
         wire::quote_into(text, &mut self.0);

@@ -134,6 +134,7 @@ pub(super) fn refused(line: &str) -> Result<Change, String> {
         run: run(said.run.as_deref())?,
         agent: agent(said.agent.as_deref())?,
         attempt,
+        cancelled: said.cancelled,
     };
     Ok(Change::Refused(said.call()?, refused))
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         Amounts, Call, CallId, Code, Currency, Dimension, Left, Offer, Outcome, Over, Refusal,
-        Standing, Stop, StopScope, Subject, money::show_money,
+        Standing, Stop, StopScope, Subject, Unmeasured, money::show_money,
     },
     gate::Effect,
     ports::{Context, Settlement},
@@ -78,9 +78,7 @@ impl Noted {
             Offer::Unclassified => members.raw("unclassified", "true"),
             Offer::At(_) | Offer::Off => {}
         }
-        if call.durable && !call.tier.is_durable() {
-            members.raw("durable", "true");
-        }
+        members.flag("durable", call.durable && !call.tier.is_durable());
         members.print("digest", &call.digest);
         let name = redact::name(&call.subject);
         let mut tail = Members::with(256);
@@ -193,6 +191,8 @@ impl Noted {
         if let Some(turn) = call.claim.turn {
             members.number("turn", turn);
         }
+        let cancelled = call.findings.unmeasured == Some(Unmeasured::Cancelled);
+        members.flag("cancelled", cancelled);
         let left = sight.left(call, &Amounts::ZERO);
         members.left("budget_left", &left, call.claim.currency);
         members.append(&self.tail);
@@ -201,6 +201,7 @@ impl Noted {
             run: self.open.run,
             agent: self.open.agent,
             attempt: (!kept_back).then_some(self.open.attempt),
+            cancelled,
         };
         Draft {
             kind: "call.refused",
@@ -247,9 +248,7 @@ impl Ended {
             }
         };
         let cancelled = settlement.outcome.was_cancelled();
-        if cancelled {
-            members.raw("cancelled", "true");
-        }
+        members.flag("cancelled", cancelled);
         members.milliseconds("duration_ms", settlement.duration);
         if let Some(wait) = settlement.wait {
             members.milliseconds("wait_ms", wait);

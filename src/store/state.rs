@@ -138,7 +138,9 @@ impl State {
                         self.conduct.began_in_vain(&refused.agent, micros);
                     }
                     self.conduct.attempted(&refused.agent, attempt, micros);
-                    self.conduct.ended(&refused.agent, true, micros);
+                    if !refused.cancelled {
+                        self.conduct.ended(&refused.agent, true, micros);
+                    }
                 }
             }
             Change::Opened(call, mut open) => {

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::{
+    acknowledged,
     child::{Child, Started},
     deadline::Deadline,
     lane::Lane,
@@ -480,7 +481,7 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
             }
         }
         ("notifications/subscriptions/acknowledged", Some(params)) => {
-            subscribe::acknowledged(instance, &params);
+            acknowledged::acknowledged(instance, &params);
         }
         // What a later version of the protocol may add: nothing that a call depends on.
         _ => {}

@@ -1,5 +1,6 @@
 //! The tool side: tool servers as processes and as speakers of the protocol.
 
+mod acknowledged;
 pub mod child;
 mod deadline;
 pub mod exit;

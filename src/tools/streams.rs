@@ -1,11 +1,13 @@
 //! The stream on which a server of the stateless era tells of changes, and the call that
 //! waits to hear whether it will.
 //!
-//! Each stream names all that is watched and replaces the one before. Who opens one has the
-//! turn until the server has answered to it, so one call waits at most.
+//! Each stream names all that is watched and replaces the one before, which goes on until
+//! the new one is acknowledged: what changes in between is told on one of them. Who opens
+//! one has the turn until the server has answered to it, so one call waits at most.
 
 use tokio::sync::oneshot;
 
+use super::acknowledged::Lists;
 use crate::{
     domain::ToolFault,
     wire::{Body, Raw},
@@ -15,6 +17,12 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Streams {
     open: Option<Open>,
+    /// The one before it, until that is acknowledged: this one was.
+    before: Option<u64>,
+    /// For a while nobody was told what changed.
+    gap: bool,
+    /// The lists of whose changes the server said last that it tells.
+    lists: Option<Lists>,
     /// None is, because the last was in vain, and another will be.
     mending: bool,
     /// Another will be asked for after a while: once, however many have ended meanwhile.
@@ -36,10 +44,19 @@ pub(super) enum Heard {
     Over(Result<Body, ToolFault>),
 }
 
+/// What is to be done now that a stream is acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// The one before it is not needed any more.
+    pub(super) before: Option<u64>,
+    /// What changed before it began may have been told to nobody.
+    pub(super) gap: bool,
+}
+
 /// What the end of the stream that was open means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Over {
-    /// Another is open.
+    /// Another is open, or still is.
     Replaced,
     /// It was never acknowledged: the call that asked for it puts it right.
     InVain,
@@ -66,36 +83,60 @@ impl Streams {
         self.retrying = false;
     }
 
-    /// Another stream is asked for, by a call or in nobody's name; the one before it.
+    /// Another stream is asked for, by a call or in nobody's name. Says which one nothing
+    /// was ever heard of is not needed any more.
     pub(super) fn opened(&mut self, id: u64, call: Option<oneshot::Sender<Heard>>) -> Option<u64> {
         self.mending = false;
-        let before = self.open.replace(Open {
+        let last = self.open.replace(Open {
             id,
             call,
             acknowledged: false,
-        });
-        before.map(|before| before.id)
+        })?;
+        match last.acknowledged {
+            true => self.before.replace(last.id),
+            false => Some(last.id),
+        }
     }
 
-    pub(super) fn acknowledged(&mut self, id: u64, said: &Raw) {
-        let Some(open) = self.open.as_mut().filter(|open| open.id == id) else {
-            return;
-        };
+    /// The server acknowledges a stream; nothing if it is not the one that is open.
+    pub(super) fn acknowledged(&mut self, id: u64, said: &Raw) -> Option<Begun> {
+        let open = self.open.as_mut().filter(|open| open.id == id)?;
         open.acknowledged = true;
         if let Some(call) = open.call.take() {
             let _ = call.send(Heard::Acknowledged(said.clone()));
         }
+        Some(Begun {
+            before: self.before.take(),
+            gap: std::mem::take(&mut self.gap),
+        })
+    }
+
+    /// The server tells of changes of these lists; of which it did before, if it said so.
+    pub(super) fn tells_of(&mut self, lists: Lists) -> Option<Lists> {
+        self.lists.replace(lists)
     }
 
     /// A stream was answered, which is its end.
     pub(super) fn ended(&mut self, id: u64, answer: &Result<Body, ToolFault>) -> Over {
         let Some(open) = self.open.take_if(|open| open.id == id) else {
+            self.gap |= self.before.take_if(|before| *before == id).is_some();
             return Over::Replaced;
         };
+        self.gap |= open.acknowledged;
         // Also one that has given up meanwhile: what it leaves behind it puts right.
         self.mending = !open.acknowledged && open.call.is_some();
         if let Some(call) = open.call {
             let _ = call.send(Heard::Over(answer.clone()));
+        }
+        // The one before it goes on as if this one had never been asked for.
+        if let Some(id) = self.before.take() {
+            self.mending = false;
+            self.open = Some(Open {
+                id,
+                call: None,
+                acknowledged: true,
+            });
+            return Over::Replaced;
         }
         match self.mending {
             true => Over::InVain,
@@ -125,6 +166,47 @@ mod tests {
         assert!(one.try_recv().is_err() && two.try_recv().is_err());
         streams.acknowledged(2, &raw());
         assert!(matches!(two.try_recv(), Ok(Heard::Acknowledged(_))));
+    }
+
+    /// What is done once a stream is acknowledged.
+    fn begun(before: Option<u64>, gap: bool) -> Option<Begun> {
+        Some(Begun { before, gap })
+    }
+
+    #[test]
+    fn a_stream_goes_on_until_the_next_is_acknowledged_and_if_that_is_refused() {
+        let mut streams = Streams::default();
+        assert_eq!(streams.opened(1, None), None);
+        assert_eq!(streams.acknowledged(1, &raw()), begun(None, false));
+        assert_eq!(streams.opened(2, None), None);
+        assert_eq!(streams.acknowledged(2, &raw()), begun(Some(1), false));
+        assert_eq!(streams.opened(3, None), None);
+        assert_eq!(streams.ended(3, &Ok(Body::Error(raw()))), Over::Replaced);
+        assert!(streams.is_open() && !streams.is_over());
+        // Of those that were never acknowledged the last one counts.
+        assert_eq!(streams.opened(4, None), None);
+        assert_eq!(streams.opened(5, None), Some(4));
+        assert_eq!(streams.acknowledged(5, &raw()), begun(Some(2), false));
+    }
+
+    #[test]
+    fn there_is_a_gap_once_the_last_that_was_acknowledged_has_ended() {
+        let mut streams = Streams::default();
+        let over = Ok(Body::Result(raw()));
+        streams.opened(1, None);
+        // Nothing was heard before the first, so nothing was missed.
+        assert_eq!(streams.ended(1, &over), Over::Lost);
+        streams.opened(2, None);
+        assert_eq!(streams.acknowledged(2, &raw()), begun(None, false));
+        streams.opened(3, None);
+        assert_eq!(streams.ended(2, &over), Over::Replaced);
+        assert_eq!(streams.acknowledged(3, &raw()), begun(None, true));
+        assert_eq!(streams.ended(3, &over), Over::Lost);
+        streams.opened(4, None);
+        assert_eq!(streams.acknowledged(4, &raw()), begun(None, true));
+        // It is told once.
+        streams.opened(5, None);
+        assert_eq!(streams.acknowledged(5, &raw()), begun(Some(4), false));
     }
 
     #[test]

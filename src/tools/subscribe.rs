@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    acknowledged,
     deadline::Deadline,
     instance::{Instance, lock},
     outgoing, seat,
@@ -26,7 +27,7 @@ use crate::{
     domain::{Capabilities, Era, ToolFault},
     lines::Room,
     ports::{Boxed, Caller, Event, Job, Reply},
-    wire::{self, Body, Raw, keys},
+    wire::{self, Body, Raw},
 };
 
 /// How long a server may take to read what it is told in nobody's name.
@@ -124,12 +125,19 @@ fn tidy(instance: &Arc<Instance>) {
 
 /// Nobody hears of anything from this instance any more, and is told so.
 pub(super) fn lose(instance: &Instance) {
-    let lost = lock(&instance.watched).lose();
-    if !lost.is_empty() {
+    lose_but(instance, |_| false);
+}
+
+/// The same but for what is `kept`. Says of how many resources somebody heard.
+pub(super) fn lose_but(instance: &Instance, kept: impl Fn(&str) -> bool) -> usize {
+    let lost = lock(&instance.watched).lose(kept);
+    let count = lost.len();
+    if count > 0 {
         instance.tell(Event::Unwatched {
             lost: Arc::new(lost),
         });
     }
+    count
 }
 
 /// Opens the stream with one resource more and waits for what the server says to it, which
@@ -161,7 +169,7 @@ async fn hear_of(
         heard = hear => heard?,
     };
     match heard {
-        Heard::Acknowledged(said) if is_granted(&said, uri) => Ok(done()),
+        Heard::Acknowledged(said) if acknowledged::names(&said, uri) => Ok(done()),
         Heard::Acknowledged(_) => Ok(error(
             "the server does not tell of changes of this resource",
         )),
@@ -177,26 +185,6 @@ fn error(says: &str) -> Reply {
     Reply::Error(Raw::of(
         &serde_json::json!({ "code": -32603, "message": says }),
     ))
-}
-
-/// Whether an acknowledgement names this resource.
-fn is_granted(said: &Raw, uri: &str) -> bool {
-    let granted = said.get("notifications");
-    let uris = granted.and_then(|granted| granted.get("resourceSubscriptions"));
-    uris.is_some_and(|uris| {
-        wire::elements(uris.text()).any(|each| wire::unquote(each).is_some_and(|each| each == uri))
-    })
-}
-
-/// A server acknowledges one of the streams that it was asked for.
-pub(super) fn acknowledged(instance: &Instance, params: &Raw) {
-    let stream = params
-        .get("_meta")
-        .and_then(|meta| meta.get(keys::SUBSCRIPTION_ID));
-    let stream = stream.as_ref().and_then(wire::our_id);
-    if let Some(stream) = stream {
-        lock(&instance.streams).acknowledged(stream, &params.detached());
-    }
 }
 
 /// One wants to hear of a resource no longer.
@@ -315,7 +303,8 @@ pub(super) async fn begin(instance: &Arc<Instance>) {
     }
 }
 
-/// Opens the stream for what is watched now, and then closes the one before.
+/// Opens the stream for what is watched now; the one before it is closed once the server
+/// has acknowledged this one.
 async fn listen(
     instance: &Arc<Instance>,
     patience: Duration,
@@ -360,13 +349,18 @@ async fn open(
     let line = request(id, "subscriptions/listen", params);
     instance.out.send_with(line, Some(room));
     if let Some(before) = before {
-        // What is cancelled is not answered.
-        instance.forget(before);
-        let params = format!("{{\"requestId\":{before},\"reason\":\"replaced\"}}");
-        instance.notify("notifications/cancelled", &[params.into()]);
+        replaced(instance, before);
     }
     tokio::spawn(until_over(instance.clone(), ticket));
     Ok(())
+}
+
+/// A stream is not needed any more, since there is another.
+pub(super) fn replaced(instance: &Instance, stream: u64) {
+    // What is cancelled is not answered.
+    instance.forget(stream);
+    let params = format!("{{\"requestId\":{stream},\"reason\":\"replaced\"}}");
+    instance.notify("notifications/cancelled", &[params.into()]);
 }
 
 /// Waits for the end of a stream. What was heard on it nobody hears of any more: it is

@@ -19,6 +19,9 @@ struct Watch {
     granted: bool,
 }
 
+/// Resources, and connections that subscribed to each.
+pub(super) type By = BTreeMap<String, Vec<u64>>;
+
 /// What a connection subscribes to no longer.
 pub(super) enum Leaves {
     /// It has gone.
@@ -102,11 +105,14 @@ impl Watched {
         alone.collect()
     }
 
-    /// The server tells of nothing any more: everything that it had said yes to, and who
-    /// heard of it. What it has not answered yet is not lost.
-    pub(super) fn lose(&mut self) -> BTreeMap<String, Vec<u64>> {
-        let mut lost: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    /// The server tells of nothing any more but what is `kept`: all else that it had said
+    /// yes to, and who heard of it. What it has not answered yet is not lost.
+    pub(super) fn lose(&mut self, kept: impl Fn(&str) -> bool) -> By {
+        let mut lost = By::new();
         self.by.retain(|uri, watchers| {
+            if kept(uri) {
+                return true;
+            }
             watchers.retain(|connection, watch| {
                 if watch.granted {
                     lost.entry(uri.clone()).or_default().push(*connection);
@@ -116,6 +122,17 @@ impl Watched {
             !watchers.is_empty()
         });
         lost
+    }
+
+    /// Everything that the server said yes to, and who hears of it.
+    pub(super) fn granted(&self) -> By {
+        let granted = self.by.iter().map(|(uri, watchers)| {
+            let watchers = watchers.iter().filter(|(_, watch)| watch.granted);
+            (uri.clone(), watchers.map(|(by, _)| *by).collect())
+        });
+        granted
+            .filter(|(_, by): &(_, Vec<u64>)| !by.is_empty())
+            .collect()
     }
 
     /// Who subscribed to a resource.
@@ -171,7 +188,12 @@ mod tests {
         assert!(watched.grant("a:1", 1));
         assert!(watched.is_granted("a:1") && !watched.is_granted("a:2"));
         assert_eq!(
-            watched.lose(),
+            watched.granted(),
+            BTreeMap::from([("a:1".to_owned(), vec![1])])
+        );
+        assert!(watched.lose(|uri| uri == "a:1").is_empty());
+        assert_eq!(
+            watched.lose(|_| false),
             BTreeMap::from([("a:1".to_owned(), vec![1])])
         );
         assert_eq!(watched.uris(), ["a:1", "a:2"]);

@@ -19,6 +19,7 @@ mod halt;
 mod leaving;
 mod lines;
 mod queue;
+mod retries;
 mod spelt;
 mod starts;
 mod streams;

@@ -95,6 +95,43 @@ fn a_run_counts_whose_only_call_was_cancelled_while_its_instance_started() {
 }
 
 #[test]
+fn no_more_runs_are_begun_at_the_same_time_than_the_agent_may_begin() {
+    let (home, mut alpha, _one) = taken_in(limited("loops = {}\nruns = \"3/h\""));
+    let mut calls: Vec<(Agent, u64)> = Vec::new();
+    for _ in 0..6 {
+        let mut two = home.beside("two");
+        let id = two.call("alpha__hi", "{}");
+        is_read(&mut two);
+        calls.push((two, id));
+    }
+    for _ in 0..3 {
+        alpha.starts();
+    }
+    // Another call of one of these is of the same run, and waits for the same start.
+    let again = calls[0].0.call("alpha__hi", r#"{"n":1}"#);
+    is_read(&mut calls[0].0);
+    assert_eq!(alpha.count_starts(), 2 + 3);
+    for started in 2..5 {
+        alpha.order_to(started, "go");
+    }
+    assert_eq!(calls[0].0.text(again), "hello");
+    let answers = calls.iter_mut().map(|(two, id)| two.result(*id));
+    let answers: Vec<String> = answers.collect();
+    let count = |what: &str| {
+        answers
+            .iter()
+            .filter(|answer| answer.contains(what))
+            .count()
+    };
+    assert_eq!(
+        (count("hello"), count("RATE_LIMITED")),
+        (3, 3),
+        "{answers:?}"
+    );
+    assert_eq!(alpha.count_starts(), 2 + 3);
+}
+
+#[test]
 fn a_start_ends_with_the_run_that_it_was_for() {
     let (home, mut alpha, _one) = taken();
     let mut two = home.beside("two");

@@ -225,6 +225,84 @@ fn a_stream_that_is_refused_is_refused_to_who_asked_for_it_and_to_no_other() {
     two.result(good);
 }
 
+fn id_of(line: &str) -> String {
+    dig(line, "id").unwrap()
+}
+
+/// One agent watches a resource at a server that answers when it is told to, and another
+/// has asked for one more: the streams that the server was asked for.
+fn replacing() -> (Home, Server, [Agent; 2], [String; 2]) {
+    let script = notes(3, "on subscriptions/listen: silence").replace("legacy", "modern");
+    let (home, mut alpha, [mut one, mut two]) = sharing(&script);
+    let id = subscribe(&mut one, "note://0");
+    let first = next_stream(&mut alpha);
+    acknowledge(&mut alpha, r#""note://0""#);
+    one.result(id);
+    subscribe(&mut two, "note://1");
+    let second = next_stream(&mut alpha);
+    (home, alpha, [one, two], [id_of(&first), id_of(&second)])
+}
+
+#[test]
+fn a_stream_goes_on_until_the_one_that_takes_its_place_is_acknowledged() {
+    let (_home, mut alpha, [mut one, _two], [first, _]) = replacing();
+    is_read(&mut one);
+    let said = format!("\"requestId\":{first},");
+    let told = alpha.count_lines(|line| line.contains(&said));
+    assert_eq!(told, 0, "it was told to end the stream");
+    acknowledge(&mut alpha, r#""note://0","note://1""#);
+    while !alpha.gets("notifications/cancelled").contains(&said) {}
+}
+
+#[test]
+fn what_may_have_changed_while_a_server_told_of_nothing_is_told_when_it_does_again() {
+    let (_home, mut alpha, [mut one, _two], [first, _]) = replacing();
+    alpha.order(&format!(
+        r#"say {{"jsonrpc":"2.0","id":{first},"result":{{"resultType":"complete"}}}}"#
+    ));
+    acknowledge(&mut alpha, r#""note://0","note://1""#);
+    let told = one.gets("notifications/resources/updated");
+    assert_eq!(dig(&told, "params.uri").unwrap(), "\"note://0\"");
+    // What was listed before may have changed as well.
+    alpha.gets("tools/list");
+}
+
+#[test]
+fn a_list_of_which_a_server_tells_again_is_listed_anew() {
+    let (_home, mut alpha, [_one, _two], [_, second]) = replacing();
+    alpha.order(&format!(
+        r#"say {{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{second}}},"notifications":{{"toolsListChanged":true,"resourceSubscriptions":["note://0","note://1"]}}}}}}"#
+    ));
+    alpha.gets("tools/list");
+}
+
+#[test]
+fn what_a_server_does_not_name_any_more_is_told_to_who_watches_it() {
+    let (home, mut alpha, [mut one, mut two], _) = replacing();
+    acknowledge(&mut alpha, r#""note://1""#);
+    one.gets("notifications/resources/updated");
+    let shown = home.tollgate().args(["servers", "alpha"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let lost = "tells no more of resources that are watched: 1";
+    assert!(shown.contains(lost), "{shown}");
+    assert!(
+        shown.contains("does not tell when its tools change"),
+        "{shown}"
+    );
+    // It is watched by nobody, and so the server is asked.
+    two.speak_modern("{}");
+    let stream = two.request("subscriptions/listen", ONE);
+    next_stream(&mut alpha);
+    acknowledge(&mut alpha, r#""note://0","note://1""#);
+    two.gets("notifications/subscriptions/acknowledged");
+    subscribe(&mut one, "note://0");
+    is_read(&mut one);
+    two.request("subscriptions/listen", &ONE.replace('0', "2"));
+    next_stream(&mut alpha);
+    acknowledge(&mut alpha, r#""note://1","note://2""#);
+    two.result(stream);
+}
+
 #[test]
 fn a_subscription_that_is_not_answered_holds_up_those_of_no_other_resource() {
     let script = notes(2, "on resources/subscribe note://0: silence");

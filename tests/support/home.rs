@@ -154,7 +154,7 @@ impl Home {
 }
 
 /// The tool server that plays scripts.
-fn double() -> PathBuf {
+pub fn double() -> PathBuf {
     let tollgate = Path::new(env!("CARGO_BIN_EXE_tollgate"));
     let double = tollgate.with_file_name("examples").join("double");
     assert!(

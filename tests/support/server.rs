@@ -131,7 +131,8 @@ impl Server {
         }
     }
 
-    fn count_lines(&mut self, is_it: impl Fn(&str) -> bool) -> usize {
+    /// How many lines that are so have come by now.
+    pub fn count_lines(&mut self, is_it: impl Fn(&str) -> bool) -> usize {
         self.settle();
         self.heard.iter().filter(|told| is_it(&told.line)).count()
     }
