@@ -2,7 +2,11 @@
 //! handshake era on their connection, agents of the stateless era on the streams
 //! they opened.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
@@ -195,19 +199,27 @@ fn catch_up(connection: &Connection) {
     let mut known = lock(&connection.legacy).subscribed.granted();
     known.extend(listens.iter().flat_map(|listen| listen.watched()));
     unwatched(connection, &known.difference(&watched).collect());
-    for uri in known.intersection(&watched) {
-        if lock(&connection.legacy).subscribed.has(uri) {
-            may_have_changed(connection, uri);
-        }
-        let params = Raw::of(&serde_json::json!({ "uri": uri }));
-        for listen in &listens {
+    may_have_changed(connection, &watched);
+}
+
+/// Tells the agent, and each of its streams, what it watches of these. Each is asked what
+/// that is, and not each for each resource: there may be many of both.
+fn may_have_changed(connection: &Connection, uris: &BTreeSet<String>) {
+    let granted = lock(&connection.legacy).subscribed.granted();
+    for uri in granted.intersection(uris) {
+        tell_changed(connection, uri);
+    }
+    let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
+    for listen in listens {
+        for uri in listen.watched().intersection(uris) {
+            let params = Raw::of(&serde_json::json!({ "uri": uri }));
             listen.updated(connection, uri, &params);
         }
     }
 }
 
-/// Tells an agent of the handshake era that a resource may have changed.
-fn may_have_changed(connection: &Connection, uri: &str) {
+/// Tells an agent of the handshake era that a resource has changed, or may have.
+fn tell_changed(connection: &Connection, uri: &str) {
     if lock(&connection.legacy).initialized {
         let params = format!("{{\"uri\":{}}}", wire::quote(uri));
         let line = wire::notification_line(UPDATED, &[params.into()]);
@@ -253,17 +265,12 @@ fn happened(connection: &Connection, event: &Event) {
             run,
             watched,
         } => {
-            for (uri, to) in watched.iter() {
-                if to.contains(&connection.number) {
-                    let params = Raw::of(&serde_json::json!({ "uri": uri }));
-                    updated(connection, (server, run.as_ref()), to, &params);
-                }
+            if for_us(connection, server, run.as_ref()) {
+                may_have_changed(connection, &ours(connection, watched));
             }
         }
         Event::Unwatched { lost } => {
-            let ours = lost.iter();
-            let ours = ours.filter(|(_, by)| by.contains(&connection.number));
-            unwatched(connection, &ours.map(|(uri, _)| uri).collect());
+            unwatched(connection, &ours(connection, lost).iter().collect());
         }
         Event::ElicitationComplete {
             server,
@@ -287,6 +294,13 @@ fn happened(connection: &Connection, event: &Event) {
             }
         }
     }
+}
+
+/// The resources to which this connection subscribed.
+fn ours(connection: &Connection, by: &BTreeMap<String, Vec<u64>>) -> BTreeSet<String> {
+    let ours = by.iter();
+    let ours = ours.filter(|(_, by)| by.contains(&connection.number));
+    ours.map(|(uri, _)| uri.clone()).collect()
 }
 
 /// An instance tells those who subscribed to a resource that it has changed.
@@ -326,7 +340,7 @@ fn unwatched(connection: &Connection, lost: &BTreeSet<&String>) {
     for uri in lost {
         let was_watched = lock(&connection.legacy).subscribed.end(uri);
         if was_watched {
-            may_have_changed(connection, uri);
+            tell_changed(connection, uri);
         }
     }
     let listens: Vec<Arc<Listen>> = lock(&connection.listens).values().cloned().collect();
