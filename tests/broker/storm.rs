@@ -1,12 +1,6 @@
 //! A storm of news: what an agent missed of it is put right.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Write, pipe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,31 +9,12 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tollgate::agent::{self, Ending, Seal};
-use tollgate::broker::{Broker, Parts, Policy};
-use tollgate::clock::SetClock;
-use tollgate::config;
-use tollgate::domain::{
-    AgentName, Era, Fault, Fingerprint, Owner, RunId, ServerName, Subject, ToolFault,
-};
-use tollgate::ids::Ids;
-use tollgate::ports::{
-    Boxed, Caller, Event, Job, Listing, Permit, Reply, Seat, Shelf, Spent, Tools,
-};
+use tollgate::broker::Broker;
+use tollgate::domain::{AgentName, Era, Fingerprint, Subject, ToolFault};
+use tollgate::ports::{Boxed, Event, Job, Listing, Permit, Reply, Seat, Spent};
 use tollgate::store::MemoryStore;
-use tollgate::wire::Raw;
 
-/// Keeps nothing.
-struct NoShelf;
-
-impl Shelf for NoShelf {
-    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>> {
-        BTreeMap::new()
-    }
-
-    fn keep(&self, _: &Listing) -> Result<(), Fault> {
-        Ok(())
-    }
-}
+use super::world::{Double, NoShelf, Servers, broker_of, clock, listing, raw, server};
 
 /// Grants every subscription; what is watched.
 #[derive(Clone, Default)]
@@ -64,73 +39,25 @@ impl Seat for Grants {
     }
 }
 
-impl Tools for Grants {
-    fn seat<'a>(
-        &'a self,
-        _: &'a ServerName,
-        _: &'a RunId,
-        _: &'a Arc<dyn Caller>,
-    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>> {
-        Box::pin(async { Ok(Arc::new(self.clone()) as Arc<dyn Seat>) })
-    }
-
-    fn seated(&self, _: &ServerName, _: &RunId, _: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
+impl Double for Grants {
+    fn seat(&self) -> Option<Arc<dyn Seat>> {
         Some(Arc::new(self.clone()))
     }
 
-    fn definitions(&self, _: &ServerName, _: &str) -> Vec<Fingerprint> {
-        Vec::new()
-    }
-
-    fn roots_changed(&self, _: &RunId) {}
-
-    fn end_run(&self, _: &RunId) {}
-
-    fn left(&self, _: u64) {}
-
-    fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
-
-    fn watched(&self, _: u64) -> BTreeSet<String> {
+    fn watched(&self) -> BTreeSet<String> {
         self.0.lock().unwrap().clone()
     }
 }
 
-fn raw(text: &str) -> Raw {
-    Raw::parse(text.to_owned().into()).unwrap()
-}
-
-fn alpha() -> ServerName {
-    ServerName::parse("alpha").unwrap()
-}
-
 /// A broker of one server that has resources.
 fn broker() -> Arc<Broker> {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("tools.d")).unwrap();
-    let file = "command = \"true\"\nowner = \"me\"\n";
-    std::fs::write(dir.path().join("tools.d/alpha.toml"), file).unwrap();
-    let generation = config::read(dir.path())
-        .and_then(|sources| config::load(&sources))
-        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
-    let broker = Broker::new(Parts {
-        store: Arc::new(MemoryStore::new(clock.clone())),
-        shelf: Arc::new(NoShelf),
-        clock,
-        ids: Ids::seeded(1),
-        policy: Policy::new(&generation, Owner::parse("me").unwrap()),
-        digest_key: [7; 32],
-    });
+    let clock = clock();
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let broker = broker_of(&[("alpha", "")], clock, store, Arc::new(NoShelf));
     broker.listed(Listing {
-        server: alpha(),
         era: Era::Modern,
         capabilities: raw(r#"{"resources":{"subscribe":true}}"#),
-        info: None,
-        instructions: None,
-        tools: Vec::new(),
-        prompts: Vec::new(),
-        resources: Vec::new(),
-        templates: Vec::new(),
+        ..listing("alpha", Vec::new())
     });
     broker
 }
@@ -154,7 +81,7 @@ async fn says(lines: &mut Lines<BufReader<Receiver>>, parts: &[&str]) -> String 
 #[tokio::test]
 async fn what_was_lost_in_a_storm_is_over_and_what_was_not_may_have_changed() {
     let (broker, grants) = (broker(), Grants::default());
-    broker.connect(Arc::new(grants.clone()));
+    broker.connect(Arc::new(Servers(Arc::new(grants.clone()))));
     let session = broker.join(&AgentName::parse("bot").unwrap(), None);
     let (input, mut agent) = pipe().unwrap();
     let (told, output) = pipe().unwrap();
@@ -195,7 +122,7 @@ async fn what_was_lost_in_a_storm_is_over_and_what_was_not_may_have_changed() {
     });
     for _ in 0..1_000 {
         let _ = broker.events().send(Event::Log {
-            server: alpha(),
+            server: server("alpha"),
             run: None,
             params: raw(r#"{"level":"debug"}"#),
         });

@@ -1,40 +1,20 @@
 //! The catalogue follows what servers list, at a price that they cannot raise.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and reads the clock for what must not take long"
-)]
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tollgate::broker::{Broker, Parts, Policy};
+use tollgate::broker::Broker;
 use tollgate::clock::SetClock;
-use tollgate::config;
-use tollgate::domain::{AgentName, Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault};
-use tollgate::ids::Ids;
-use tollgate::ports::{Boxed, Caller, Listing, Seat, Shelf, Store, Tools};
+use tollgate::domain::{AgentName, Fault, Fingerprint, ServerName};
+use tollgate::ports::{Listing, Shelf, Store};
 use tollgate::store::MemoryStore;
 use tollgate::wire::Raw;
 
-/// Nothing is kept.
-struct NoShelf;
-
-impl Shelf for NoShelf {
-    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>> {
-        BTreeMap::new()
-    }
-
-    fn keep(&self, _: &Listing) -> Result<(), Fault> {
-        Ok(())
-    }
-}
+use super::world::{Double, NoShelf, Servers, broker_of, clock, listing, raw, server};
 
 fn broker() -> Arc<Broker> {
-    broker_at(Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH)))
+    broker_at(clock())
 }
 
 fn broker_at(clock: Arc<SetClock>) -> Arc<Broker> {
@@ -47,57 +27,10 @@ fn broker_at(clock: Arc<SetClock>) -> Arc<Broker> {
     )
 }
 
-fn broker_of(
-    files: &[(&str, &str)],
-    clock: Arc<SetClock>,
-    store: Arc<dyn Store>,
-    shelf: Arc<dyn Shelf>,
-) -> Arc<Broker> {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("tools.d")).unwrap();
-    for (name, settings) in files {
-        let file = format!("command = \"true\"\nowner = \"me\"\nunlisted = \"read\"\n{settings}\n");
-        std::fs::write(dir.path().join(format!("tools.d/{name}.toml")), file).unwrap();
-    }
-    let generation = config::read(dir.path())
-        .and_then(|sources| config::load(&sources))
-        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    Broker::new(Parts {
-        store,
-        shelf,
-        clock,
-        ids: Ids::seeded(1),
-        policy: Policy::new(&generation, Owner::parse("me").unwrap()),
-        digest_key: [7; 32],
-    })
-}
-
-fn server(name: &str) -> ServerName {
-    ServerName::parse(name).unwrap()
-}
-
-fn raw(text: &str) -> Raw {
-    Raw::parse(text.to_owned().into()).unwrap()
-}
-
 fn tool(name: &str, says: &str) -> Raw {
     raw(&format!(
         r#"{{"name":"{name}","description":"{says}","inputSchema":{{"type":"object"}}}}"#
     ))
-}
-
-fn listing(name: &str, tools: Vec<Raw>) -> Listing {
-    Listing {
-        server: server(name),
-        era: Era::Legacy,
-        capabilities: raw(r#"{"tools":{}}"#),
-        info: None,
-        instructions: None,
-        tools,
-        prompts: Vec::new(),
-        resources: Vec::new(),
-        templates: Vec::new(),
-    }
 }
 
 #[test]
@@ -147,7 +80,7 @@ async fn what_a_person_accepts_is_read_again() {
 
 #[test]
 fn a_server_that_lists_other_tools_each_time_has_the_rest_hidden() {
-    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let clock = clock();
     let broker = broker_at(clock.clone());
     // What is no tool costs as much to look at.
     let nonsense = (1..25_000).map(|n| raw(&n.to_string())).collect();
@@ -190,34 +123,9 @@ fn a_server_can_have_so_many_names_pinned_and_no_more() {
 #[derive(Default)]
 struct Running(Mutex<Vec<Fingerprint>>);
 
-impl Tools for Running {
-    fn seat<'a>(
-        &'a self,
-        _: &'a ServerName,
-        _: &'a RunId,
-        _: &'a Arc<dyn Caller>,
-    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn seated(&self, _: &ServerName, _: &RunId, _: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
-        None
-    }
-
-    fn definitions(&self, _: &ServerName, _: &str) -> Vec<Fingerprint> {
+impl Double for Running {
+    fn definitions(&self) -> Vec<Fingerprint> {
         self.0.lock().unwrap().clone()
-    }
-
-    fn roots_changed(&self, _: &RunId) {}
-
-    fn end_run(&self, _: &RunId) {}
-
-    fn left(&self, _: u64) {}
-
-    fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
-
-    fn watched(&self, _: u64) -> BTreeSet<String> {
-        BTreeSet::new()
     }
 }
 
@@ -253,7 +161,7 @@ async fn what_an_instance_of_a_run_offers_otherwise_is_shown_and_can_be_accepted
 fn what_an_instance_offered_is_taken_back_when_none_does_and_a_new_one_does_not() {
     let broker = broker();
     let running = Arc::new(Running::default());
-    broker.connect(running.clone());
+    broker.connect(Arc::new(Servers(running.clone())));
     let (alpha, first, other) = (server("alpha"), tool("one", "1"), tool("one", "other"));
     broker.listed(listing("alpha", vec![first.clone()]));
     broker.listed_beside(&alpha, &[other]);
@@ -276,7 +184,7 @@ fn instances_of_two_programs_in_turn_do_not_fill_the_record() {
     let broker = broker();
     let (alpha, other) = (server("alpha"), tool("one", "other"));
     let running = Arc::new(Running::default());
-    broker.connect(running.clone());
+    broker.connect(Arc::new(Servers(running.clone())));
     broker.listed(listing("alpha", vec![tool("one", "1")]));
     let records = broker.store().follow();
     let before = *records.borrow();
@@ -326,7 +234,7 @@ struct Place {
 
 impl Place {
     fn of(files: &[(&'static str, &'static str)]) -> Place {
-        let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+        let clock = clock();
         Place {
             files: files.to_vec(),
             store: Arc::new(MemoryStore::new(clock.clone())),

@@ -1,12 +1,5 @@
 //! Whoever serves an agent leaves its run, however that ends.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::pipe;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -14,86 +7,36 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 use tollgate::agent::{self, Ending, Seal};
-use tollgate::broker::{Broker, Parts, Policy};
-use tollgate::clock::SetClock;
-use tollgate::config;
-use tollgate::domain::{AgentName, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault};
-use tollgate::ids::Ids;
-use tollgate::ports::{Boxed, Caller, Listing, Seat, Shelf, Tools};
+use tollgate::broker::Broker;
+use tollgate::domain::AgentName;
 use tollgate::store::MemoryStore;
 
-/// Keeps nothing.
-struct NoShelf;
-
-impl Shelf for NoShelf {
-    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>> {
-        BTreeMap::new()
-    }
-
-    fn keep(&self, _: &Listing) -> Result<(), Fault> {
-        Ok(())
-    }
-}
+use super::world::{Double, NoShelf, Servers, broker_of, clock};
 
 /// What tool servers are told of who has gone.
 #[derive(Default)]
 struct Told(Mutex<Vec<&'static str>>);
 
-impl Tools for Told {
-    fn seat<'a>(
-        &'a self,
-        _: &'a ServerName,
-        _: &'a RunId,
-        _: &'a Arc<dyn Caller>,
-    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn seated(&self, _: &ServerName, _: &RunId, _: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
-        None
-    }
-
-    fn definitions(&self, _: &ServerName, _: &str) -> Vec<Fingerprint> {
-        Vec::new()
-    }
-
-    fn roots_changed(&self, _: &RunId) {}
-
-    fn end_run(&self, _: &RunId) {
+impl Double for Told {
+    fn end_run(&self) {
         self.0.lock().unwrap().push("the run");
     }
 
-    fn left(&self, _: u64) {
+    fn left(&self) {
         self.0.lock().unwrap().push("the connection");
-    }
-
-    fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
-
-    fn watched(&self, _: u64) -> BTreeSet<String> {
-        BTreeSet::new()
     }
 }
 
 fn broker() -> Arc<Broker> {
-    let dir = tempfile::tempdir().unwrap();
-    let generation = config::read(dir.path())
-        .and_then(|sources| config::load(&sources))
-        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
-    Broker::new(Parts {
-        store: Arc::new(MemoryStore::new(clock.clone())),
-        shelf: Arc::new(NoShelf),
-        clock,
-        ids: Ids::seeded(1),
-        policy: Policy::new(&generation, Owner::parse("me").unwrap()),
-        digest_key: [7; 32],
-    })
+    let clock = clock();
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    broker_of(&[], clock, store, Arc::new(NoShelf))
 }
 
 /// Serves an agent for one look at it, or until it cannot be served; what was told.
 async fn served(input: OwnedFd, output: OwnedFd) -> Vec<&'static str> {
     let (broker, told) = (broker(), Arc::new(Told::default()));
-    broker.connect(told.clone());
+    broker.connect(Arc::new(Servers(told.clone())));
     let session = broker
         .join(&AgentName::parse("bot").unwrap(), None)
         .unwrap();

@@ -1,78 +1,17 @@
 //! Calls that are measured beside the runtime: which of them are worth it, and what is
 //! recorded of one that nobody waits for any more.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use tollgate::broker::{Asked, Broker, Parts, Policy, Request, Session};
-use tollgate::clock::SetClock;
-use tollgate::config;
-use tollgate::domain::{
-    AgentName, Capabilities, Era, Fault, Fingerprint, Owner, RunId, ServerName, Stop, StopScope,
-    ToolFault,
-};
-use tollgate::ids::Ids;
-use tollgate::ports::{Answer, Boxed, Caller, Listing, Query, Question, Seat, Shelf, Store, Tools};
+use tollgate::broker::{Asked, Broker, Request, Session};
+use tollgate::domain::{AgentName, Capabilities, Era, Stop, StopScope};
+use tollgate::ports::{Answer, Boxed, Caller, Query, Question, Store};
 use tollgate::store::MemoryStore;
 use tollgate::wire::Raw;
 
-/// Keeps nothing.
-struct NoShelf;
-
-impl Shelf for NoShelf {
-    fn listings(&self) -> BTreeMap<ServerName, Arc<Listing>> {
-        BTreeMap::new()
-    }
-
-    fn keep(&self, _: &Listing) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-/// Tool servers that cannot be had.
-struct NoTools;
-
-impl Tools for NoTools {
-    fn seat<'a>(
-        &'a self,
-        _: &'a ServerName,
-        _: &'a RunId,
-        _: &'a Arc<dyn Caller>,
-    ) -> Boxed<'a, Result<Arc<dyn Seat>, ToolFault>> {
-        Box::pin(async { Err(ToolFault::NotStarted("it is none".to_owned())) })
-    }
-
-    fn seated(&self, _: &ServerName, _: &RunId, _: &Arc<dyn Caller>) -> Option<Arc<dyn Seat>> {
-        None
-    }
-
-    fn definitions(&self, _: &ServerName, _: &str) -> Vec<Fingerprint> {
-        Vec::new()
-    }
-
-    fn roots_changed(&self, _: &RunId) {}
-
-    fn end_run(&self, _: &RunId) {}
-
-    fn left(&self, _: u64) {}
-
-    fn unwatch(&self, _: u64, _: BTreeSet<String>) {}
-
-    fn watched(&self, _: u64) -> BTreeSet<String> {
-        BTreeSet::new()
-    }
-}
+use super::world::{NoServers, NoShelf, Servers, broker_of, clock, listing, raw};
 
 /// An agent that waits for its call, or cancelled it.
 struct Agent {
@@ -129,36 +68,13 @@ struct World {
 
 /// A world whose server's file goes on so, and whose tool takes this.
 fn world(settings: &str, schema: &str) -> World {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("tools.d")).unwrap();
-    let file = format!("command = \"true\"\nowner = \"me\"\nunlisted = \"read\"\n{settings}\n");
-    fs::write(dir.path().join("tools.d/alpha.toml"), file).unwrap();
-    let generation = config::read(dir.path())
-        .and_then(|sources| config::load(&sources))
-        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let clock = clock();
     let store = Arc::new(MemoryStore::new(clock.clone()));
-    let broker = Broker::new(Parts {
-        store: store.clone(),
-        shelf: Arc::new(NoShelf),
-        clock,
-        ids: Ids::seeded(1),
-        policy: Policy::new(&generation, Owner::parse("me").unwrap()),
-        digest_key: [7; 32],
-    });
-    broker.connect(Arc::new(NoTools));
-    let raw = |text: String| Raw::parse(text.into()).unwrap();
-    broker.listed(Listing {
-        server: ServerName::parse("alpha").unwrap(),
-        era: Era::Legacy,
-        capabilities: raw(r#"{"tools":{}}"#.to_owned()),
-        info: None,
-        instructions: None,
-        tools: vec![raw(format!(r#"{{"name":"w","inputSchema":{schema}}}"#))],
-        prompts: Vec::new(),
-        resources: Vec::new(),
-        templates: Vec::new(),
-    });
+    let files = [("alpha", settings)];
+    let broker = broker_of(&files, clock, store.clone(), Arc::new(NoShelf));
+    broker.connect(Arc::new(Servers(Arc::new(NoServers))));
+    let tool = raw(&format!(r#"{{"name":"w","inputSchema":{schema}}}"#));
+    broker.listed(listing("alpha", vec![tool]));
     let session = broker.join(&AgentName::parse("bot").unwrap(), None);
     World {
         session: session.unwrap(),

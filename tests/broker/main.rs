@@ -1,0 +1,16 @@
+//! A broker without processes: the catalogue, who leaves, what is measured, what is missed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads the clock for what must not take long"
+)]
+
+mod catalogue;
+mod leaving;
+mod measuring;
+mod storm;
+mod world;
