@@ -212,6 +212,25 @@ fn a_parked_call_is_resumed_once() {
 }
 
 #[test]
+fn a_call_that_ended_while_it_was_parked_keeps_no_other_from_being_parked() {
+    let asks =
+        format!(r#"{{"jsonrpc":"2.0","id":"q$id","method":"elicitation/create","params":{FORM}}}"#);
+    let script = format!("call ask: line {asks}\nwait\ntext over");
+    let mut pair = Pair::new(Era::Modern, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+    let mut last = None;
+    // As many may be parked on one connection, and one more. Each waits for its server
+    // until the one before it has ended.
+    for _ in 0..=64 {
+        let id = pair.agent.request("tools/call", ASK);
+        last = Some(pair.is_asked(id));
+        pair.alpha.order("go");
+    }
+    let retry = last.unwrap().retry(ASK, r#"{"action":"decline"}"#);
+    let id = pair.agent.request("tools/call", &retry);
+    assert_eq!(pair.agent.text(id), "over");
+}
+
+#[test]
 fn a_retry_without_an_answer_is_asked_again() {
     let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
     for served in [Era::Legacy, Era::Modern] {

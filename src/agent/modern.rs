@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 
 use super::{
     caller::{ModernCaller, Pending, Round},
@@ -64,6 +67,8 @@ pub(super) fn own_meta() -> String {
 /// A call that runs, over all the rounds that it takes.
 pub(super) struct Running {
     pub(super) task: JoinHandle<Answer>,
+    /// Told once the call has ended, whether or not a request of the agent is open for it.
+    pub(super) over: Arc<Notify>,
     pub(super) caller: Arc<ModernCaller>,
     pub(super) questions: mpsc::UnboundedReceiver<Pending>,
     pub(super) asked: Asked,
@@ -175,9 +180,16 @@ fn begin(
     };
     let broker = connection.broker.clone();
     // A task of its own: a call that is parked outlives its request.
-    let task = tokio::spawn(async move { broker.call(request).await });
+    let over = Arc::new(Notify::new());
+    let told = over.clone();
+    let task = tokio::spawn(async move {
+        let answer = broker.call(request).await;
+        told.notify_one();
+        answer
+    });
     Running {
         task,
+        over,
         caller,
         questions,
         asked,

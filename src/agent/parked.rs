@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::AbortHandle;
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
     caller::{Pending, Round},
@@ -95,6 +95,10 @@ pub(super) fn park(
     let mut parked = running.parked(waiting);
     let mut places = lock(&connection.parked);
     if places.len() >= MAX_PARKED {
+        // Who comes back hears how its call ended, as long as nobody needs the place.
+        places.retain(|_, parked| !parked.running.task.is_finished());
+    }
+    if places.len() >= MAX_PARKED {
         drop(places);
         parked.abandon("too many calls wait for answers");
         return Shaped::Error(super::connection::error(
@@ -102,7 +106,8 @@ pub(super) fn park(
             "too many calls wait for answers on this connection",
         ));
     }
-    let expires = tokio::spawn(expire(connection.clone(), handle.clone()));
+    let over = parked.running.over.clone();
+    let expires = tokio::spawn(expire(connection.clone(), handle.clone(), over));
     parked.expires = Some(Expires(expires.abort_handle()));
     places.insert(handle, parked);
     drop(places);
@@ -177,13 +182,26 @@ fn missing(can: Capabilities, method: &str, params: Option<&Raw>) -> Option<serd
     }
 }
 
-/// After this long nobody comes back.
-async fn expire(connection: Arc<Connection>, handle: String) {
-    tokio::time::sleep(state::KEEP).await;
+/// After this long nobody comes back. What a call has asked ends with it; who comes back
+/// after that hears how it ended.
+async fn expire(connection: Arc<Connection>, handle: String, over: Arc<Notify>) {
+    let until = Instant::now() + state::KEEP;
+    let ended = tokio::time::timeout_at(until, over.notified()).await;
+    if ended.is_ok() {
+        drop(asked_by(&connection, &handle));
+        tokio::time::sleep_until(until).await;
+    }
     let parked = lock(&connection.parked).remove(&handle);
     if let Some(parked) = parked {
         parked.abandon("the agent did not come back with an answer");
     }
+}
+
+/// Takes away what a parked call has asked.
+fn asked_by(connection: &Connection, handle: &str) -> Vec<Waiting> {
+    let mut places = lock(&connection.parked);
+    let asked = places.get_mut(handle).map(|parked| &mut parked.waiting);
+    asked.map(std::mem::take).unwrap_or_default()
 }
 
 /// A page to open has no id in the stateless era.
