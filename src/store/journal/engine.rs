@@ -3,7 +3,7 @@
 //! Three locks, never two of the first kind at once and always in this order: `writer`
 //! (held across a write), then `buffer` (nanoseconds, also taken by every put), then
 //! `tail` (nanoseconds). The syncing thread takes only `head` and `tail`: it must never
-//! queue behind the callers in whose name it works.
+//! queue behind the callers in whose name it works, and is woken once they have let go.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -150,7 +150,10 @@ impl Engine {
         // it among what is to be synced.
         self.written.store(batch.end.seq.get(), Ordering::Release);
         tail.wanted = tail.wanted.max(batch.durable);
-        if tail.asleep || batch.durable > Seq::ZERO {
+        let wakes = tail.asleep || batch.durable > Seq::ZERO;
+        drop(tail);
+        drop(writer);
+        if wakes {
             self.wake.notify_one();
         }
         Ok(())
@@ -207,11 +210,12 @@ impl Engine {
             self.answer();
         }
         let mut tail = lock(&self.tail);
-        if tail.wanted < seq {
-            tail.wanted = seq;
+        let wakes = tail.wanted < seq;
+        tail.wanted = tail.wanted.max(seq);
+        drop(tail);
+        if wakes {
             self.wake.notify_one();
         }
-        drop(tail);
         Synced::waiting(receiver)
     }
 

@@ -94,7 +94,8 @@ impl From<blake3::Hash> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|d| write!(f, "{}", *d as char))
+        // Hex digits, all of them.
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
     }
 }
 

@@ -94,14 +94,13 @@ impl Head {
 
     /// Writes the next slot.
     pub(super) fn write(&mut self, key: &Key, end: &End) -> io::Result<()> {
-        let mut text = key.seal(&format!(
+        let text = key.seal(&format!(
             r#"{{"seq":{},"segment":{},"offset":{},"hash":"{}""#,
             end.seq, end.segment, end.offset, end.hash
         ));
-        while text.len() < SLOT {
-            text.push('\n');
-        }
-        write_all(&*self.file, text.as_bytes(), BLOCK * (1 + self.turn))?;
+        let mut slot = text.into_bytes();
+        slot.resize(slot.len().max(SLOT), b'\n');
+        write_all(&*self.file, &slot, BLOCK * (1 + self.turn))?;
         self.turn = 1 - self.turn;
         Ok(())
     }
