@@ -82,7 +82,7 @@ fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
         ],
     ])?;
     if !server.hidden.is_empty() {
-        out.line("hidden from agents:")?;
+        out.line("to look at:")?;
         for why in &server.hidden {
             out.line(format_args!("  | {why}"))?;
         }

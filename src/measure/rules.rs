@@ -67,6 +67,12 @@ impl Rules {
         self.0.is_empty()
     }
 
+    /// The arguments of which something is demanded, but for those that must not be given.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        let demanded = self.0.iter().filter(|rule| !rule.absent);
+        demanded.map(|rule| rule.argument.as_str())
+    }
+
     /// What they find wrong; an error only of what would be too much at once.
     pub(super) fn check(
         &self,
