@@ -377,7 +377,20 @@ fn who_forgets_the_configuration_is_told_for_which_it_runs() {
     let gate = other.to_str().unwrap();
     let _daemon = Foreground::start(&home, gate);
     let flag = format!("--config {}", other.canonicalize().unwrap().display());
-    for (args, code) in [(&["budget"][..], 1), (&[], 0), (&["stop"], 1)] {
+    let verified = text(&home.run(&["audit", "verify"]));
+    assert!(
+        verified.starts_with("ok  no records yet for the configuration"),
+        "{verified}"
+    );
+    assert!(verified.contains(&flag), "{verified}");
+    // Nothing is lifted: who asks for it in a script has to know.
+    for (args, code) in [
+        (&["budget"][..], 1),
+        (&[], 0),
+        (&["stop-daemon"], 0),
+        (&["resume", "--yes"], 1),
+        (&["stop"], 1),
+    ] {
         let told = home.run(args);
         assert_eq!(told.status.code(), Some(code), "{told:?}");
         let says = text(&told) + &complaint(&told);
