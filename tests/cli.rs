@@ -603,6 +603,46 @@ fn a_configuration_is_checked_without_a_daemon() {
 }
 
 #[test]
+fn who_changes_a_file_is_told_that_the_daemon_has_not_read_it() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let behind = [
+        (&["check"][..], "has not read this: tollgate stop-daemon"),
+        (&[], "its files have changed since"),
+    ];
+    for (args, says) in behind {
+        assert!(!text(&home.run(args)).contains(says));
+    }
+    let rules = RULES.replace("\"read\"", "\"off\"");
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    for (args, says) in behind {
+        let told = text(&home.run(args));
+        assert!(told.contains(says), "{told}");
+    }
+}
+
+#[test]
+fn a_directory_without_a_server_or_a_file_in_its_place_is_told() {
+    let home = Home::new(RULES);
+    let empty = home.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let told = text(&home.run(&["check", empty.to_str().unwrap()]));
+    assert!(
+        told.ends_with("no servers: register one in tools.d/\n"),
+        "{told}"
+    );
+    let file = home.path("config/tollgate/tools.d/demo.toml");
+    let told = home.run(&["check", file.to_str().unwrap()]);
+    assert_eq!(told.status.code(), Some(3), "{told:?}");
+    assert!(text(&told).contains("this is a file, not a"), "{told:?}");
+    let mut status = home.command(&[]);
+    status.env("TOLLGATE_CONFIG", home.path("nowhere"));
+    let told = text(&status.output().unwrap());
+    assert!(told.contains("nowhere (there is none yet)\n"), "{told}");
+}
+
+#[test]
 fn the_state_is_not_moved_away_under_a_daemon() {
     let home = Home::new(RULES);
     let mut agent = home.agent();
