@@ -623,6 +623,34 @@ fn who_changes_a_file_is_told_that_the_daemon_has_not_read_it() {
 }
 
 #[test]
+fn a_tool_is_listed_by_the_name_that_the_other_commands_take() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let tools = text(&home.run(&["tools"]));
+    assert!(tools.contains(" demo.read_mail"), "{tools}");
+    // In the singular where there is one.
+    let rules = RULES.replace("[tools]", "unlisted = \"off\"\n[tools]");
+    let rules = rules.replace("\nwait = \"read\"\nrefund = \"irreversible\"", "");
+    let (rules, _) = rules.split_once("[tools.write_file]").unwrap();
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    home.agent()
+        .call("demo__read_mail", &json!({ "id": "m-4" }));
+    let servers = text(&home.run(&["servers"]));
+    assert!(servers.contains("  1 tool  "), "{servers}");
+    let tried = home.run(&[
+        "try",
+        "demo.read_mail",
+        "--as",
+        "me",
+        "--args",
+        "{\"id\":\"m-4\"}",
+    ]);
+    assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+}
+
+#[test]
 fn a_directory_without_a_server_or_a_file_in_its_place_is_told() {
     let home = Home::new(RULES);
     let empty = home.path("empty");

@@ -54,7 +54,10 @@ pub(super) fn server_table(servers: &[ServerRow], out: &mut Out) -> io::Result<(
             vec![
                 server.name.to_string(),
                 server.state.clone(),
-                format!("{} tools", server.tools),
+                match server.tools {
+                    1 => "1 tool".to_owned(),
+                    many => format!("{many} tools"),
+                },
                 format!("{} running", server.instances),
                 format!("owner {}", server.owner),
                 server.era.clone().unwrap_or_default(),
