@@ -623,6 +623,22 @@ fn who_changes_a_file_is_told_that_the_daemon_has_not_read_it() {
 }
 
 #[test]
+fn who_sets_a_secret_too_late_is_told_that_the_daemon_does_not_see_it() {
+    let home = Home::new(RULES);
+    let agents = "[agents.desk]\nowner = \"ana\"\ntoken = \"env:DESK_SECRET\"\n";
+    fs::write(home.path("config/tollgate/tollgate.toml"), agents).unwrap();
+    let mut shim = home.command(&["stdio", "--agent", "desk"]);
+    let turned_away = shim.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(turned_away.status.code(), Some(4), "{turned_away:?}");
+    let why = complaint(&turned_away);
+    assert!(
+        why.contains("`DESK_SECRET` is not set where the daemon started"),
+        "{why}"
+    );
+    assert!(why.contains("`tollgate stop-daemon`"), "{why}");
+}
+
+#[test]
 fn a_tool_is_listed_by_the_name_that_the_other_commands_take() {
     let home = Home::new(RULES);
     let mut agent = home.agent();
