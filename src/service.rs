@@ -239,7 +239,15 @@ impl Service for Tollgate {
         let Some(token) = &agent.token else {
             return Ok(());
         };
-        let expected = fetch(token).map_err(|why| Refused::new(RefusedCode::TokenWrong, why))?;
+        let expected = fetch(token).map_err(|why| {
+            let refused = Refused::new(RefusedCode::TokenWrong, why);
+            match token {
+                SecretRef::Env(_) => refused.hint(
+                    "set it, then `tollgate stop-daemon`: a daemon keeps the environment in which it was started",
+                ),
+                SecretRef::File(_) => refused,
+            }
+        })?;
         let given = hello.token.as_deref().unwrap_or_default();
         // Compared as hashes: how long the comparison takes tells nothing.
         if blake3::hash(expected.as_bytes()) == blake3::hash(given.as_bytes()) {
@@ -400,11 +408,11 @@ fn register(server: &config::Server, place: &Place, known: Option<Era>) -> Regis
 fn fetch(secret: &SecretRef) -> Result<String, String> {
     match secret {
         SecretRef::Env(name) => {
-            std::env::var(name).map_err(|_| format!("environment variable `{name}` is not set"))
+            std::env::var(name).map_err(|_| format!("`{name}` is not set where the daemon started"))
         }
         SecretRef::File(path) => fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
-            .map_err(|error| format!("cannot read {}: {error}", path.display())),
+            .map_err(|error| format!("cannot read `{}`: {error}", path.display())),
     }
 }
 

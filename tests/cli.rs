@@ -377,7 +377,20 @@ fn who_forgets_the_configuration_is_told_for_which_it_runs() {
     let gate = other.to_str().unwrap();
     let _daemon = Foreground::start(&home, gate);
     let flag = format!("--config {}", other.canonicalize().unwrap().display());
-    for (args, code) in [(&["budget"][..], 1), (&[], 0), (&["stop"], 1)] {
+    let verified = text(&home.run(&["audit", "verify"]));
+    assert!(
+        verified.starts_with("ok  no records yet for the configuration"),
+        "{verified}"
+    );
+    assert!(verified.contains(&flag), "{verified}");
+    // Nothing is lifted: who asks for it in a script has to know.
+    for (args, code) in [
+        (&["budget"][..], 1),
+        (&[], 0),
+        (&["stop-daemon"], 0),
+        (&["resume", "--yes"], 1),
+        (&["stop"], 1),
+    ] {
         let told = home.run(args);
         assert_eq!(told.status.code(), Some(code), "{told:?}");
         let says = text(&told) + &complaint(&told);
@@ -587,6 +600,90 @@ fn a_configuration_is_checked_without_a_daemon() {
     assert!(text(&wrong).contains("tools.d/demo.toml:1:1"), "{wrong:?}");
     let named = home.run(&["check", "/nowhere"]);
     assert_eq!(named.status.code(), Some(3), "{named:?}");
+}
+
+#[test]
+fn who_changes_a_file_is_told_that_the_daemon_has_not_read_it() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let behind = [
+        (&["check"][..], "has not read this: tollgate stop-daemon"),
+        (&[], "its files have changed since"),
+    ];
+    for (args, says) in behind {
+        assert!(!text(&home.run(args)).contains(says));
+    }
+    let rules = RULES.replace("\"read\"", "\"off\"");
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    for (args, says) in behind {
+        let told = text(&home.run(args));
+        assert!(told.contains(says), "{told}");
+    }
+}
+
+#[test]
+fn who_sets_a_secret_too_late_is_told_that_the_daemon_does_not_see_it() {
+    let home = Home::new(RULES);
+    let agents = "[agents.desk]\nowner = \"ana\"\ntoken = \"env:DESK_SECRET\"\n";
+    fs::write(home.path("config/tollgate/tollgate.toml"), agents).unwrap();
+    let mut shim = home.command(&["stdio", "--agent", "desk"]);
+    let turned_away = shim.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(turned_away.status.code(), Some(4), "{turned_away:?}");
+    let why = complaint(&turned_away);
+    assert!(
+        why.contains("`DESK_SECRET` is not set where the daemon started"),
+        "{why}"
+    );
+    assert!(why.contains("`tollgate stop-daemon`"), "{why}");
+}
+
+#[test]
+fn a_tool_is_listed_by_the_name_that_the_other_commands_take() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let tools = text(&home.run(&["tools"]));
+    assert!(tools.contains(" demo.read_mail"), "{tools}");
+    // In the singular where there is one.
+    let rules = RULES.replace("[tools]", "unlisted = \"off\"\n[tools]");
+    let rules = rules.replace("\nwait = \"read\"\nrefund = \"irreversible\"", "");
+    let (rules, _) = rules.split_once("[tools.write_file]").unwrap();
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    home.agent()
+        .call("demo__read_mail", &json!({ "id": "m-4" }));
+    let servers = text(&home.run(&["servers"]));
+    assert!(servers.contains("  1 tool  "), "{servers}");
+    let tried = home.run(&[
+        "try",
+        "demo.read_mail",
+        "--as",
+        "me",
+        "--args",
+        "{\"id\":\"m-4\"}",
+    ]);
+    assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+}
+
+#[test]
+fn a_directory_without_a_server_or_a_file_in_its_place_is_told() {
+    let home = Home::new(RULES);
+    let empty = home.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let told = text(&home.run(&["check", empty.to_str().unwrap()]));
+    assert!(
+        told.ends_with("no servers: register one in tools.d/\n"),
+        "{told}"
+    );
+    let file = home.path("config/tollgate/tools.d/demo.toml");
+    let told = home.run(&["check", file.to_str().unwrap()]);
+    assert_eq!(told.status.code(), Some(3), "{told:?}");
+    assert!(text(&told).contains("this is a file, not a"), "{told:?}");
+    let mut status = home.command(&[]);
+    status.env("TOLLGATE_CONFIG", home.path("nowhere"));
+    let told = text(&status.output().unwrap());
+    assert!(told.contains("nowhere (there is none yet)\n"), "{told}");
 }
 
 #[test]

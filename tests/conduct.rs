@@ -173,6 +173,7 @@ fn errors_in_a_row_demand_a_pause_and_then_end_the_run() {
     }
     let refusal = fails(&mut world).unwrap_err();
     assert_eq!(refusal.code.as_str(), "LOOP");
+    assert_eq!(refusal.says, "5 calls in a row that failed or were refused");
     assert_eq!(
         refusal.retry_at.unwrap().as_microsecond(),
         world.now() + 60_000_000

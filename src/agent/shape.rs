@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::connection::error;
 use crate::{
     broker::{Answer, Asked, Broker, Paid},
-    domain::{Call, CallId, Code, Era, Fault, Refusal, RunId, ToolFault, money::show_money},
+    domain::{Call, CallId, Code, Era, Fault, Refusal, RunId, Tier, ToolFault, money::show_money},
     wire::{self, Body, Edit, Parts, Raw, keys},
 };
 
@@ -270,10 +270,12 @@ fn unrecorded(call: &Call, fault: &Fault, era: Era, asked: Asked) -> Shaped {
 
 /// The server did not answer properly: what is known, in one sentence.
 fn failed(call: &Call, fault: &ToolFault, paid: Option<&Paid>, era: Era, asked: Asked) -> Shaped {
-    let after = if fault.may_have_run() && call.tier.is_durable() {
-        " It may have acted: do not retry before somebody has looked."
-    } else {
-        ""
+    let after = match (fault.may_have_run(), call.tier) {
+        (false, _) | (true, Tier::Read) => "",
+        (true, Tier::Reversible) => " It may have acted: look before you call again.",
+        (true, Tier::Consequential | Tier::Irreversible) => {
+            " It may have acted: do not retry before somebody has looked."
+        }
     };
     let text = format!("tollgate: server `{}` {fault}.{after}", call.server);
     let mut told = serde_json::json!({ "id": call.id, "tier": call.tier, "server": call.server });

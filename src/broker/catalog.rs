@@ -20,6 +20,7 @@ use super::{
     prompts::{Prompt, Prompts},
     refresh::few,
     resources::Resources,
+    vain,
 };
 use crate::{
     config,
@@ -43,7 +44,7 @@ pub struct Catalog {
     resources: Arc<Resources>,
     /// What was made of each definition, for the catalogue after this one.
     pub(super) read: Read,
-    /// What could not be offered, and why: for the operator.
+    /// What could not be offered, and why, and what files say in vain: for the operator.
     warnings: Vec<(ServerName, String)>,
     views: Mutex<HashMap<Vec<ServerName>, Arc<View>>>,
 }
@@ -179,6 +180,9 @@ impl Catalog {
                     catalog.warnings.push((server.clone(), why));
                 }
             }
+            let vain = vain::said(rules, &listing.tools).into_iter();
+            let vain = vain.map(|why| (server.clone(), why));
+            catalog.warnings.extend(vain);
         }
         let before = before.map(|before| before.catalog);
         let known = before.map(|known| &known.prompts);
@@ -211,13 +215,14 @@ impl Catalog {
         &self.tool_order
     }
 
-    /// What could not be offered, and why.
+    /// What could not be offered, and why, and what files say in vain.
     #[must_use]
     pub fn warnings(&self) -> &[(ServerName, String)] {
         &self.warnings
     }
 
-    /// A little of what of a server could not be offered, and why.
+    /// A little of what of a server could not be offered, and why, and of what its file
+    /// says in vain.
     #[must_use]
     pub fn hidden(&self, server: &ServerName) -> Vec<String> {
         let warnings = self.warnings.iter();

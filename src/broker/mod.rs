@@ -32,6 +32,7 @@ mod stop;
 mod templates;
 mod under_way;
 mod uri;
+mod vain;
 
 use std::{
     collections::BTreeSet,

@@ -43,7 +43,7 @@ pub(super) struct ServerPolicy {
     tier_rates: Arc<BTreeMap<Tier, Rate>>,
     free: Arc<Prices>,
     unlisted: Offer,
-    tools: BTreeMap<String, ToolPolicy>,
+    pub(super) tools: BTreeMap<String, ToolPolicy>,
     place: Place,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,10 +12,10 @@ use super::filter::Filter;
 use super::out::Out;
 use super::record::Record;
 use super::rows::{Calls, Row, merged};
-use super::{LONG, Trouble, all_records, beside_the_point, not_running, records};
+use super::{LONG, Trouble, all_records, beside_the_point, elsewhere_hint, not_running, records};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Records, Reply, Request, client};
-use crate::daemon::{Door, Failure, FailureKind, Place, connect, is_held};
+use crate::daemon::{Door, Failure, FailureKind, Place, connect, elsewhere, is_held};
 use crate::domain::{CallId, Fault};
 use crate::ports::{PrunedBy, Query, Verified};
 use crate::store;
@@ -258,7 +259,11 @@ fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
             verified
         }
     };
-    out.line(verdict(&verified))?;
+    out.line(verdict(&verified, &place.config))?;
+    let others = elsewhere(place);
+    if verified.records == 0 && !others.is_empty() {
+        out.line(elsewhere_hint(&others))?;
+    }
     match verified.broken {
         None => Ok(()),
         Some(_) => Err(Trouble::Answer(FailureKind::Fault.exit_code())),
@@ -282,7 +287,7 @@ fn unreadable(fault: Fault) -> Failure {
     }
 }
 
-fn verdict(verified: &Verified) -> String {
+fn verdict(verified: &Verified, config: &Path) -> String {
     let Verified {
         records,
         first,
@@ -297,7 +302,10 @@ fn verdict(verified: &Verified) -> String {
         .map(|end| format!("; the end was never synced, and the next start cuts it off: {end}"))
         .unwrap_or_default();
     match broken {
-        None if *records == 0 => format!("ok  no records yet{end}"),
+        None if *records == 0 => format!(
+            "ok  no records yet for the configuration `{}`{end}",
+            config.display()
+        ),
         None => {
             let earlier = pruned.as_ref().map(|by| gone(*first, by));
             let earlier = earlier.unwrap_or_default();
@@ -427,7 +435,7 @@ mod tests {
             uncompared: Some("none is kept".into()),
         };
         assert_eq!(
-            verdict(&pruned),
+            verdict(&pruned, Path::new("/c")),
             "ok  5 records, 12 to 16, the chain is unbroken; \
              those before 12 were pruned on 2026-03-04, as record 14 says; \
              not compared with the state beside it: none is kept"
@@ -446,7 +454,7 @@ mod tests {
             uncompared: None,
         };
         assert_eq!(
-            verdict(&broken),
+            verdict(&broken, Path::new("/c")),
             "BROKEN  6 records are in order, then: record 7 in 000001.jsonl, line 7: its hash does not fit"
         );
     }

@@ -48,7 +48,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     )?;
     match args.json {
         true => json(&budget, out)?,
-        false => out.lines(lines(&budget))?,
+        false => out.lines(lines(&budget, args.agent.as_ref()))?,
     }
     Ok(())
 }
@@ -88,7 +88,8 @@ fn json(budget: &Budget, out: &mut Out) -> std::io::Result<()> {
     Ok(())
 }
 
-fn lines(budget: &Budget) -> Vec<String> {
+/// `agent` is whose limits were asked for, if not all.
+fn lines(budget: &Budget, agent: Option<&AgentName>) -> Vec<String> {
     let Budget {
         at,
         limits,
@@ -98,7 +99,13 @@ fn lines(budget: &Budget) -> Vec<String> {
     } = budget;
     let mut lines = table(limits, *at);
     if limits.is_empty() {
-        lines.push("no limits are in force".to_owned());
+        lines.push(match agent {
+            Some(agent) => format!("agent `{agent}` has no limits of its own, and no run to show"),
+            None => "no limits are in force".to_owned(),
+        });
+        if agent.is_some() {
+            lines.push("  what holds for everybody holds for it: tollgate budget".to_owned());
+        }
     } else if limits.iter().all(|row| row.period == "action") {
         lines.push("no limit counts over a time".to_owned());
     } else if limits.iter().all(is_unused) {
@@ -395,7 +402,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_afternoon_of_limits() {
-        insta::assert_snapshot!(lines(&afternoon()).join("\n"));
+        insta::assert_snapshot!(lines(&afternoon(), None).join("\n"));
     }
 
     #[test]
@@ -404,14 +411,23 @@ pub(super) mod tests {
         budget.limits.truncate(1);
         budget.breakers.clear();
         budget.halts.clear();
-        assert!(lines(&budget).ends_with(&["no limit counts over a time".to_owned()]));
+        assert!(lines(&budget, None).ends_with(&["no limit counts over a time".to_owned()]));
         budget.limits = vec![row(
             "everything",
             (Period::Day, Dimension::Calls),
             [9, 0, 0],
         )];
-        insta::assert_snapshot!(lines(&budget).join("\n"));
+        insta::assert_snapshot!(lines(&budget, None).join("\n"));
         budget.limits.clear();
-        assert_eq!(lines(&budget), ["no limits are in force"]);
+        assert_eq!(lines(&budget, None), ["no limits are in force"]);
+        // That holds for everybody, not for the one that was asked for.
+        let dev = AgentName::parse("dev").unwrap();
+        assert_eq!(
+            lines(&budget, Some(&dev)),
+            [
+                "agent `dev` has no limits of its own, and no run to show",
+                "  what holds for everybody holds for it: tollgate budget"
+            ]
+        );
     }
 }

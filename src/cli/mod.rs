@@ -99,8 +99,8 @@ Environment:
   TOLLGATE_IDLE_EXIT  seconds that a daemon started by an agent waits for another (600)
   TOLLGATE_LOG        what the daemon logs (info)
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 proof needed,
-6 denied, 7 stopped.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 the agent's
+token is wrong or missing, or only a person may do this, 6 denied, 7 stopped.";
 
 /// Runs the command that the arguments name. `build` makes the broker for those
 /// that carry one.

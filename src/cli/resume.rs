@@ -3,9 +3,9 @@
 use super::budget::{budget, name};
 use super::out::Out;
 use super::scope::{self, Scope};
-use super::{Trouble, ask, ask_if_running, beside_the_point, person};
+use super::{Trouble, ask, ask_if_running, beside_the_point, elsewhere_hint, person};
 use crate::control::{Budget, BudgetQuery, HaltRow, Question, Reply};
-use crate::daemon::{Failure, Place, is_held};
+use crate::daemon::{Failure, FailureKind, Place, elsewhere, is_held};
 use crate::domain::{Currency, Dimension, Stop, StopScope, extend_command};
 use crate::store::stop_file;
 
@@ -174,9 +174,18 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     let (scope, path) = (args.scope.get(), place.stop_file());
     let stops = stop_file::pulled(&path);
     let Some(stop) = stops.iter().find(|stop| stop.scope == scope) else {
-        out.line("tollgate is not running, and the STOP file does not hold such a stop")?;
-        out.line("a stop or a halt in the journal is lifted while a daemon runs: tollgate daemon")?;
-        return Ok(others(&stops, &[], out)?);
+        out.line(format_args!(
+            "nothing was lifted: tollgate is not running for the configuration `{}`, and the STOP file does not hold such a stop",
+            place.config.display()
+        ))?;
+        out.line(match elsewhere(place).as_slice() {
+            [] => "a stop or a halt in the journal is lifted while a daemon runs: tollgate daemon"
+                .to_owned(),
+            configs => elsewhere_hint(configs),
+        })?;
+        others(&stops, &[], out)?;
+        // The journal may hold it all the same.
+        return Err(Trouble::Answer(FailureKind::Fault.exit_code()));
     };
     out.line(format_args!("stopped: {}", stopped(stop)))?;
     if !person::is_sure(args.yes, "lift this stop?")? {

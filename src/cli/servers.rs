@@ -54,7 +54,10 @@ pub(super) fn server_table(servers: &[ServerRow], out: &mut Out) -> io::Result<(
             vec![
                 server.name.to_string(),
                 server.state.clone(),
-                format!("{} tools", server.tools),
+                match server.tools {
+                    1 => "1 tool".to_owned(),
+                    many => format!("{many} tools"),
+                },
                 format!("{} running", server.instances),
                 format!("owner {}", server.owner),
                 server.era.clone().unwrap_or_default(),
@@ -82,7 +85,7 @@ fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
         ],
     ])?;
     if !server.hidden.is_empty() {
-        out.line("hidden from agents:")?;
+        out.line("to look at:")?;
         for why in &server.hidden {
             out.line(format_args!("  | {why}"))?;
         }

@@ -1,6 +1,9 @@
 //! Bare `tollgate`: one screen.
 
+use std::path::Path;
+
 use super::budget::left_alone;
+use super::check::has_changed;
 use super::out::Out;
 use super::resume::{halted, stopped};
 use super::servers::server_table;
@@ -14,14 +17,21 @@ use crate::store::stop_file;
 pub(super) fn run(place: &Place, out: &mut Out) -> Result<(), Trouble> {
     match ask_if_running(place, Question::Status)? {
         None => Ok(not_running(place, out)?),
-        Some(Reply::Status(status)) => Ok(screen(&status, out)?),
+        Some(Reply::Status(status)) => Ok(screen(&status, &place.config, out)?),
         Some(_) => Err(beside_the_point().into()),
     }
 }
 
 fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
     out.line("tollgate is not running")?;
-    out.line(format_args!("  configuration  {}", place.config.display()))?;
+    let none = match place.config.is_dir() {
+        true => "",
+        false => " (there is none yet)",
+    };
+    out.line(format_args!(
+        "  configuration  {}{none}",
+        place.config.display()
+    ))?;
     out.line(format_args!("  state          {}", place.state.display()))?;
     for stop in stop_file::pulled(&place.stop_file()) {
         out.line(format_args!(
@@ -35,7 +45,7 @@ fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
     }
 }
 
-fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
+fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
     let Status {
         version,
         pid,
@@ -55,6 +65,9 @@ fn screen(status: &Status, out: &mut Out) -> std::io::Result<()> {
     out.line(format_args!(
         "  configuration  {config}, generation {generation}"
     ))?;
+    if has_changed(files, *up_since) {
+        out.line("  its files have changed since: tollgate check, then tollgate stop-daemon")?;
+    }
     for stop in stops {
         out.line(format_args!("STOPPED: {}", stopped(stop)))?;
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::out::Out;
-use super::{Trouble, beside_the_point};
+use super::{Trouble, beside_the_point, elsewhere_hint};
 use crate::control::{Reply, Request, client};
-use crate::daemon::{Door, Failure, Holder, Place, connect};
+use crate::daemon::{Door, Failure, Holder, Place, connect, elsewhere};
 
 /// Stop the daemon in order: open calls are answered, agents are told
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(place: &Place, _args: &Args, out: &mut Out) -> Result<(), Trouble> {
     let Some(daemon) = connect(place, Door::Control)? else {
-        return Ok(out.line("tollgate is not running")?);
+        out.line(format_args!(
+            "tollgate is not running for the configuration `{}`",
+            place.config.display()
+        ))?;
+        return match elsewhere(place).as_slice() {
+            [] => Ok(()),
+            others => Ok(out.line(elsewhere_hint(others))?),
+        };
     };
     let asked = client::ask(&daemon, &place.config_text(), Request::StopDaemon);
     let Reply::Stopping { pid } = asked.map_err(|error| by_force(place, error.into()))? else {

@@ -37,7 +37,8 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
             vec![
                 tool.name,
                 tier,
-                format!("{} of {}", tool.tool, tool.server),
+                // As the other commands take it.
+                format!("{}.{}", tool.server, tool.tool),
                 tool.note.unwrap_or_default(),
             ]
         })

@@ -32,11 +32,19 @@ pub(super) fn read_what_can_be(dir: &Path) -> Result<(Sources, ConfigErrors), Co
     let absolute = match std::path::absolute(dir) {
         Ok(absolute) if absolute.is_dir() => absolute,
         Ok(_) | Err(_) => {
-            let message = "there is no configuration directory here";
+            let (message, hint) = match dir.exists() {
+                true => (
+                    "this is a file, not a configuration directory",
+                    "name the directory that holds tollgate.toml and tools.d/",
+                ),
+                false => (
+                    "there is no configuration directory here",
+                    "create it, with a file in tools.d/ for each tool server, or name another with --config or TOLLGATE_CONFIG",
+                ),
+            };
             let mut errors = about(Code::NoDirectory, dir, message);
             for error in &mut errors.0 {
-                error.hint =
-                    Some("create it, or name another with --config or TOLLGATE_CONFIG".into());
+                error.hint = Some(hint.into());
             }
             return Err(errors);
         }

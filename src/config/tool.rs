@@ -166,7 +166,7 @@ pub(super) fn offer(field: &Field<'_>) -> Option<Offer> {
                     .problem(Code::UnknownWord, format!("{} is not a tier", quoted(text)))
                     .hint(
                         "tiers are read, reversible, consequential, irreversible (0 to 3); \
-                         `ask` has a person decide on every call, `off` hides the tool",
+                         `ask` counts as irreversible, `off` hides the tool",
                     );
                 match suggest(text, words) {
                     Some(meant) => problem.label(format!("did you mean `{meant}`?")),

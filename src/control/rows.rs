@@ -36,7 +36,7 @@ pub struct ServerRow {
     pub era: Option<String>,
     /// How many tools it offers.
     pub tools: usize,
-    /// What it lists and agents do not see, and why.
+    /// What it lists and agents do not see, and why; what its file says in vain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<String>,
     /// How many processes of it run.

@@ -17,23 +17,28 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     // to do something else.
     let pause_ends = pause_ends(rule, streaks);
     let ways = [
-        (rule.same, streaks.same, "the same call in a row", None),
+        (
+            rule.same,
+            streaks.same,
+            "times the same call in a row",
+            None,
+        ),
         (
             rule.repeated,
             streaks.repeated,
-            "the same call within a short time",
+            "times the same call within a short time",
             None,
         ),
         (
             rule.pairs,
             streaks.pairs,
-            "the same two calls in turn",
+            "times the same two calls in turn",
             None,
         ),
         (
             rule.errors,
             streaks.errors,
-            "calls in a row that failed",
+            "calls in a row that failed or were refused",
             Some(pause_ends),
         ),
     ];
@@ -68,7 +73,7 @@ fn refused(
     until: Option<i64>,
 ) -> Refusal {
     let until = until.and_then(|until| jiff::Timestamp::from_microsecond(until).ok());
-    let mut refusal = Refusal::new(Code::Loop, GATE.name, format!("{count} times {what}"))
+    let mut refusal = Refusal::new(Code::Loop, GATE.name, format!("{count} {what}"))
         .remedy(match until {
             Some(until) => format!(
                 "Pause until {}, then try something else; going on like this ends the run.",
@@ -81,10 +86,7 @@ fn refused(
     refusal.notice = Some(Box::new(Notice {
         kind: NoticeKind::Loop,
         about: format!("loop {} {}", call.by.agent, call.run),
-        says: format!(
-            "agent `{}` is in a loop: {count} times {what}",
-            call.by.agent
-        ),
+        says: format!("agent `{}` is in a loop: {count} {what}", call.by.agent),
     }));
     refusal
 }
@@ -93,13 +95,13 @@ fn killed(rule: &Loops, count: u32, what: &str) -> Refusal {
     let mut refusal = Refusal::new(
         Code::RunKilled,
         GATE.name,
-        format!("the run is ended as a loop: {count} times {what}"),
+        format!("the run is ended as a loop: {count} {what}"),
     )
     .remedy("Do not retry; tell your user.")
     .rule(rule.place.clone());
     refusal.ends = Some(Ends {
         kind: HaltKind::Killed,
-        says: format!("a loop, {count} times {what}"),
+        says: format!("a loop, {count} {what}"),
         until: None,
     });
     refusal

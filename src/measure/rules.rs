@@ -20,6 +20,9 @@ use crate::{
 /// Arguments that nobody names beyond this are not told.
 const MAX_UNKNOWN: usize = 8;
 
+/// Hosts that may be named beyond this are not told.
+const MAX_HOSTS: usize = 8;
+
 /// What is said where a rule cannot be asked.
 const TOO_MUCH: &str = "cannot be judged: its rule takes more work than a call is worth";
 
@@ -65,6 +68,12 @@ impl Rules {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The arguments of which something is demanded, but for those that must not be given.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        let demanded = self.0.iter().filter(|rule| !rule.absent);
+        demanded.map(|rule| rule.argument.as_str())
     }
 
     /// What they find wrong; an error only of what would be too much at once.
@@ -177,7 +186,17 @@ impl Rule {
                 Err(why) => return Some(format!("{text:?} {why}")),
             };
             if !self.host.iter().any(|pattern| host_fits(&host, pattern)) {
-                return Some(format!("{text:?} names a host that is not allowed"));
+                let allowed = self.host.iter().take(MAX_HOSTS).map(String::as_str);
+                let allowed: Vec<&str> = allowed.collect();
+                let more = if self.host.len() > MAX_HOSTS {
+                    " and others"
+                } else {
+                    ""
+                };
+                return Some(format!(
+                    "{text:?} names a host that is not allowed; {}{more} may be named",
+                    allowed.join(", ")
+                ));
             }
         }
         None
@@ -309,6 +328,33 @@ mod tests {
         for unknown in ["emial", "idn-email", "color"] {
             assert!(Checked::of_rule(&json!({"format": unknown})).is_err());
         }
+    }
+
+    #[test]
+    fn a_host_that_is_not_allowed_is_told_with_those_that_are() {
+        let mut rule = Rule {
+            argument: "url".into(),
+            schema: Checked::of_rule(&serde_json::json!({})),
+            names: None,
+            under: None,
+            host: vec!["a.example".into(), "*.b.example".into()],
+            absent: false,
+            place: Place {
+                file: "tools.d/web.toml".into(),
+                line: 1,
+            },
+        };
+        let url = serde_json::json!("https://c.example/");
+        let says = |rule: &Rule| {
+            let said = rule.check(Some(&url), &|_| None, (20, Effort::AtOnce));
+            said.ok().flatten().unwrap()
+        };
+        assert_eq!(
+            says(&rule),
+            r#""https://c.example/" names a host that is not allowed; a.example, *.b.example may be named"#
+        );
+        rule.host = vec!["a.example".into(); MAX_HOSTS + 1];
+        assert!(says(&rule).ends_with("a.example and others may be named"));
     }
 
     #[test]

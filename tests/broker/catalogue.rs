@@ -265,6 +265,43 @@ fn hidden(broker: &Broker, name: &str) -> String {
 }
 
 #[test]
+fn what_a_file_says_of_tools_and_arguments_that_are_not_there_is_told() {
+    let settings = r#"
+        [tools]
+        lok = "off"
+        [tools.look]
+        tier = "read"
+        args.pth = { under = "/srv" }
+        args.path = { maxLength = 9 }
+        args.force = { absent = true }
+        [tools.open]
+        tier = "read"
+        args.any = { maxLength = 9 }
+    "#;
+    let broker = Place::of(&[("a", settings)]).start();
+    // Nobody knows what it will list.
+    assert_eq!(hidden(&broker, "a"), "");
+    let look = r#"{"name":"look","inputSchema":{"type":"object","properties":{"path":{"type":"string"}}}}"#;
+    broker.listed(listing("a", vec![raw(look), tool("open", "1")]));
+    let told = hidden(&broker, "a");
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        told,
+        [
+            "its file speaks of a tool `lok` that it does not list: nothing holds by that; did you mean `look`?",
+            "its file has a rule for an argument `pth` of tool `look`, whose schema does not name one: the rule holds for nothing; did you mean `path`?",
+        ]
+    );
+    // A list that has it now ends that.
+    let plain = r#"{"name":"lok","inputSchema":{"type":"object"}}"#;
+    broker.listed(listing(
+        "a",
+        vec![raw(plain), tool("look", "2"), tool("open", "1")],
+    ));
+    assert_eq!(hidden(&broker, "a"), "");
+}
+
+#[test]
 fn a_tool_whose_name_begins_with_another_servers_prefix_is_hidden() {
     let place = Place::of(&[
         ("a", ""),

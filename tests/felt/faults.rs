@@ -96,6 +96,17 @@ fn a_server_that_exits_during_a_call_fails_it_with_its_status() {
 }
 
 #[test]
+fn a_call_that_may_have_changed_something_is_not_made_again_without_a_look() {
+    let script = "call bad: exit 3";
+    assert!(!Pair::new(script).fails().contains("may have acted"));
+    let why = Pair::with(script, "[tools]\nbad = \"reversible\"").fails();
+    assert!(
+        why.ends_with("It may have acted: look before you call again."),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_server_that_closes_its_output_fails_its_call_and_is_told_so() {
     let mut pair = Pair::new("call bad: mute\nsilence");
     let why = pair.fails();
