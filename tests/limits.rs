@@ -118,6 +118,42 @@ fn tools_that_are_at_work_use_up_time_while_they_are() {
 }
 
 #[test]
+fn a_tool_that_waits_for_an_answer_uses_up_no_time_meanwhile() {
+    let mut world = World::new("", "");
+    let call = world.call();
+    let id = call.id.clone();
+    let working = world.ask(call).unwrap();
+    world.wait(60);
+    for _ in 0..2 {
+        world.store().asks(&id, true);
+        world.wait(300);
+    }
+    world.again().unwrap();
+    for _ in 0..2 {
+        world.store().asks(&id, false);
+        world.wait(30);
+    }
+    world.again().unwrap();
+    world.wait(1);
+    assert_eq!(world.again(), Err("BUDGET_RUN_TIME"));
+    // It counts once, and nothing is left of the wait.
+    world.ends(
+        working,
+        done(false),
+        cost(0).with(Dimension::Time, 100_000_000),
+    );
+    let outcomes = world.records("call.outcome");
+    assert_eq!(outcomes.last().unwrap()["budget_left"]["time_ms"], 20_000);
+    world.again().unwrap();
+    // Of what is no call under way nothing is kept.
+    world.store().asks(&id, true);
+    world.wait(300);
+    world.again().unwrap();
+    world.rebuild();
+    world.again().unwrap();
+}
+
+#[test]
 fn a_run_that_has_lasted_too_long_is_over() {
     let mut world = World::new(&only("[budget]\nrun.elapsed = \"10m\""), "");
     world.again().unwrap();

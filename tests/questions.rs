@@ -385,6 +385,42 @@ fn a_call_that_waits_for_its_user_does_not_hold_up_the_next() {
 }
 
 #[test]
+fn an_answer_reaches_its_server_whatever_else_that_works_on() {
+    let script =
+        format!("call slow: wait\ntext done\ncall ask: ask elicitation/create {FORM}\nanswers");
+    for speaks in [Era::Legacy, Era::Modern] {
+        let mut pair = Pair::new(speaks, Era::Legacy, r#"{"elicitation":{}}"#, &script);
+        // Nobody can say which of the two asks.
+        let slow = pair
+            .agent
+            .request("tools/call", r#"{"name":"alpha__slow"}"#);
+        pair.alpha.gets("tools/call");
+        let asks = pair.agent.request("tools/call", ASK);
+        let accept = r#"{"action":"accept"}"#;
+        match speaks {
+            Era::Legacy => {
+                let question = pair.agent.request_from_server();
+                pair.agent.respond(&question, accept);
+                assert_eq!(pair.agent.text(asks), format!("[{accept}]"));
+                pair.alpha.order("go");
+                assert_eq!(pair.agent.text(slow), "done");
+            }
+            // The first of them ends with the question, and goes on with its answer.
+            Era::Modern => {
+                let question = pair.is_asked(slow);
+                let slow = r#"{"name":"alpha__slow"}"#;
+                let slow = pair
+                    .agent
+                    .request("tools/call", &question.retry(slow, accept));
+                assert_eq!(pair.agent.text(asks), format!("[{accept}]"));
+                pair.alpha.order("go");
+                assert_eq!(pair.agent.text(slow), "done");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_legacy_server_is_told_what_each_request_declares_by_an_instance_for_each() {
     let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
     let mut pair = Pair::new(Era::Modern, Era::Legacy, "{}", &script);

@@ -65,6 +65,11 @@ pub(super) fn says(connection: &Connection, id: &Raw, params: Option<&Raw>) -> R
             has_step |= [STEP, "step"].contains(&name.as_ref());
             kept.push(format!("{key}:{value}"));
         }
+        // One of these stands twice, and each subscription is refused for that. What comes
+        // after it would only be kept, for as long as the stream is open.
+        if kept.len() > KEPT.len() {
+            break;
+        }
     }
     if !has_step {
         let step = format!("listen {}.{}", connection.number, id.text());

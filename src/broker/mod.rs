@@ -132,7 +132,9 @@ impl Broker {
         let catalog = Catalog::build(listings, &policy, store.as_ref(), &owners, None);
         refresh::warn_of(catalog.warnings(), &[]);
         let silenced = halt::silenced(store.clone());
-        let under_way = under_way::UnderWay::new(silenced, clock.clone());
+        let told = store.clone();
+        let asks = Arc::new(move |call: &CallId, waits| told.asks(call, waits));
+        let under_way = under_way::UnderWay::new(silenced, asks, clock.clone());
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
             store,

@@ -14,7 +14,8 @@
 //! A template that does not say as much as a scheme fits anything, and counts only where no
 //! other server has resources. One that is very long, and what a server lists beyond very
 //! many, is listed and does not count: see `templates.rs`. Nor is a very long URI held
-//! against templates: if it begins like one and is not listed, it is nobody's.
+//! against templates: if it begins like one, and was not listed before that was known, it
+//! is nobody's.
 //!
 //! What was known first is kept over a restart by keeping no more of a listing than comes
 //! first: see [`Resources::keep_own`]. Not kept is the order of what does not meet in one
@@ -223,7 +224,13 @@ impl Resources {
                     // In this order: few were there before, and only they are compared.
                     template.since < since && server != owner
                 });
-            if !before.any(|(server, template)| fits(server, template)) {
+            // Of a very long one nobody knows whether it fits, and who listed it later is not
+            // given what may be another's.
+            let may_fit = |server: &ServerName, template: &Template| match is_long {
+                true => having.contains(&server),
+                false => fits(server, template),
+            };
+            if !before.any(|(server, template)| may_fit(server, template)) {
                 return Some(owner);
             }
         }
@@ -411,6 +418,25 @@ mod tests {
             resources: vec![raw(format!("{{\"uri\":\"{uri}\"}}"))],
             templates: vec![raw(format!("{{\"uriTemplate\":\"{template}\"}}"))],
         })
+    }
+
+    #[test]
+    fn a_very_long_uri_is_taken_from_no_template_by_who_lists_it_later() {
+        let long = format!("a:x/{}", "y".repeat(LONGEST_URI));
+        let (alpha, beta) = (
+            listing("alpha", "a:x/1", "a:x/{y}"),
+            listing("beta", &long, "b:{y}"),
+        );
+        let mut listings = Listings::from([(alpha.server.clone(), alpha.clone())]);
+        let before = listings.clone();
+        let (known, _) = Resources::new(None, &before);
+        listings.insert(beta.server.clone(), beta.clone());
+        let (resources, _) = Resources::new(Some((&known, &before)), &listings);
+        let servers: Vec<ServerName> = listings.keys().cloned().collect();
+        assert_eq!(resources.owner("a:x/2", &servers), Some(&alpha.server));
+        assert_eq!(resources.owner(&long, &servers), None);
+        // Who sees only the one that lists it has nobody to take it from.
+        assert_eq!(resources.owner(&long, &servers[1..]), Some(&beta.server));
     }
 
     #[test]

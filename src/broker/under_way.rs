@@ -31,18 +31,24 @@ use stoppable::Stoppable;
 /// Tells whether somebody is stopped, or has been ended: neither calls nor answers.
 pub(super) type Silenced = Arc<dyn Fn(&AgentName, &ServerName, &RunId) -> bool + Send + Sync>;
 
+/// Is told when the server of a call waits for an answer of its agent, and when it works
+/// again.
+pub(super) type Asks = Arc<dyn Fn(&CallId, bool) + Send + Sync>;
+
 /// Every call between the door and its answer.
 pub(super) struct UnderWay {
     calls: Mutex<HashMap<CallId, Arc<One>>>,
     silenced: Silenced,
+    asks: Asks,
     clock: Arc<dyn Clock>,
 }
 
 impl UnderWay {
-    pub(super) fn new(silenced: Silenced, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(silenced: Silenced, asks: Asks, clock: Arc<dyn Clock>) -> Self {
         Self {
             calls: Mutex::default(),
             silenced,
+            asks,
             clock,
         }
     }
@@ -72,6 +78,7 @@ impl UnderWay {
                 inner: caller,
                 one: one.clone(),
                 silenced: self.silenced.clone(),
+                asks: self.asks.clone(),
                 clock: self.clock.clone(),
             }),
             one,
@@ -217,17 +224,22 @@ struct State {
 }
 
 impl State {
-    fn asks(&mut self, now: Duration) {
-        if self.asking == 0 {
+    /// One more question; says whether there was none before.
+    fn asks(&mut self, now: Duration) -> bool {
+        let first = self.asking == 0;
+        if first {
             self.asking_since = now;
         }
         self.asking += 1;
+        first
     }
 
-    fn was_answered(&mut self, now: Duration) {
+    /// One question less; says whether there is none now.
+    fn was_answered(&mut self, now: Duration) -> bool {
         self.asked = self.asked_by(now);
         self.asking_since = now;
         self.asking = self.asking.saturating_sub(1);
+        self.asking == 0
     }
 
     /// How long its agent was asked since it left: questions side by side count once.

@@ -201,6 +201,10 @@ pub trait Store: Send + Sync {
     /// When the record cannot be written.
     fn settle(&self, spent: Spent, call: &Call, settlement: &Settlement) -> Result<Settled, Fault>;
 
+    /// The tool server of a call that is under way waits for an answer of the call's agent
+    /// from now on, or works again: what it waits is no time of its tool.
+    fn asks(&self, call: &CallId, waits: bool);
+
     /// How limits stand for these scopes and runs.
     fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level>;
 

@@ -253,6 +253,11 @@ impl<L: Log> Store for Ledger<L> {
         self.ended(&spent, call, settlement)
     }
 
+    fn asks(&self, call: &CallId, waits: bool) {
+        let now = self.clock.now().as_microsecond();
+        self.section().state.asks(call, waits, now);
+    }
+
     fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level> {
         self.levels_of(asked)
     }

@@ -36,7 +36,10 @@ impl<L: Log> Ledger<L> {
             } = section;
             let open = state.open().get(spent.call());
             // Its time so far counts as that of a call under way, until it is charged.
-            let worked = open.map_or(0, |open| now.as_microsecond().saturating_sub(open.at));
+            let worked = open.map_or(0, |open| {
+                let work = state.usage.work_on(spent.call(), open);
+                work.by(now.as_microsecond())
+            });
             let worked = u64::try_from(worked).unwrap_or(0);
             let reserved = open.map(|open| open.charge).unwrap_or_default();
             let reserved = reserved.with(Dimension::Time, worked);

@@ -24,6 +24,7 @@ mod memory;
 mod news;
 mod of_call;
 mod of_limits;
+mod pending;
 mod pins;
 mod rates;
 mod record;

@@ -231,7 +231,7 @@ impl State {
             return;
         };
         let charged = closing.charged.unwrap_or(open.charge);
-        self.usage.closed(&open, &charged, at);
+        self.usage.closed(call, &open, &charged, at);
         match closing.failed {
             // An agent may cancel what it likes; it must neither be taken for one whose
             // calls fail nor shake off that they do.
@@ -249,6 +249,14 @@ impl State {
             if trouble {
                 self.circuits.failed(scope, at);
             }
+        }
+    }
+
+    /// The tool of an open call waits for an answer of the call's agent, or works again. No
+    /// record says so: it is over when the call is.
+    pub(super) fn asks(&mut self, call: &CallId, waits: bool, now: i64) {
+        if let Some(open) = self.open.get(call) {
+            self.usage.asks(call, open, waits, now);
         }
     }
 

@@ -12,10 +12,12 @@ use super::{
     calendar::Calendar,
     change::OpenCall,
     map::Map,
+    pending::{Pending, Work},
     series::{Series, Width},
 };
 use crate::domain::{
-    AgentName, Amounts, Call, Dimension, Level, Limit, Over, Period, RunId, Scope, Stop, StopScope,
+    AgentName, Amounts, Call, CallId, Dimension, Level, Limit, Over, Period, RunId, Scope, Stop,
+    StopScope,
 };
 
 /// See the module.
@@ -23,6 +25,8 @@ use crate::domain::{
 pub(super) struct Usage {
     counters: Map<Scope, Counter>,
     runs: Map<RunId, RunUse>,
+    /// The work on open calls that have asked their agent something. In memory only.
+    works: BTreeMap<CallId, Work>,
     touched: Touched,
 }
 
@@ -42,47 +46,6 @@ impl Counter {
                 touched.push((width, slot));
             }
         });
-    }
-}
-
-/// What is kept back for calls that are under way. Follows from the open calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Pending {
-    reserved: Amounts,
-    open: u32,
-    /// The sum of the moments at which they began.
-    began: i128,
-}
-
-impl Pending {
-    fn open(&mut self, open: &OpenCall) {
-        self.reserved.add(&open.charge);
-        self.open += 1;
-        self.began += i128::from(open.at);
-    }
-
-    fn close(&mut self, open: &OpenCall) {
-        self.reserved.subtract(&open.charge);
-        self.open = self.open.saturating_sub(1);
-        self.began -= i128::from(open.at);
-    }
-
-    /// Of one dimension. Time is not kept back: it is what they have worked by now.
-    fn of(&self, dimension: Dimension, now: i64) -> u64 {
-        match dimension {
-            Dimension::Time => {
-                let worked = i128::from(now) * i128::from(self.open) - self.began;
-                u64::try_from(worked).unwrap_or(0)
-            }
-            Dimension::Elapsed => 0,
-            Dimension::Steps
-            | Dimension::Calls
-            | Dimension::Cost
-            | Dimension::Amount
-            | Dimension::Count
-            | Dimension::Bytes
-            | Dimension::Tokens => self.reserved.get(dimension),
-        }
     }
 }
 
@@ -166,19 +129,21 @@ impl Usage {
 
     /// Charges what a call has used, at the moment at which that is known, and
     /// frees what was kept back.
-    pub(super) fn closed(&mut self, open: &OpenCall, charged: &Amounts, at: i64) {
+    pub(super) fn closed(&mut self, call: &CallId, open: &OpenCall, charged: &Amounts, at: i64) {
+        let work = self.work_on(call, open);
+        self.works.remove(call);
         for scope in scopes(open) {
             let counter = self.counter_mut(scope);
-            counter.pending.close(open);
+            counter.pending.close(open, work);
             counter.charge(at, charged);
         }
         let run = self.run_mut(open);
-        run.pending.close(open);
+        run.pending.close(open, work);
         run.used.add(charged);
         run.last = run.last.max(at);
         for scope in parts(open) {
             if let Some(pending) = run.pending_by.get_mut(&scope) {
-                pending.close(open);
+                pending.close(open, work);
                 if pending.open == 0 {
                     run.pending_by.remove(&scope);
                 }
@@ -186,6 +151,28 @@ impl Usage {
             run.by.entry(scope).or_default().add(charged);
         }
         self.touched.runs.insert(open.run.clone());
+    }
+
+    /// The tool of an open call waits for an answer of the call's agent from now on, or
+    /// works again.
+    pub(super) fn asks(&mut self, call: &CallId, open: &OpenCall, waits: bool, now: i64) {
+        let before = self.work_on(call, open);
+        let work = before.turns(waits, now);
+        for scope in scopes(open) {
+            self.counter_mut(scope).pending.turn(before, work);
+        }
+        let run = self.run_mut(open);
+        run.pending.turn(before, work);
+        for scope in parts(open) {
+            run.pending_by.entry(scope).or_default().turn(before, work);
+        }
+        self.works.insert(call.clone(), work);
+    }
+
+    /// How long the tool of an open call has worked.
+    pub(super) fn work_on(&self, call: &CallId, open: &OpenCall) -> Work {
+        let known = self.works.get(call).copied();
+        known.unwrap_or(Work::Since(open.at))
     }
 
     /// A person adds to a run's limits.

@@ -25,7 +25,8 @@ use tokio::{
 use super::{deadline::Clock, instance::lock};
 use crate::ports::Caller;
 
-/// How long a question waits for the calls of the same user beside its own.
+/// How long a question waits for the calls of the same user beside its own, and an answer
+/// for those that came after the question.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// The calls that one instance is running.
@@ -40,12 +41,16 @@ pub(super) struct Lane {
 #[derive(Default)]
 struct Calls {
     open: BTreeMap<u64, Entry>,
+    /// Calls so far.
+    entered: u64,
     /// Questions so far.
     asked: u64,
 }
 
 struct Entry {
     open: Open,
+    /// Which of all calls it is.
+    nth: u64,
     /// Its questions that are with a person.
     asking: usize,
     /// Its questions that are answered and wait for its turn.
@@ -78,7 +83,7 @@ impl Lane {
         if self.single.load(Ordering::Relaxed) {
             return Err(open);
         }
-        lock(&self.calls).open.insert(id, Entry::new(open));
+        lock(&self.calls).enter(id, open);
         Ok(Running { lane: self, id })
     }
 
@@ -93,7 +98,7 @@ impl Lane {
                 let free =
                     !self.single.load(Ordering::Relaxed) || calls.lets_in(open.caller.connection());
                 if free {
-                    calls.open.insert(id, Entry::new(open));
+                    calls.enter(id, open);
                     break;
                 }
             }
@@ -141,18 +146,22 @@ impl Lane {
                     return None;
                 }
                 if let Some(id) = calls.owner(since.elapsed() >= GRACE) {
+                    let clocks = calls.clocks(id);
                     calls.asked += 1;
                     let nth = calls.asked;
                     let entry = calls.open.get_mut(&id)?;
                     entry.asking += 1;
                     entry.last = nth;
                     let open = entry.open.clone();
+                    let there = calls.entered;
                     drop(calls);
                     self.changed();
                     return Some(Asking {
                         lane: self,
                         id,
                         open,
+                        clocks,
+                        there,
                         state: State::Asking,
                     });
                 }
@@ -163,11 +172,23 @@ impl Lane {
 }
 
 impl Calls {
+    fn enter(&mut self, id: u64, open: Open) {
+        self.entered += 1;
+        self.open.insert(id, Entry::new(open, self.entered));
+    }
+
     /// Whether another call of this connection may run now.
     fn lets_in(&self, connection: u64) -> bool {
         self.open.values().all(|entry| {
             !entry.runs() && entry.answered == 0 && entry.open.caller.connection() == connection
         })
+    }
+
+    /// Those of all calls whose question it may be that is given to one.
+    fn clocks(&self, given: u64) -> Vec<Arc<Clock>> {
+        let open = self.open.iter();
+        let may = open.filter(|(id, entry)| **id == given || entry.runs());
+        may.map(|(_, entry)| entry.open.clock.clone()).collect()
     }
 
     fn owner(&self, waited: bool) -> Option<u64> {
@@ -191,9 +212,10 @@ impl Calls {
 }
 
 impl Entry {
-    fn new(open: Open) -> Self {
+    fn new(open: Open, nth: u64) -> Self {
         Self {
             open,
+            nth,
             asking: 0,
             answered: 0,
             last: 0,
@@ -224,6 +246,10 @@ pub(super) struct Asking<'a> {
     lane: &'a Lane,
     id: u64,
     pub(super) open: Open,
+    /// Of it and of those that ran when it came, and may be whose it is.
+    pub(super) clocks: Vec<Arc<Clock>>,
+    /// How many calls there had been then.
+    there: u64,
     state: State,
 }
 
@@ -235,20 +261,22 @@ enum State {
 }
 
 impl Asking<'_> {
-    /// The answer is there: waits until the call may run again.
+    /// The answer is there: waits until the call may run again, but not for long.
     pub(super) async fn turn(mut self) {
         self.step(&mut lock(&self.lane.calls), State::Answered);
+        let moment = Instant::now() + GRACE;
+        let mut is_late = false;
         loop {
             let changed = self.lane.changed.notified();
             {
                 let mut calls = lock(&self.lane.calls);
-                let mut others = calls.open.iter().filter(|(id, _)| **id != self.id);
-                if !others.any(|(_, entry)| entry.runs()) {
+                let mut later = calls.open.values().filter(|entry| entry.nth > self.there);
+                if is_late || !later.any(Entry::runs) {
                     self.step(&mut calls, State::Over);
                     return;
                 }
             }
-            changed.await;
+            is_late = tokio::time::timeout_at(moment, changed).await.is_err();
         }
     }
 
@@ -347,6 +375,31 @@ mod tests {
         assert!(at_once(turn).await.is_some());
         // It runs again: its next question is its own.
         assert_eq!(lane.question().await.unwrap().id, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_kept_from_no_call_whose_question_it_may_have_been() {
+        let lane = Lane::default();
+        let slow = lane.enter(1, call(1)).await;
+        let _asks = lane.enter(2, call(1)).await;
+        let question = lane.question().await.unwrap();
+        // Given to the first, and the time of neither goes on.
+        assert_eq!((question.id, question.clocks.len()), (1, 2));
+        drop(slow);
+        assert!(at_once(question.turn()).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_waits_a_moment_for_a_call_that_may_wait_for_it_in_turn() {
+        let lane = Lane::default();
+        let _parked = lane.enter(1, call(1)).await;
+        let question = lane.question().await.unwrap();
+        assert_eq!(question.clocks.len(), 1);
+        let _behind = lane.enter(2, call(1)).await;
+        let mut turn = pin!(question.turn());
+        assert!(at_once(turn.as_mut()).await.is_none());
+        let waited = tokio::time::timeout(2 * GRACE, turn).await;
+        assert!(waited.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -88,7 +88,7 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
             // not stop its own clock for good.
             let _paused = owner
                 .as_ref()
-                .map(|asking| Paused::new(asking.open.clock.clone()));
+                .map(|asking| Paused::new(asking.clocks.clone()));
             let answer = caller
                 .ask(Question {
                     server: instance.server.clone(),
@@ -125,19 +125,23 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     instance.question_ended(id.text());
 }
 
-/// A clock that stands still until this is dropped.
-struct Paused(Arc<Clock>);
+/// Clocks that stand still until this is dropped.
+struct Paused(Vec<Arc<Clock>>);
 
 impl Paused {
-    fn new(clock: Arc<Clock>) -> Self {
-        clock.pause(Instant::now());
-        Self(clock)
+    fn new(clocks: Vec<Arc<Clock>>) -> Self {
+        for clock in &clocks {
+            clock.pause(Instant::now());
+        }
+        Self(clocks)
     }
 }
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        self.0.resume(Instant::now());
+        for clock in &self.0 {
+            clock.resume(Instant::now());
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! A broker without processes: the catalogue, who leaves, what is measured, what is missed.
+//! A broker without processes: the catalogue, who leaves, what is measured, what is missed,
+//! what its agent is asked.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +10,7 @@
     reason = "a test fails by panicking, and reads the clock for what must not take long"
 )]
 
+mod asked;
 mod catalogue;
 mod leaving;
 mod measuring;

@@ -61,6 +61,20 @@ fn the_addresses_of_streams_that_were_cancelled_are_not_kept() {
 }
 
 #[test]
+fn what_a_stream_says_of_its_turn_is_not_kept_as_often_as_it_says_it() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", NEVER_LISTED);
+    let mut agent = home.modern();
+    let steps = "\"step\":1,".repeat(8 * MIB / 9);
+    let listen = format!(r#"{{"notifications":{{}},"_meta":{{{steps}"step":1}}}}"#);
+    for _ in 0..20 {
+        agent.request("subscriptions/listen", &listen);
+        agent.gets("notifications/subscriptions/acknowledged");
+    }
+    assert!(agent.resident() < 100, "{} MiB", agent.resident());
+}
+
+#[test]
 fn the_reason_of_a_cancel_is_not_kept_whole() {
     let home = Home::new();
     let _alpha = home.server("alpha", NEVER_LISTED);

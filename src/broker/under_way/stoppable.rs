@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{One, Silenced};
+use super::{Asks, One, Silenced};
 use crate::{
     clock::Clock,
     domain::{Capabilities, Era},
@@ -15,6 +15,7 @@ pub(super) struct Stoppable {
     pub(super) inner: Arc<dyn Caller>,
     pub(super) one: Arc<One>,
     pub(super) silenced: Silenced,
+    pub(super) asks: Asks,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -72,7 +73,7 @@ impl Caller for Stoppable {
                 return Answer::Gone;
             }
             // What its agent takes to answer is not what its server takes.
-            let _asking = Asking::new(&self.one, &*self.clock);
+            let _asking = Asking::new(self);
             let answer = tokio::select! {
                 biased;
                 _ = self.one.told() => Answer::Gone,
@@ -107,20 +108,24 @@ impl Caller for Stoppable {
 }
 
 /// A question that is with the agent of a call, until this is dropped.
-struct Asking<'a> {
-    one: &'a One,
-    clock: &'a dyn Clock,
-}
+struct Asking<'a>(&'a Stoppable);
 
 impl<'a> Asking<'a> {
-    fn new(one: &'a One, clock: &'a dyn Clock) -> Self {
-        one.lock().asks(clock.elapsed());
-        Self { one, clock }
+    fn new(of: &'a Stoppable) -> Self {
+        let first = of.one.lock().asks(of.clock.elapsed());
+        if first {
+            (of.asks)(&of.one.call, true);
+        }
+        Self(of)
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.one.lock().was_answered(self.clock.elapsed());
+        let Self(of) = self;
+        let last = of.one.lock().was_answered(of.clock.elapsed());
+        if last {
+            (of.asks)(&of.one.call, false);
+        }
     }
 }

@@ -49,7 +49,7 @@ fn nothing_stopped() -> UnderWay {
 }
 
 fn at(clock: Arc<SetClock>) -> UnderWay {
-    UnderWay::new(Arc::new(|_, _, _| false), clock)
+    UnderWay::new(Arc::new(|_, _, _| false), Arc::new(|_, _| ()), clock)
 }
 
 fn home() -> RunId {
