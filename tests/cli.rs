@@ -577,8 +577,9 @@ fn a_follower_sees_records_as_they_are_made() {
         let record: Value = serde_json::from_str(&seen.next().unwrap().unwrap()).unwrap();
         assert_eq!(record["arguments"]["path"], name);
     }
-    follower.kill().unwrap();
-    follower.wait().unwrap();
+    // Nothing more is recorded, and nobody reads: it ends all the same.
+    drop(seen);
+    assert!(follower.wait().unwrap().success());
 }
 
 #[test]

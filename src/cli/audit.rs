@@ -375,6 +375,8 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
             }
         }
         query.go_on(upto, sought);
+        // The daemon says every few seconds that there is nothing new.
+        out.is_heard()?;
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::hidden::{Json, Visible};
@@ -72,6 +72,24 @@ impl Out {
         lines: impl IntoIterator<Item = T>,
     ) -> io::Result<()> {
         lines.into_iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Ends what waits for something to tell once nobody reads what is told: a write would
+    /// say so, and there may be none for long.
+    pub(super) fn is_heard(&self) -> io::Result<()> {
+        let mut heard = [PollFd::new(&self.0, PollFlags::empty())];
+        let now = Timespec::default();
+        match poll(&mut heard, Some(&now)) {
+            Ok(_)
+                if heard
+                    .iter()
+                    .any(|end| end.revents().contains(PollFlags::ERR)) =>
+            {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            // Who cannot be asked hears.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Bytes as they are.
