@@ -209,13 +209,8 @@ impl Facts {
         let dir = dir.display();
         if !self.directory {
             return Err(
-                Failure::fault(format!("`{dir}` is a file or a link, not a directory")).hint(
-                    format!(
-                        "move it away: mv {} {}",
-                        quoted(&dir.to_string()),
-                        quoted(&format!("{dir}.old"))
-                    ),
-                ),
+                Failure::fault(format!("`{dir}` is a file or a link, not a directory"))
+                    .hint("name directories with TOLLGATE_STATE and TOLLGATE_RUN, or move it away"),
             );
         }
         if self.owner != uid {
