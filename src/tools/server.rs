@@ -388,10 +388,13 @@ impl Server {
     fn backing_off(&self) -> Option<String> {
         let record = lock(&self.record);
         let left = record.not_before?.checked_duration_since(Instant::now())?;
+        let tried = match record.failures {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
         Some(format!(
-            "{} (tried {} times, next try in {} s)",
+            "{} (tried {tried}, next try in {} s)",
             record.trouble.as_deref().unwrap_or("it keeps failing"),
-            record.failures,
             left.as_secs() + 1
         ))
     }
