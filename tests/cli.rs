@@ -668,6 +668,21 @@ fn a_tool_is_listed_by_the_name_that_the_other_commands_take() {
 }
 
 #[test]
+fn no_line_is_shown_for_what_no_line_decided() {
+    let home = Home::new(RULES);
+    let _agent = home.agent();
+    let of = |tool: &str| {
+        let tried = home.run(&["try", tool, "--as", "me", "--args", "{\"name\":\"Acme\"}"]);
+        text(&tried)
+    };
+    // Nothing is said of this tool, nor of the rest.
+    let told = of("demo.look_up_company");
+    assert!(told.contains("nobody has classified this tool"), "{told}");
+    assert!(!told.contains("demo.toml:"), "{told}");
+    assert!(of("demo.delete_file").contains("demo.toml:9 "), "{told}");
+}
+
+#[test]
 fn a_directory_without_a_server_or_a_file_in_its_place_is_told() {
     let home = Home::new(RULES);
     let empty = home.path("empty");

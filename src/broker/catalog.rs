@@ -60,8 +60,8 @@ pub struct Tool {
     pub name: Arc<str>,
     /// What the operator says of it.
     pub offer: Offer,
-    /// Where.
-    pub place: Place,
+    /// Where; none if nothing is said of it.
+    pub place: Option<Place>,
     /// The tier that counts.
     pub tier: Tier,
     /// The definition that was accepted.

@@ -148,7 +148,7 @@ impl Broker {
             by: session.principal().clone(),
             admits: server.admits.clone(),
             offer,
-            offer_place: route.tool.as_ref().map(|tool| tool.place.clone()),
+            offer_place: route.tool.as_ref().and_then(|tool| tool.place.clone()),
             tier,
             durable: tier.is_durable() || route.tool.as_ref().is_some_and(|tool| tool.durable),
             standing: match &route.tool {
@@ -308,8 +308,9 @@ impl Broker {
         part(route.subject.name().as_bytes());
         if let Some(tool) = &route.tool {
             part(&tool.accepted.0);
-            part(tool.place.file.as_bytes());
-            part(&tool.place.line.to_be_bytes());
+            let place = tool.place.as_ref();
+            part(place.map_or("", |place| &place.file).as_bytes());
+            part(&place.map_or(0, |place| place.line).to_be_bytes());
         }
         // One that is not there is empty, which JSON never is: else it could not be told
         // which of them is.

@@ -44,14 +44,16 @@ pub(super) struct ServerPolicy {
     free: Arc<Prices>,
     unlisted: Offer,
     pub(super) tools: BTreeMap<String, ToolPolicy>,
-    place: Place,
+    /// Where the file says what holds for the rest, if it does.
+    place: Option<Place>,
 }
 
 /// What is said of one tool.
 #[derive(Debug, Clone)]
 pub(super) struct ToolPolicy {
     pub(super) offer: Offer,
-    pub(super) place: Place,
+    /// Where it is said; none if nothing is, of this tool or of the rest.
+    pub(super) place: Option<Place>,
     pub(super) rules: Arc<Rules>,
     pub(super) durable: bool,
     pub(super) idle: Option<Duration>,
@@ -274,7 +276,7 @@ impl ServerPolicy {
                 .map(|(name, rule)| {
                     let tool = ToolPolicy {
                         offer: rule.offer,
-                        place: (&rule.place).into(),
+                        place: Some((&rule.place).into()),
                         rules: Arc::new(Rules::new(&rule.args)),
                         durable: rule.durable,
                         idle: rule.timeout,
@@ -284,7 +286,7 @@ impl ServerPolicy {
                     (name.clone(), tool)
                 })
                 .collect(),
-            place: place("unlisted"),
+            place: server.places.get("unlisted").map(Place::from),
         }
     }
 
