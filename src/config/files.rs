@@ -51,23 +51,22 @@ pub(super) fn read_what_can_be(dir: &Path) -> Result<(Sources, ConfigErrors), Co
     };
     let shown = |name: &Path| dir.strip_prefix(".").unwrap_or(dir).join(name);
     let mut errors = Vec::new();
-    let mut read_or_note = |path| {
-        read_file(path)
-            .map_err(|found: ConfigErrors| errors.extend(found.0))
-            .ok()
-    };
+    let mut note =
+        |read: Result<Source, ConfigErrors>| read.map_err(|found| errors.extend(found.0)).ok();
 
     let main = shown(Path::new("tollgate.toml"));
     // A link to nowhere is not an absent file: its rules would silently be gone.
     let main = match fs::symlink_metadata(&main) {
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Ok(_) | Err(_) => read_or_note(main),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            in_other_letters(dir, &main).and_then(|other| note(Err(misnamed(&other, &main))))
+        }
+        Ok(_) | Err(_) => note(read_file(main)),
     };
     let (paths, unlisted) = match list(&shown(Path::new("tools.d"))) {
         Ok(paths) => (paths, Vec::new()),
         Err(found) => (Vec::new(), found.0),
     };
-    let tools = paths.into_iter().filter_map(read_or_note).collect();
+    let tools = paths.into_iter().map(read_file).filter_map(note).collect();
     errors.extend(unlisted);
 
     let sources = Sources {
@@ -96,7 +95,8 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
     let mut paths = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| unreadable(&error))?;
-        if is_drop_in(&entry.file_name().to_string_lossy()) {
+        let name = entry.file_name().to_string_lossy().to_ascii_lowercase();
+        if is_drop_in(&name) {
             paths.push(dir.join(entry.file_name()));
         }
     }
@@ -104,7 +104,8 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
     Ok(paths)
 }
 
-/// `x.toml`, but not `.x.toml`, `x.toml~`, `x.bak.toml` or `x.dpkg-old.toml`.
+/// `x.toml`, but not `.x.toml`, `x.toml~`, `x.bak.toml` or `x.dpkg-old.toml`; of a name in
+/// small letters.
 fn is_drop_in(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".toml") else {
         return false;
@@ -115,7 +116,29 @@ fn is_drop_in(name: &str) -> bool {
         && !stem.contains(".dpkg-")
 }
 
+/// The file that was meant to be this one, if only its letters are larger.
+fn in_other_letters(dir: &Path, meant: &Path) -> Option<PathBuf> {
+    let name = meant.file_name()?;
+    let mut entries = fs::read_dir(dir).ok()?.flatten();
+    let other = entries.find(|entry| entry.file_name().eq_ignore_ascii_case(name))?;
+    Some(meant.with_file_name(other.file_name()))
+}
+
+/// What is in a file of another name than is looked for would not hold, and nobody would be
+/// told.
+fn misnamed(path: &Path, meant: &Path) -> ConfigErrors {
+    let mut errors = about(Code::Unreadable, path, "a file of this name is not read");
+    let meant = meant.file_name().unwrap_or_default().to_string_lossy();
+    for error in &mut errors.0 {
+        error.hint = Some(format!("rename it to `{meant}`"));
+    }
+    errors
+}
+
 fn read_file(path: PathBuf) -> Result<Source, ConfigErrors> {
+    if path.extension().is_none_or(|it| it != "toml") {
+        return Err(misnamed(&path, &path.with_extension("toml")));
+    }
     let bytes =
         read_bytes(&path).map_err(|error| about(Code::Unreadable, &path, reason(&error)))?;
     match String::from_utf8(bytes) {
@@ -210,6 +233,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()).unwrap().tools, []);
         assert_eq!(codes(&dir.path().join("nowhere")), [Code::NoDirectory]);
+    }
+
+    #[test]
+    fn a_file_whose_name_has_large_letters_where_small_ones_are_read_is_not_skipped() {
+        let dir = tempfile::tempdir().unwrap();
+        let tools = dir.path().join("tools.d");
+        fs::create_dir(&tools).unwrap();
+        fs::write(tools.join("Files.toml"), "").unwrap();
+        assert_eq!(codes(dir.path()), []);
+        fs::write(dir.path().join("Tollgate.toml"), "").unwrap();
+        fs::write(tools.join("mail.TOML"), "").unwrap();
+        let errors = read(dir.path()).unwrap_err();
+        let hints = errors.as_slice().iter().map(|error| error.hint.as_deref());
+        let hints: Vec<_> = hints.flatten().collect();
+        assert_eq!(
+            hints,
+            ["rename it to `tollgate.toml`", "rename it to `mail.toml`"]
+        );
+        assert_eq!(codes(dir.path()), [Code::Unreadable, Code::Unreadable]);
+        fs::write(dir.path().join("tollgate.toml"), "").unwrap();
+        assert_eq!(codes(dir.path()), [Code::Unreadable]);
     }
 
     #[cfg(unix)]
