@@ -180,8 +180,11 @@ impl Catalog {
                     catalog.warnings.push((server.clone(), why));
                 }
             }
-            let vain = vain::said(rules, &listing.tools).into_iter();
-            let vain = vain.map(|why| (server.clone(), why));
+            let mut vain = vain::tools(rules, &listing.tools);
+            let tools = catalog.tool_order.iter();
+            let own = tools.filter(|tool| tool.server == *server);
+            vain.extend(own.flat_map(|tool| vain::rules(tool)));
+            let vain = vain.into_iter().map(|why| (server.clone(), why));
             catalog.warnings.extend(vain);
         }
         let before = before.map(|before| before.catalog);

@@ -112,11 +112,12 @@ pub fn findings(
             vec![too_much(hopeless)]
         }
     };
+    let broken = rules.check(&value, follow, (bytes, effort));
+    let mut broken = broken.map_err(|TooMuch| Heavy)?;
+    broken.extend(rules.wrong_with_all(schema));
     Ok(Findings {
         schema: found,
-        rules: rules
-            .check(&value, follow, (bytes, effort))
-            .map_err(|TooMuch| Heavy)?,
+        rules: broken,
         hopeless,
         unmeasured: None,
     })
@@ -252,12 +253,10 @@ mod tests {
         assert!(beside(&bomb, &Rules::default(), &raw("{}".to_owned())).hopeless);
     }
 
-    #[test]
-    fn a_rule_that_takes_too_much_work_is_not_blamed_on_the_schema() {
-        let items = json!({"items": {"allOf": vec![json!({"pattern": "^(?=a)a{9}"}); 300]}});
-        let rule = ArgRule {
-            argument: "q".to_owned(),
-            schema: items,
+    fn rule(argument: &str, schema: Value) -> ArgRule {
+        ArgRule {
+            argument: argument.to_owned(),
+            schema,
             under: None,
             host: Vec::new(),
             absent: false,
@@ -266,7 +265,47 @@ mod tests {
                 line: 7,
                 column: 1,
             },
+        }
+    }
+
+    #[test]
+    fn a_rule_for_an_argument_that_the_tool_does_not_have_refuses_its_calls() {
+        let misspelt = Rules::new(&[rule("amuont", json!({"maximum": 5}))]);
+        let of = |schema: Value, arguments: &str| {
+            beside(&schema, &misspelt, &raw(arguments.to_owned())).rules
         };
+        let closed = json!({"type": "object", "properties": {"amount": {}}});
+        for arguments in ["{}", r#"{"amount":9}"#, r#"{"amuont":1}"#] {
+            let found = of(closed.clone(), arguments);
+            assert_eq!(found.len(), 1, "{arguments}");
+            assert!(found[0].says.contains("`amuont`"), "{}", found[0].says);
+            assert_eq!(found[0].rule.as_ref().unwrap().line, 7);
+        }
+        let open = [
+            json!({"type": "object"}),
+            json!({"type": "object", "required": ["amount"]}),
+            json!({"properties": {"amount": {}}, "additionalProperties": true}),
+            json!({"properties": {"amount": {}}, "additionalProperties": {"type": "number"}}),
+            json!({"properties": {"amount": {}}, "patternProperties": {"^amu": {}}}),
+            json!({"properties": {"amount": {}}, "anyOf": [{"properties": {"amuont": {}}}]}),
+        ];
+        for schema in open {
+            assert_eq!(of(schema.clone(), r#"{"amount":9}"#), [], "{schema}");
+            assert_eq!(of(schema.clone(), r#"{"amount":9,"amuont":9}"#).len(), 1);
+        }
+        let absent = ArgRule {
+            absent: true,
+            ..rule("amuont", json!({}))
+        };
+        let arguments = raw(r#"{"amount":9}"#.to_owned());
+        let found = beside(&closed, &Rules::new(&[absent]), &arguments);
+        assert_eq!(found.rules, []);
+    }
+
+    #[test]
+    fn a_rule_that_takes_too_much_work_is_not_blamed_on_the_schema() {
+        let items = json!({"items": {"allOf": vec![json!({"pattern": "^(?=a)a{9}"}); 300]}});
+        let rule = rule("q", items);
         let arguments = json!({"q": vec!["aaaaaaaaa"; 5_000]});
         let arguments = raw(arguments.to_string());
         let found = beside(

@@ -1,6 +1,6 @@
 //! Which arguments a schema names, wherever in it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
@@ -15,11 +15,13 @@ const LONGEST: usize = 256;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    named: HashSet<String>,
+    named: BTreeSet<String>,
     /// Says no to what a pattern names.
     unnamed: Vec<Checked>,
     /// Whether it says of all others what they must be.
     others: bool,
+    /// Whether it says in so many words that there may be others, or nobody knows.
+    welcome: bool,
 }
 
 impl Names {
@@ -30,7 +32,12 @@ impl Names {
         let mut seen = HashSet::new();
         let mut left = vec![root];
         while let Some(part) = left.pop() {
-            if seen.len() >= MOST || !seen.insert(std::ptr::from_ref(part)) {
+            if seen.len() >= MOST {
+                // What was not looked at may name others.
+                names.welcome = true;
+                break;
+            }
+            if !seen.insert(std::ptr::from_ref(part)) {
                 continue;
             }
             for key in ["allOf", "anyOf", "oneOf"] {
@@ -68,11 +75,25 @@ impl Names {
             let none = Checked::new(&json!({"patternProperties": none}));
             self.unnamed.extend(none);
         }
-        // `true` and `{}` say nothing of them.
         for key in ["additionalProperties", "unevaluatedProperties"] {
-            let others = part.get(key).and_then(Value::as_object);
-            self.others |= others.is_some_and(|others| !others.is_empty());
+            let Some(others) = part.get(key) else {
+                continue;
+            };
+            // `true` and `{}` say nothing of them.
+            let says_nothing = *others == Value::Bool(true) || *others == json!({});
+            self.welcome |= says_nothing;
+            self.others |= others.is_object() && !says_nothing;
         }
+    }
+
+    /// Those that it names one by one.
+    pub(super) fn each(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(String::as_str)
+    }
+
+    /// Whether there may be others than those.
+    pub(super) fn welcomes_others(&self) -> bool {
+        self.others || self.welcome
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -8,6 +8,7 @@ use super::{
     Effort, Follow, Schema,
     checked::{Checked, TooMuch},
     kinds,
+    names::Names,
     schema::finding,
     spelling::misspelt,
 };
@@ -70,10 +71,15 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// The arguments of which something is demanded, but for those that must not be given.
-    pub fn arguments(&self) -> impl Iterator<Item = &str> {
-        let demanded = self.0.iter().filter(|rule| !rule.absent);
-        demanded.map(|rule| rule.argument.as_str())
+    /// The rules for arguments that the tool does not have, by its schema. One that must
+    /// not be given need not be there.
+    pub fn astray<'a>(&'a self, schema: &'a Schema) -> impl Iterator<Item = Astray<'a>> {
+        let named = schema.named().filter(|_| !self.is_empty());
+        named.into_iter().flat_map(|named| {
+            let demanded = self.0.iter().filter(|rule| !rule.absent);
+            let unnamed = demanded.filter(|rule| !named.has(&rule.argument));
+            unnamed.map(|rule| Astray { rule, named })
+        })
     }
 
     /// What they find wrong; an error only of what would be too much at once.
@@ -109,6 +115,23 @@ impl Rules {
         Ok(found)
     }
 
+    /// What is wrong with every call, whatever its arguments: a rule that bounds nothing,
+    /// of which nobody knows what it should bound.
+    pub(super) fn wrong_with_all(&self, schema: &Schema) -> Vec<Finding> {
+        let refused = self.astray(schema).filter(Astray::is_refused);
+        let found = refused.map(|astray| Finding {
+            rule: Some(astray.rule.place.clone()),
+            ..finding(
+                "",
+                &format!(
+                    "a rule of the operator is for an argument `{}`, which the tool does not have",
+                    shown(astray.argument())
+                ),
+            )
+        });
+        found.collect()
+    }
+
     /// Arguments that neither the schema nor a rule names. That is no rule that anybody
     /// wrote, so it stands with what the schema says.
     pub(super) fn unnamed(&self, arguments: &Value, schema: &Schema) -> Vec<Finding> {
@@ -124,6 +147,33 @@ impl Rules {
                 )
             })
             .collect()
+    }
+}
+
+/// A rule for an argument that its tool does not have, if its schema names them all.
+#[derive(Debug)]
+pub struct Astray<'a> {
+    rule: &'a Rule,
+    named: &'a Names,
+}
+
+impl<'a> Astray<'a> {
+    /// As the rule calls it.
+    #[must_use]
+    pub fn argument(&self) -> &'a str {
+        &self.rule.argument
+    }
+
+    /// Those that there are.
+    pub fn named(&self) -> impl Iterator<Item = &'a str> {
+        self.named.each()
+    }
+
+    /// Whether the tool is not called at all. A schema that says that there may be other
+    /// arguments may well mean this one.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        !self.named.welcomes_others()
     }
 }
 

@@ -59,6 +59,14 @@ impl Schema {
         }
     }
 
+    /// The arguments that it names; none if it does not say which there are.
+    pub(super) fn named(&self) -> Option<&Names> {
+        match self.compiled() {
+            Compiled::Checks(_, names) => Some(names).filter(|it| it.each().next().is_some()),
+            Compiled::Open | Compiled::Broken(_) => None,
+        }
+    }
+
     /// Whether nothing can be held against it, because it is broken itself.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -66,7 +74,8 @@ impl Schema {
     }
 
     /// Whether it is compiled, or takes no while to be.
-    pub(super) fn is_at_hand(&self) -> bool {
+    #[must_use]
+    pub fn is_at_hand(&self) -> bool {
         let text = self.text.text();
         // A key can be written with an escape.
         let is_plain = || text.len() <= SMALL && !text.contains("attern") && !text.contains("\\u");

@@ -277,28 +277,31 @@ fn what_a_file_says_of_tools_and_arguments_that_are_not_there_is_told() {
         [tools.open]
         tier = "read"
         args.any = { maxLength = 9 }
+        [tools.wide]
+        tier = "read"
+        args.pth = { under = "/srv" }
     "#;
     let broker = Place::of(&[("a", settings)]).start();
     // Nobody knows what it will list.
     assert_eq!(hidden(&broker, "a"), "");
     let look = r#"{"name":"look","inputSchema":{"type":"object","properties":{"path":{"type":"string"}}}}"#;
-    broker.listed(listing("a", vec![raw(look), tool("open", "1")]));
+    let wide = r#"{"name":"wide","inputSchema":{"type":"object","properties":{"path":{}},"additionalProperties":true}}"#;
+    broker.listed(listing("a", vec![raw(look), tool("open", "1"), raw(wide)]));
     let told = hidden(&broker, "a");
     let told: Vec<&str> = told.lines().collect();
     assert_eq!(
         told,
         [
             "its file speaks of a tool `lok` that it does not list: nothing holds by that; did you mean `look`?",
-            "its file has a rule for an argument `pth` of tool `look`, whose schema does not name one: the rule holds for nothing; did you mean `path`?",
+            "its file has a rule for an argument `pth` of tool `look`, whose schema does not name one: its calls are refused; did you mean `path`?",
+            "its file has a rule for an argument `pth` of tool `wide`, whose schema does not name one: the rule holds only where it is given; did you mean `path`?",
         ]
     );
     // A list that has it now ends that.
     let plain = r#"{"name":"lok","inputSchema":{"type":"object"}}"#;
-    broker.listed(listing(
-        "a",
-        vec![raw(plain), tool("look", "2"), tool("open", "1")],
-    ));
-    assert_eq!(hidden(&broker, "a"), "");
+    let all = [plain, look, wide].map(raw).into_iter();
+    broker.listed(listing("a", all.chain([tool("open", "1")]).collect()));
+    assert_eq!(hidden(&broker, "a").lines().collect::<Vec<_>>(), told[1..]);
 }
 
 #[test]
