@@ -4,6 +4,7 @@
 mod answers;
 mod follow;
 mod limits;
+mod named;
 mod rows;
 
 use std::{

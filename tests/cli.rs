@@ -343,7 +343,7 @@ fn who_removes_the_lock_does_not_get_a_second_daemon_that_ends_the_firsts_server
     let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
     assert_ne!(mail["result"]["isError"], true, "{mail}");
     let servers = text(&home.run(&["servers", "demo"]));
-    assert!(servers.contains("last end  none"), "{servers}");
+    assert!(servers.contains("has not ended yet"), "{servers}");
 }
 
 #[test]
@@ -656,15 +656,42 @@ fn a_tool_is_listed_by_the_name_that_the_other_commands_take() {
         .call("demo__read_mail", &json!({ "id": "m-4" }));
     let servers = text(&home.run(&["servers"]));
     assert!(servers.contains("  1 tool  "), "{servers}");
-    let tried = home.run(&[
-        "try",
-        "demo.read_mail",
-        "--as",
-        "me",
-        "--args",
-        "{\"id\":\"m-4\"}",
-    ]);
-    assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+    // An agent knows it by another name, and people have that from agents.
+    let least = "{\"id\":\"m-4\"}";
+    for tool in ["demo.read_mail", "demo__read_mail"] {
+        let tried = home.run(&["try", tool, "--as", "me", "--args", least]);
+        assert_eq!(tried.status.code(), Some(0), "{tried:?}");
+        assert!(text(&tried).starts_with("demo.read_mail  "), "{tried:?}");
+        let records = text(&home.run(&["audit", "--tool", tool, "--json"]));
+        assert!(records.contains("\"tool\":\"read_mail\""), "{records}");
+        let same = complaint(&home.run(&["pins", "accept", tool]));
+        assert!(!same.contains("was accepted"), "{same}");
+    }
+    let unknown = complaint(&home.run(&["try", "demo__read", "--as", "me"]));
+    assert!(
+        unknown.contains("there is no tool `demo__read`"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn a_next_step_names_the_configuration_that_was_named() {
+    let home = Home::new(RULES);
+    let config = home.path("config/tollgate");
+    let config = config.to_str().unwrap();
+    let missing = complaint(&home.run(&["--config", config, "runs"]));
+    assert!(
+        missing.contains(&format!("`tollgate --config {config} daemon`")),
+        "{missing}"
+    );
+    let stopped = text(&home.run(&["--config", config, "stop"]));
+    assert!(
+        stopped.contains(&format!("tollgate --config {config} resume")),
+        "{stopped}"
+    );
+    // Who did not name it need not.
+    let stopped = text(&home.run(&["stop"]));
+    assert!(stopped.contains("with: tollgate resume"), "{stopped}");
 }
 
 #[test]

@@ -55,6 +55,8 @@ fn a_program_that_changed_under_a_running_server_is_shown_and_can_be_accepted() 
 
     let pins = text(&home.run(&["pins", "--changed"]));
     assert!(pins.contains("demo.read"), "{pins}");
+    let screen = text(&home.run(&[]));
+    assert!(screen.contains("CHANGED: 1 tool is refused"), "{screen}");
     let diff = text(&home.run(&["pins", "diff", "demo.read"]));
     assert!(diff.contains("Send it to mail."), "{diff}");
     let tools = text(&home.run(&["tools"]));

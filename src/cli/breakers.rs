@@ -41,7 +41,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     match &args.what {
         Some(What::Close { subject, yes }) => close(place, subject, *yes, &open, now, out),
         None if args.json => Ok(open.iter().try_for_each(|row| out.json(row))?),
-        None => Ok(out.lines(listed(&open, now))?),
+        None => Ok(out.steps(listed(&open, now))?),
     }
 }
 
@@ -66,7 +66,7 @@ fn close(
         out.line(format_args!(
             "nothing to close: {subject} is not left alone"
         ))?;
-        return Ok(out.lines(listed(open, now))?);
+        return Ok(out.steps(listed(open, now))?);
     };
     out.line(left_alone(row, now))?;
     if !person::is_sure(yes, "close this breaker?")? {

@@ -48,7 +48,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     )?;
     match args.json {
         true => json(&budget, out)?,
-        false => out.lines(lines(&budget, args.agent.as_ref()))?,
+        false => out.steps(lines(&budget, args.agent.as_ref()))?,
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::out::Out;
 use super::{Trouble, ask_if_running};
 use crate::config::{self, Agents, ConfigErrors, Generation};
 use crate::control::{Question, Reply};
-use crate::daemon::{FailureKind, Place};
+use crate::daemon::{Failure, FailureKind, Place};
 use crate::domain::AgentName;
 
 /// Check the configuration; no daemon is needed
@@ -30,6 +30,10 @@ pub(super) struct Args {
 
 pub(super) fn run(named: Option<&Path>, args: &Args, out: &mut Out) -> Result<(), Trouble> {
     let dir = match (&args.dir, named) {
+        (Some(dir), Some(other)) if dir != other => {
+            let failure = Failure::new(FailureKind::Usage, "two directories are named");
+            return Err(failure.hint("one at a time is checked").into());
+        }
         (Some(dir), _) => dir.clone(),
         (None, Some(dir)) => dir.to_owned(),
         (None, None) => Place::find(None)?.config,
@@ -43,7 +47,7 @@ pub(super) fn run(named: Option<&Path>, args: &Args, out: &mut Out) -> Result<()
                 out.line("no servers: register one in tools.d/")?;
             }
             if let Some(pid) = runs_with_another(&dir) {
-                out.line(format_args!(
+                out.step(format_args!(
                     "the daemon that runs (process {pid}) has not read this: tollgate stop-daemon, and the next client starts it anew"
                 ))?;
             }

@@ -118,7 +118,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     };
     let after = budget(place, of_run())?;
     let went_on = alone.is_some();
-    Ok(out.lines(told(run, &after, &added, &extended, went_on, currency))?)
+    Ok(out.steps(told(run, &after, &added, &extended, went_on, currency))?)
 }
 
 impl Args {

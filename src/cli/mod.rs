@@ -27,6 +27,7 @@ mod servers;
 mod state;
 mod status;
 mod stdio;
+mod steps;
 mod stop;
 mod stop_daemon;
 mod sums;
@@ -50,6 +51,7 @@ use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
 use crate::domain::quoted;
 use crate::ports::Query;
 use out::Out;
+use steps::Steps;
 
 /// The gate between AI agents and the tools they use.
 #[derive(Debug, Parser)]
@@ -109,14 +111,16 @@ where
     S: Service,
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
 {
-    let outcome = match Args::try_parse() {
-        Ok(args) => dispatch(args, build),
+    let args = match Args::try_parse() {
+        Ok(args) => args,
         Err(error) => return out::clap(&error),
     };
-    match outcome {
+    let config = args.config.clone();
+    let steps = || Steps::of(config.as_deref());
+    match dispatch(args, build, || Out::stdout(steps())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble::Failure(failure)) => {
-            out::complain(&failure);
+            out::complain(&failure, &steps());
             ExitCode::from(failure.kind.exit_code())
         }
         Err(Trouble::Answer(code)) => ExitCode::from(code),
@@ -125,44 +129,41 @@ where
             ExitCode::SUCCESS
         }
         Err(Trouble::Output(cause)) => {
-            out::complain(&Failure::io("can't write the output", &cause));
+            let failure = Failure::io("can't write the output", &cause);
+            out::complain(&failure, &steps());
             ExitCode::FAILURE
         }
     }
 }
 
-fn dispatch<S, B>(args: Args, build: B) -> Result<(), Trouble>
+fn dispatch<S, B>(args: Args, build: B, out: impl Fn() -> Out) -> Result<(), Trouble>
 where
     S: Service,
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
 {
     let place = || Place::find(args.config.as_deref());
     match args.command {
-        None => status::run(&place()?, &mut Out::stdout()),
+        None => status::run(&place()?, &mut out()),
         Some(Command::Stdio(stdio)) => Ok(stdio::run(place()?, &stdio, build)?),
         Some(Command::Daemon(daemon)) => Ok(daemon::run(place()?, &daemon, build)?),
-        Some(Command::Tools(tools)) => tools::run(&place()?, &tools, &mut Out::stdout()),
-        Some(Command::Servers(servers)) => servers::run(&place()?, &servers, &mut Out::stdout()),
-        Some(Command::Stop(stop)) => stop::run(&place()?, &stop, &mut Out::stdout()),
-        Some(Command::Resume(resume)) => resume::run(&place()?, &resume, &mut Out::stdout()),
-        Some(Command::Try(trial)) => trial::run(&place()?, &trial, &mut Out::stdout()),
-        Some(Command::Why(why)) => why::run(&place()?, &why, &mut Out::stdout()),
-        Some(Command::Audit(audit)) => audit::run(&place()?, &audit, &mut Out::stdout()),
-        Some(Command::Runs(runs)) => runs::run(&place()?, &runs, &mut Out::stdout()),
-        Some(Command::Budget(budget)) => budget::run(&place()?, &budget, &mut Out::stdout()),
-        Some(Command::Breakers(breakers)) => {
-            breakers::run(&place()?, &breakers, &mut Out::stdout())
-        }
-        Some(Command::Pins(pins)) => pins::run(&place()?, &pins, &mut Out::stdout()),
-        Some(Command::Explain(code)) => explain::run(&code, &mut Out::stdout()),
-        Some(Command::Check(check)) => {
-            check::run(args.config.as_deref(), &check, &mut Out::stdout())
-        }
-        Some(Command::State(state)) => state::run(&place()?, &state, &mut Out::stdout()),
-        Some(Command::StopDaemon(stop)) => stop_daemon::run(&place()?, &stop, &mut Out::stdout()),
-        Some(Command::Demo(demo)) => demo::run(args.config.as_deref(), &demo, &mut Out::stdout()),
+        Some(Command::Tools(tools)) => tools::run(&place()?, &tools, &mut out()),
+        Some(Command::Servers(servers)) => servers::run(&place()?, &servers, &mut out()),
+        Some(Command::Stop(stop)) => stop::run(&place()?, &stop, &mut out()),
+        Some(Command::Resume(resume)) => resume::run(&place()?, &resume, &mut out()),
+        Some(Command::Try(trial)) => trial::run(&place()?, &trial, &mut out()),
+        Some(Command::Why(why)) => why::run(&place()?, &why, &mut out()),
+        Some(Command::Audit(audit)) => audit::run(&place()?, &audit, &mut out()),
+        Some(Command::Runs(runs)) => runs::run(&place()?, &runs, &mut out()),
+        Some(Command::Budget(budget)) => budget::run(&place()?, &budget, &mut out()),
+        Some(Command::Breakers(breakers)) => breakers::run(&place()?, &breakers, &mut out()),
+        Some(Command::Pins(pins)) => pins::run(&place()?, &pins, &mut out()),
+        Some(Command::Explain(code)) => explain::run(&code, &mut out()),
+        Some(Command::Check(check)) => check::run(args.config.as_deref(), &check, &mut out()),
+        Some(Command::State(state)) => state::run(&place()?, &state, &mut out()),
+        Some(Command::StopDaemon(stop)) => stop_daemon::run(&place()?, &stop, &mut out()),
+        Some(Command::Demo(demo)) => demo::run(args.config.as_deref(), &demo, &mut out()),
         Some(Command::DemoServer(server)) => Ok(demo_server::run(&server)?),
-        Some(Command::Completions(shell)) => completions::run(&shell, &mut Out::stdout()),
+        Some(Command::Completions(shell)) => completions::run(&shell, &mut out()),
     }
 }
 

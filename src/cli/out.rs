@@ -10,21 +10,36 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::hidden::{Json, Visible};
+use super::steps::Steps;
 use crate::daemon::own::wait_if_it_would_block;
 use crate::daemon::{Failure, FailureKind};
 
 /// Standard output.
 #[derive(Debug)]
-pub(super) struct Out(StdoutLock<'static>);
+pub(super) struct Out(StdoutLock<'static>, Steps);
 
 impl Out {
-    pub(super) fn stdout() -> Self {
-        Self(io::stdout().lock())
+    pub(super) fn stdout(steps: Steps) -> Self {
+        Self(io::stdout().lock(), steps)
     }
 
     /// A line for people.
     pub(super) fn line(&mut self, text: impl Display) -> io::Result<()> {
         writeln!(self.0, "{}", Visible(&text.to_string()))
+    }
+
+    /// A line for people that may say what to do next, all of it ours.
+    pub(super) fn step(&mut self, text: impl Display) -> io::Result<()> {
+        let text = self.1.complete(&text.to_string()).into_owned();
+        self.line(text)
+    }
+
+    /// Such lines.
+    pub(super) fn steps<T: Display>(
+        &mut self,
+        lines: impl IntoIterator<Item = T>,
+    ) -> io::Result<()> {
+        lines.into_iter().try_for_each(|line| self.step(line))
     }
 
     /// A line for programs: one object, with the version of its form.
@@ -99,7 +114,7 @@ impl Out {
 }
 
 /// Tells a person on stderr what is wrong and what to do.
-pub(super) fn complain(failure: &Failure) {
+pub(super) fn complain(failure: &Failure, steps: &Steps) {
     let said = failure.to_string();
     // What is wrong with a file is shown with the file, made visible already.
     let said = match failure.kind {
@@ -112,7 +127,7 @@ pub(super) fn complain(failure: &Failure) {
     };
     let mut text = format!("tollgate: {said}\n");
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "  hint: {}", Visible(hint));
+        let _ = writeln!(text, "  hint: {}", Visible(&steps.complete(hint)));
     }
     to_stderr(text.as_bytes());
 }

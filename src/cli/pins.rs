@@ -1,7 +1,8 @@
 //! `tollgate pins`: the definitions that were accepted, and what changed since.
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::out::Out;
-use super::trial::title;
 use super::words;
 use super::{Trouble, ask, beside_the_point, person};
 use crate::control::{PinRow, PinTexts, Question, Reply};
@@ -28,13 +29,13 @@ enum What {
     /// What changed since the definition was accepted, word by word
     Diff {
         /// The tool, as `tollgate pins` lists it
-        #[arg(value_name = "SERVER.TOOL", value_parser = title, allow_hyphen_values = true)]
+        #[arg(value_name = "SERVER.TOOL", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
         tool: String,
     },
     /// Accept the definition that the server offers now
     Accept {
         /// The tool, as `tollgate pins` lists it
-        #[arg(value_name = "SERVER.TOOL", value_parser = title, allow_hyphen_values = true)]
+        #[arg(value_name = "SERVER.TOOL", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
         tool: String,
 
         /// Do not ask
@@ -70,7 +71,7 @@ fn list(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
     }
     out.table(&pins.iter().map(cells).collect::<Vec<_>>())?;
     if pins.iter().any(|pin| pin.changed) {
-        out.line("what changed: tollgate pins diff SERVER.TOOL")?;
+        out.step("what changed: tollgate pins diff SERVER.TOOL")?;
     }
     Ok(())
 }

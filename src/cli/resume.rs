@@ -111,7 +111,7 @@ fn clear(place: &Place, halt: &HaltRow, out: &mut Out) -> Result<(), Trouble> {
     match ask(place, clear)? {
         Reply::Cleared { lifted: true } => {
             out.line(format_args!("lifted: agent `{agent}` is no longer halted"))?;
-            out.line(format_args!(
+            out.step(format_args!(
                 "what its runs have used stays used: tollgate budget --agent {agent}"
             ))?;
             let all = BudgetQuery {
@@ -120,7 +120,7 @@ fn clear(place: &Place, halt: &HaltRow, out: &mut Out) -> Result<(), Trouble> {
             };
             // It is lifted, whatever becomes of what is only a remark on it.
             match budget(place, all) {
-                Ok(budget) => Ok(out.lines(used_up(&budget, halt))?),
+                Ok(budget) => Ok(out.steps(used_up(&budget, halt))?),
                 Err(_) => Ok(()),
             }
         }
@@ -178,7 +178,7 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
             "nothing was lifted: tollgate is not running for the configuration `{}`, and the STOP file does not hold such a stop",
             place.config.display()
         ))?;
-        out.line(match elsewhere(place).as_slice() {
+        out.step(match elsewhere(place).as_slice() {
             [] => "a stop or a halt in the journal is lifted while a daemon runs: tollgate daemon"
                 .to_owned(),
             configs => elsewhere_hint(configs),
@@ -199,7 +199,7 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 }
 
 fn others(stops: &[Stop], halts: &[HaltRow], out: &mut Out) -> std::io::Result<()> {
-    out.lines(still(stops, halts))
+    out.steps(still(stops, halts))
 }
 
 /// What stays in force, with the way out of it.

@@ -61,6 +61,10 @@ pub(super) fn server_table(servers: &[ServerRow], out: &mut Out) -> io::Result<(
                 format!("{} running", server.instances),
                 format!("owner {}", server.owner),
                 server.era.clone().unwrap_or_default(),
+                match server.hidden.is_empty() {
+                    true => String::new(),
+                    false => "something to look at".to_owned(),
+                },
             ]
         })
         .collect();
@@ -81,7 +85,10 @@ fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
         vec!["running".into(), server.instances.to_string()],
         vec![
             "last end".into(),
-            server.last_exit.clone().unwrap_or_else(|| "none".into()),
+            server
+                .last_exit
+                .clone()
+                .unwrap_or_else(|| "has not ended yet".into()),
         ],
     ])?;
     if !server.hidden.is_empty() {

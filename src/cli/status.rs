@@ -40,7 +40,7 @@ fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
         ))?;
     }
     match elsewhere(place).as_slice() {
-        [] => out.line("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`"),
+        [] => out.step("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`"),
         others => out.line(elsewhere_hint(others)),
     }
 }
@@ -58,6 +58,7 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
         stops,
         halts,
         breakers,
+        changed,
     } = status;
     out.line(format_args!(
         "tollgate {version} is running since {up_since:.0} (process {pid})"
@@ -66,7 +67,7 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
         "  configuration  {config}, generation {generation}"
     ))?;
     if has_changed(files, *up_since) {
-        out.line("  its files have changed since: tollgate check, then tollgate stop-daemon")?;
+        out.step("  its files have changed since: tollgate check, then tollgate stop-daemon")?;
     }
     for stop in stops {
         out.line(format_args!("STOPPED: {}", stopped(stop)))?;
@@ -77,6 +78,9 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
     let now = SystemClock::new().now();
     for breaker in breakers {
         out.line(format_args!("breakers  {}", left_alone(breaker, now)))?;
+    }
+    if *changed > 0 {
+        out.step(changed_tools(*changed))?;
     }
     out.line(format_args!("agents: {}", agents.len()))?;
     let rows: Vec<_> = agents
@@ -105,4 +109,12 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
         out.line("  nothing yet")?;
     }
     Ok(())
+}
+
+fn changed_tools(count: usize) -> String {
+    let tools = match count {
+        1 => "1 tool is".to_owned(),
+        many => format!("{many} tools are"),
+    };
+    format!("CHANGED: {tools} refused until a person accepts what is new: tollgate pins --changed")
 }

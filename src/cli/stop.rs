@@ -50,7 +50,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
                 Some(_) => lay_soon(place, &order),
                 None => Ok(()),
             };
-            out.lines(told(&order.scope, &report, laid.is_ok()))?;
+            out.steps(told(&order.scope, &report, laid.is_ok()))?;
             Ok(laid?)
         }
         Ok(None) => beforehand(place, &order, out),
@@ -102,7 +102,7 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
         }
         match ask(place, order) {
             // The file is laid already.
-            Ok(Some(report)) => return Ok(out.lines(told(&order.scope, &report, true))?),
+            Ok(Some(report)) => return Ok(out.steps(told(&order.scope, &report, true))?),
             Ok(None) => thread::sleep(PAUSE),
             Err(silence) => return kill(place, order, &silence, true, out),
         }
@@ -309,7 +309,7 @@ fn summary(calls: &[StruckRow]) -> String {
 }
 
 fn resume_hint(scope: &StopScope, out: &mut Out) -> std::io::Result<()> {
-    out.line(format_args!(
+    out.step(format_args!(
         "lift it with: tollgate resume{}",
         scope::flags(scope)
     ))

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::judgement::{self, Rule, Said, Step};
 use super::out::Out;
 use super::{DENIED, STOPPED, Trouble, ask_patiently, beside_the_point};
@@ -17,8 +19,8 @@ use crate::domain::{AgentName, Code};
 #[command(after_help = "\
 Exit codes: 0 it would run, 6 it would be refused, 7 it is stopped.")]
 pub(super) struct Args {
-    /// Which tool
-    #[arg(value_name = "SERVER.TOOL", value_parser = title, allow_hyphen_values = true)]
+    /// Which tool, also by the name that agents see
+    #[arg(value_name = "SERVER.TOOL", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     tool: String,
 
     /// Who would call
@@ -55,16 +57,6 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         None => Ok(()),
         Some(code) if code == Code::Stopped.as_str() => Err(Trouble::Answer(STOPPED)),
         Some(_) => Err(Trouble::Answer(DENIED)),
-    }
-}
-
-/// A tool as people name it: the server, a dot, and the server's own name for it. It stays
-/// whole: both names may hold dots, and only the daemon knows its servers.
-pub(super) fn title(text: &str) -> Result<String, String> {
-    let mut dots = text.match_indices('.');
-    match dots.any(|(at, _)| at > 0 && at + 1 < text.len()) {
-        true => Ok(text.to_owned()),
-        false => Err("a tool is named SERVER.TOOL, for example files.read_file".to_owned()),
     }
 }
 

@@ -253,6 +253,9 @@ pub struct Status {
     /// What is left alone for a while.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<BreakerRow>,
+    /// How many tools are refused because their definition has changed.
+    #[serde(default)]
+    pub changed: usize,
 }
 
 /// What a stop did.

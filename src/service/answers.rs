@@ -42,22 +42,23 @@ impl Tollgate {
                 })))
             }
             Question::Audit(query) => {
+                let query = self.query_of(*query);
                 let page = self.read(move |store| store.page(&query)).await?;
                 Ok(Reply::Records(self.records(page)))
             }
             Question::Follow(query) => {
                 let news = self.broker.store().follow();
                 let read = |wanted| self.read(move |store| store.page(&wanted));
-                let page = follow::next(*query, news, read).await?;
+                let page = follow::next(self.query_of(*query), news, read).await?;
                 Ok(Reply::Records(self.records(page)))
             }
             Question::Verify => Ok(Reply::Verified(self.read(|store| store.verify()).await?)),
             Question::Pins => Ok(Reply::Pins(
                 self.broker.store().pins().into_iter().map(row).collect(),
             )),
-            Question::Pin { title } => self.pinned(&title).map(|pin| texts(&pin)),
+            Question::Pin { title } => self.pinned(title).map(|pin| texts(&pin)),
             Question::Accept { title, seen, by } => {
-                let Pin { server, tool, .. } = self.pinned(&title)?;
+                let Pin { server, tool, .. } = self.pinned(title)?;
                 let seen = Fingerprint::parse(&seen)
                     .ok_or_else(|| not_found(format!("`{seen}` is not a fingerprint")))?;
                 let changed = self.broker.accept(server, tool, seen, by).await;
@@ -88,6 +89,10 @@ impl Tollgate {
             stops: self.broker.store().stops(),
             halts: self.halt_rows(),
             breakers: self.breaker_rows(),
+            changed: {
+                let pins = self.broker.store().pins().into_iter();
+                pins.filter(|pin| pin.offered.is_some()).count()
+            },
         }
     }
 
@@ -209,6 +214,7 @@ impl Tollgate {
             title,
             arguments,
         } = trial;
+        let title = self.title_of(title);
         let arguments = Raw::parse(arguments.into()).ok_or_else(|| {
             Refused::new(RefusedCode::Malformed, "the arguments are not valid JSON")
         })?;
@@ -222,8 +228,7 @@ impl Tollgate {
                 RefusedCode::AgentUnknown,
                 format!("the configuration does not list an agent `{agent}`"),
             ),
-            NotJudged::UnknownTool => not_found(format!("there is no tool `{}`", shown(&title)))
-                .hint("`tollgate tools` lists them"),
+            NotJudged::UnknownTool => self.no_such_tool(&title),
             NotJudged::Wrong(says) => Refused::new(RefusedCode::Malformed, says)
                 .hint("the agent would get the same error of the protocol"),
         })?;
@@ -238,8 +243,26 @@ impl Tollgate {
         }))
     }
 
+    fn no_such_tool(&self, title: &str) -> Refused {
+        let servers = self.generation.servers.iter().map(|server| &server.name);
+        let owner = servers.filter(|server| server.tool_of(title).is_some());
+        let owner = owner.max_by_key(|server| server.as_str().len());
+        let catalog = self.broker.catalog();
+        let silent = owner.filter(|server| !catalog.listings().contains_key(*server));
+        match silent {
+            Some(server) => not_found(format!(
+                "server `{server}` has listed no tools: nobody knows whether it has `{}`",
+                shown(title)
+            ))
+            .hint(format!("`tollgate servers {server}` shows why")),
+            None => not_found(format!("there is no tool `{}`", shown(title)))
+                .hint("`tollgate tools` lists them"),
+        }
+    }
+
     /// The accepted definition that a person names.
-    fn pinned(&self, title: &str) -> Result<Pin, Refused> {
+    fn pinned(&self, given: String) -> Result<Pin, Refused> {
+        let title = &self.title_of(given);
         let pins = self.broker.store().pins().into_iter();
         let named = pins.filter(|pin| pin.server.tool_of(title) == Some(&pin.tool));
         let longest = named.max_by_key(|pin| pin.server.as_str().len());
