@@ -341,6 +341,19 @@ fn errors_are_also_for_machines() {
 }
 
 #[test]
+fn a_key_that_is_misspelt_is_not_missing_as_well() {
+    let codes = |text: &str| {
+        let errors = load(&sources(None, &[("x", text)])).unwrap_err();
+        let codes: Vec<_> = errors.as_slice().iter().map(|error| error.code).collect();
+        codes
+    };
+    let misspelt = [Code::UnknownKey];
+    assert_eq!(codes("comand = \"x\"\nowner = \"a\"\n"), misspelt);
+    assert_eq!(codes("command = \"x\"\nownr = \"a\"\n"), misspelt);
+    assert_eq!(codes("title = \"x\"\n"), [Code::NoLaunch, Code::NoOwner]);
+}
+
+#[test]
 fn colour_adds_only_colour() {
     let errors = load(&sources(None, &[("x", "command = 1\n")])).unwrap_err();
     let (plain, coloured) = (errors.render(false), errors.render(true));

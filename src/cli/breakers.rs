@@ -69,9 +69,8 @@ fn close(
         return Ok(out.steps(listed(open, now))?);
     };
     out.line(left_alone(row, now))?;
-    if !person::is_sure(yes, "close this breaker?")? {
-        return Ok(out.line("nothing changed: it is left alone until then")?);
-    }
+    let stays = "it is left alone until then";
+    person::make_sure(yes, "close this breaker?", stays, out)?;
     let order = CloseOrder {
         scope: row.scope.clone(),
         by: person::name(),

@@ -104,9 +104,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         None => added.is_zero().then_some(Alone::AsUsual),
     };
     out.lines(asked(run, &before, &added, args.alone, currency))?;
-    if !person::is_sure(args.yes, "add this?")? {
-        return Ok(out.line("nothing changed")?);
-    }
+    person::make_sure(args.yes, "add this?", "nothing is added", out)?;
     let order = ExtendOrder {
         run: run.clone(),
         added,

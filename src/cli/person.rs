@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use super::out;
+use super::Trouble;
+use super::out::{self, Out};
 use crate::daemon::{Failure, FailureKind};
 
 /// Who acts, for the record.
@@ -13,11 +14,22 @@ pub(super) fn name() -> String {
         .unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
 }
 
-/// Whether the person means it. `yes` is their flag.
-pub(super) fn is_sure(yes: bool, question: &str) -> Result<bool, Failure> {
-    if yes {
-        return Ok(true);
+/// Goes on if the person means it; `yes` is their flag. Who does not is told what stays as
+/// it is, and the command did not do what it was called for.
+pub(super) fn make_sure(
+    yes: bool,
+    question: &str,
+    stays: &str,
+    out: &mut Out,
+) -> Result<(), Trouble> {
+    if yes || says_yes(question)? {
+        return Ok(());
     }
+    out.line(format_args!("nothing changed: {stays}"))?;
+    Err(Trouble::Answer(FailureKind::Fault.exit_code()))
+}
+
+fn says_yes(question: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             FailureKind::Usage,

@@ -121,9 +121,8 @@ fn accept(place: &Place, tool: &str, yes: bool, out: &mut Out) -> Result<(), Tro
     let Some(seen) = shown.fingerprint else {
         return Ok(());
     };
-    if !person::is_sure(yes, "accept what is offered now?")? {
-        return Ok(out.line("nothing changed: calls stay refused")?);
-    }
+    let stays = "calls stay refused";
+    person::make_sure(yes, "accept what is offered now?", stays, out)?;
     let question = Question::Accept {
         title: tool.to_owned(),
         seen,

@@ -62,9 +62,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     if let Some(halt) = halt {
         out.line(format_args!("halted: {}", halted(halt)))?;
     }
-    if !person::is_sure(args.yes, question)? {
-        return Ok(out.line("nothing changed: it stays as it is")?);
-    }
+    person::make_sure(args.yes, question, "it stays as it is", out)?;
     if stop.is_some() {
         lift(place, &scope)?;
         out.line(format_args!("lifted: {scope} may go on"))?;
@@ -188,9 +186,7 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         return Err(Trouble::Answer(FailureKind::Fault.exit_code()));
     };
     out.line(format_args!("stopped: {}", stopped(stop)))?;
-    if !person::is_sure(args.yes, "lift this stop?")? {
-        return Ok(out.line("nothing changed: it stays stopped")?);
-    }
+    person::make_sure(args.yes, "lift this stop?", "it stays stopped", out)?;
     stop_file::lift(&path, &scope)
         .map_err(|cause| Failure::io(format_args!("can't change `{}`", path.display()), &cause))?;
     out.line(format_args!("lifted from the STOP file: {scope}"))?;

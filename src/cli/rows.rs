@@ -55,7 +55,7 @@ impl Row {
 }
 
 /// As much of a note as a row has room for; `audit show` shows all of it.
-const NOTE: usize = 40;
+const NOTE: usize = 80;
 
 /// What a call is called while only its outcome is known.
 #[derive(Debug, Default)]

@@ -160,6 +160,7 @@ impl<'a> File<'a> {
         let shown = masked(text, &self.secrets.into_inner());
         let path: PathBuf = self.source.path.clone();
         let mut problems = self.problems.into_inner();
+        without_what_is_misspelt(&mut problems);
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
         problems
             .into_iter()
@@ -181,6 +182,21 @@ impl<'a> File<'a> {
             })
             .collect()
     }
+}
+
+/// A key that is misspelt is not missing as well. One of the same name that is missing
+/// elsewhere in the file is told the next time.
+fn without_what_is_misspelt(problems: &mut Vec<Problem>) {
+    let meant: BTreeSet<String> = problems
+        .iter()
+        .filter(|problem| problem.code == Code::UnknownKey)
+        .filter_map(|problem| Some(problem.label.as_ref()?.split('`').nth(1)?.to_owned()))
+        .collect();
+    problems.retain(|problem| match problem.code {
+        Code::NoLaunch => !meant.contains("command"),
+        Code::NoOwner => !meant.contains("owner"),
+        _ => true,
+    });
 }
 
 /// The lines from each broken header to the next that is whole.

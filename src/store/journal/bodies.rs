@@ -16,8 +16,9 @@ use super::line::Digest;
 /// What the name of a body ends with until it is whole.
 const DRAFT: &str = ".draft";
 
-/// The most bytes that a body may have.
-pub const BODY_LIMIT: usize = 64 << 20;
+/// The most bytes that a body may have. The largest is the whole state, on which a journal
+/// stands that was pruned; what servers and agents send is bounded before.
+pub const BODY_LIMIT: usize = 1 << 30;
 
 /// Why a body can't be kept or had.
 #[derive(Debug)]
