@@ -140,11 +140,12 @@ impl Broker {
             ],
             currency: prices.currency,
         };
+        let (run, home) = self.run_of(session, meta.as_ref())?;
         let tokens = meta.as_ref().and_then(reported::tokens).unwrap_or(0);
         claim.ask.set(Dimension::Tokens, tokens);
         let call = Call {
             id: self.new_call_id(),
-            run: self.run_of(session, meta.as_ref())?,
+            run,
             by: session.principal().clone(),
             admits: server.admits.clone(),
             offer,
@@ -177,7 +178,7 @@ impl Broker {
                 .and_then(|tool| tool.idle)
                 .unwrap_or(server.idle),
             total: server.total,
-            home: session.home().clone(),
+            home,
             prices,
             unfollowed: unfollowed.into_inner(),
             is_heavy,
@@ -185,18 +186,22 @@ impl Broker {
         })
     }
 
-    /// The run that a call belongs to: what it names, if that is the agent's own, or
-    /// the one that its connection is in.
-    fn run_of(&self, session: &Session, meta: Option<&Raw>) -> Result<RunId, Answer> {
+    /// The run that a call belongs to, and the one whose instances serve it: what it names,
+    /// if that is the agent's own, or the one that its connection is in and began with.
+    fn run_of(&self, session: &Session, meta: Option<&Raw>) -> Result<(RunId, RunId), Answer> {
         let now = session.run_at(self.clock.elapsed(), || self.new_run_id());
+        let home = session.home().clone();
         let Some(named) = meta.and_then(reported::run) else {
-            return Ok(now);
+            return Ok((now, home));
         };
         let agent = &session.principal().agent;
-        let own = |run: &RunId| self.is_own_run(agent, run) || *run == now;
-        RunId::parse(&named)
-            .filter(own)
-            .ok_or_else(|| wrong("the run that it names is not one of yours"))
+        match RunId::parse(&named) {
+            Some(named) if named == now => Ok((named, home)),
+            // Else each connection that names it would have instances of its own, and no
+            // limit on runs would bound them.
+            Some(named) if self.is_own_run(agent, &named) => Ok((named.clone(), named)),
+            Some(_) | None => Err(wrong("the run that it names is not one of yours")),
+        }
     }
 
     fn tool_route(&self, name: &str, view: &View) -> Result<Route, Answer> {

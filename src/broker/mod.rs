@@ -213,6 +213,8 @@ impl Broker {
             ..
         } = door;
 
+        let _visit = self.visit(&request.session, &home);
+
         // The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
         let (seat, begins) = match self.seated(&call, &home, open.caller()) {

@@ -55,6 +55,18 @@ impl Drop for Busy<'_> {
     }
 }
 
+/// A call in the run of another connection.
+pub(super) struct Visit<'a> {
+    broker: &'a Broker,
+    home: &'a RunId,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.broker.leave_run(self.home);
+    }
+}
+
 impl Session {
     /// Who it is.
     #[must_use]
@@ -140,6 +152,7 @@ pub(super) struct Runs(Mutex<HashMap<RunId, Open>>);
 #[derive(Debug)]
 struct Open {
     agent: AgentName,
+    /// Those that began with it, and the calls of others that are made in it.
     connections: usize,
 }
 
@@ -187,8 +200,12 @@ impl Broker {
     /// A connection is over; with the last one its run is, and so are the
     /// instances that served it.
     pub fn leave(&self, session: &Session) {
+        self.leave_run(&session.home);
+    }
+
+    fn leave_run(&self, home: &RunId) {
         let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = match runs.get_mut(&session.home) {
+        let over = match runs.get_mut(home) {
             Some(open) => {
                 open.connections = open.connections.saturating_sub(1);
                 open.connections == 0
@@ -196,12 +213,23 @@ impl Broker {
             None => false,
         };
         if over {
-            runs.remove(&session.home);
+            runs.remove(home);
             drop(runs);
             if let Some(tools) = self.tools.get() {
-                tools.end_run(&session.home);
+                tools.end_run(home);
             }
         }
+    }
+
+    /// Keeps the run whose instances serve a call from ending under it, if that is not the
+    /// connection's own: none if it is, or has ended already.
+    pub(super) fn visit<'a>(&'a self, session: &Session, home: &'a RunId) -> Option<Visit<'a>> {
+        if *home == session.home {
+            return None;
+        }
+        let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get_mut(home)?.connections += 1;
+        Some(Visit { broker: self, home })
     }
 
     /// The connection itself is over, and hears of no resource any more.

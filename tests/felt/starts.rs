@@ -5,6 +5,7 @@ use std::fs;
 use crate::limited;
 use crate::support::agent::{Agent, ends};
 use crate::support::home::Home;
+use crate::support::raw::member;
 use crate::support::server::Server;
 
 const QUICK: &str = "era legacy\ncall hi: text hello";
@@ -182,4 +183,44 @@ fn an_instance_that_is_replaced_serves_others_until_then() {
     alpha.order_to(1, "go");
     assert_eq!(one.text(waits), "hello");
     assert_eq!(alpha.count_starts(), 2);
+}
+
+#[test]
+fn calls_in_a_run_of_another_connection_are_served_by_its_instances_which_wait_for_them() {
+    let home = limited("loops = {}\nruns = \"1/h\"");
+    let mut alpha = home.server("alpha", &format!("{QUICK}\ncall slow: wait\ntext late"));
+    let mut one = home.beside("bot");
+    one.until_listed(&["alpha__hi"]);
+    // The first one listed its tools, for nobody's run.
+    alpha.starts();
+    let id = one.call("alpha__hi", "{}");
+    let answer = one.answer(id);
+    let pid = alpha.starts();
+    let run = ["result", "_meta", "dev.tollgate/call", "run"]
+        .iter()
+        .try_fold(answer, |of, key| member(&of, key))
+        .unwrap();
+    let named = |tool: &str, n: usize| {
+        format!(
+            r#"{{"name":"alpha__{tool}","arguments":{{"n":{n}}},"_meta":{{"dev.tollgate/run":{run}}}}}"#
+        )
+    };
+    // The agent may begin no other run, and with that no other process.
+    for n in 0..3 {
+        let mut other = home.beside("bot");
+        let id = other.request("tools/call", &named("hi", n));
+        assert_eq!(other.text(id), "hello");
+    }
+    assert_eq!(alpha.count_starts(), 2);
+    // A call of another connection is not cut by the end of the one that began the run.
+    let mut two = home.beside("bot");
+    let id = two.request("tools/call", &named("slow", 0));
+    while !alpha.gets("tools/call").contains("slow") {}
+    one.hang_up();
+    one.ends();
+    alpha.order_to(1, "go");
+    assert_eq!(two.text(id), "late");
+    assert!(ends(pid));
+    let id = two.request("tools/call", &named("hi", 9));
+    assert!(two.error(id).1.contains("not one of yours"));
 }
