@@ -81,6 +81,7 @@ impl Connected {
             pid: self.pid,
             since: self.since,
             calls: self.session.calls(),
+            under_way: self.session.under_way(),
         }
     }
 }

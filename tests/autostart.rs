@@ -427,6 +427,18 @@ fn a_daemon_that_cannot_start_tells_the_shim_why() {
 }
 
 #[test]
+fn a_variable_that_the_daemon_cannot_read_is_told_by_the_shim() {
+    let home = Home::new();
+    let mut command = home.command(&["stdio", "--agent", "me"]);
+    let output = command.env("TOLLGATE_IDLE_EXIT", "soon").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert_eq!(
+        text(&output.stderr),
+        "tollgate: TOLLGATE_IDLE_EXIT is `soon`, not a number of seconds\n"
+    );
+}
+
+#[test]
 fn a_daemon_that_dies_at_its_start_keeps_no_shim_waiting() {
     let home = Home::new();
     fs::write(home.path("config/tollgate/deadly"), "").unwrap();

@@ -98,6 +98,12 @@ impl Session {
         self.now().calls
     }
 
+    /// How many of them have no answer yet.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.now().busy
+    }
+
     /// A call is under way until this is dropped: the run is not idle.
     pub(super) fn busy<'a>(&'a self, clock: &'a dyn Clock) -> Busy<'a> {
         let mut now = self.now();

@@ -28,7 +28,7 @@ pub(super) fn tools(rules: &ServerPolicy, definitions: &[Raw]) -> Vec<String> {
 /// Rules for arguments that the tool does not have, for the operator.
 pub(super) fn rules(tool: &Tool) -> Vec<String> {
     // Others would wait while such a schema is read: its calls tell.
-    if tool.rules.is_empty() || !tool.schema.is_at_hand() {
+    if tool.rules.is_empty() || !tool.schema.are_names_at_hand() {
         return Vec::new();
     }
     let told = tool.rules.astray(&tool.schema).map(|astray| {

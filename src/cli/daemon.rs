@@ -28,8 +28,16 @@ where
         Ready::nobody_waits()
     };
     let stays = match args.autostarted {
-        true => idle_exit()?.map_or(Stays::WhileNeeded, Stays::ThisLong),
-        false => Stays::UntilTold,
+        true => idle_exit().map(|long| long.map_or(Stays::WhileNeeded, Stays::ThisLong)),
+        false => Ok(Stays::UntilTold),
+    };
+    let stays = match stays {
+        Ok(stays) => stays,
+        Err(failure) => {
+            // Else it would say this to its log alone.
+            ready.report(Err(&failure));
+            return Err(failure);
+        }
     };
     daemon::carry(daemon::run(place, stays, ready, build))
 }

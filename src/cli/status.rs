@@ -10,7 +10,7 @@ use super::servers::server_table;
 use super::{Trouble, ask_if_running, beside_the_point, elsewhere_hint};
 use crate::clock::{Clock, SystemClock};
 use crate::control::proto::Status;
-use crate::control::{Question, Reply};
+use crate::control::{AgentRow, Question, Reply};
 use crate::daemon::{Place, elsewhere};
 use crate::store::stop_file;
 
@@ -90,10 +90,7 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
                 agent.name.to_string(),
                 agent.owner.to_string(),
                 agent.run.clone(),
-                match agent.calls {
-                    1 => "1 call".to_owned(),
-                    many => format!("{many} calls"),
-                },
+                calls(agent),
                 format!("since {:.0}", agent.since),
             ]
         })
@@ -117,4 +114,15 @@ fn changed_tools(count: usize) -> String {
         many => format!("{many} tools are"),
     };
     format!("CHANGED: {tools} refused until a person accepts what is new: tollgate pins --changed")
+}
+
+fn calls(agent: &AgentRow) -> String {
+    let calls = match agent.calls {
+        1 => "1 call".to_owned(),
+        many => format!("{many} calls"),
+    };
+    match agent.under_way {
+        0 => calls,
+        some => format!("{calls}, {some} under way"),
+    }
 }

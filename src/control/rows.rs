@@ -20,6 +20,9 @@ pub struct AgentRow {
     pub since: Timestamp,
     /// Calls since then.
     pub calls: u64,
+    /// Those of them that are under way.
+    #[serde(default)]
+    pub under_way: usize,
 }
 
 /// One tool server.

@@ -22,14 +22,15 @@ const MAX_TEXT: usize = 200;
 pub struct Schema {
     text: Raw,
     compiled: OnceLock<Compiled>,
+    names: OnceLock<Names>,
 }
 
 #[derive(Debug)]
 enum Compiled {
     /// Anything passes: no keyword says otherwise.
     Open,
-    /// A validator and the arguments it names.
-    Checks(Box<Checked>, Names),
+    /// What it says of arguments.
+    Checks(Box<Checked>),
     /// The schema itself is broken; the text says how.
     Broken(String),
 }
@@ -41,6 +42,7 @@ impl Schema {
         Self {
             text,
             compiled: OnceLock::new(),
+            names: OnceLock::new(),
         }
     }
 
@@ -53,18 +55,28 @@ impl Schema {
     /// Whether it names an argument.
     #[must_use]
     pub fn names(&self, argument: &str) -> bool {
-        match self.compiled() {
-            Compiled::Checks(_, names) => names.has(argument),
-            Compiled::Open | Compiled::Broken(_) => false,
-        }
+        self.all_named().has(argument)
     }
 
     /// The arguments that it names; none if it does not say which there are.
     pub(super) fn named(&self) -> Option<&Names> {
-        match self.compiled() {
-            Compiled::Checks(_, names) => Some(names).filter(|it| it.each().next().is_some()),
-            Compiled::Open | Compiled::Broken(_) => None,
-        }
+        Some(self.all_named()).filter(|names| names.each().next().is_some())
+    }
+
+    fn all_named(&self) -> &Names {
+        self.names.get_or_init(|| {
+            let schema = self.text.to();
+            schema.map_or_else(|_| Names::default(), |schema: Value| Names::of(&schema))
+        })
+    }
+
+    /// Whether the arguments that it names are known, or take no while to be.
+    #[must_use]
+    pub fn are_names_at_hand(&self) -> bool {
+        let text = self.text.text();
+        // A key can be written with an escape.
+        let is_plain = || !text.contains("\"patternProperties\"") && !text.contains("\\u");
+        self.names.get().is_some() || text.len() <= SMALL && is_plain()
     }
 
     /// Whether nothing can be held against it, because it is broken itself.
@@ -74,8 +86,7 @@ impl Schema {
     }
 
     /// Whether it is compiled, or takes no while to be.
-    #[must_use]
-    pub fn is_at_hand(&self) -> bool {
+    pub(super) fn is_at_hand(&self) -> bool {
         let text = self.text.text();
         // A key can be written with an escape.
         let is_plain = || text.len() <= SMALL && !text.contains("attern") && !text.contains("\\u");
@@ -91,7 +102,7 @@ impl Schema {
     ) -> Result<Vec<Finding>, TooMuch> {
         match self.compiled() {
             Compiled::Open => Ok(Vec::new()),
-            Compiled::Checks(schema, _) => {
+            Compiled::Checks(schema) => {
                 let told = schema.check(arguments, bytes, effort)?;
                 Ok(told.iter().map(|(at, says)| finding(at, says)).collect())
             }
@@ -119,8 +130,10 @@ impl Schema {
             if open {
                 return Compiled::Open;
             }
+            // Who waits for the one has the other as well.
+            let _ = self.names.get_or_init(|| Names::of(&schema));
             match Checked::new(&schema) {
-                Ok(checked) => Compiled::Checks(Box::new(checked), Names::of(&schema)),
+                Ok(checked) => Compiled::Checks(Box::new(checked)),
                 Err(why) => Compiled::Broken(bounded(&why)),
             }
         })

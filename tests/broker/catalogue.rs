@@ -284,7 +284,8 @@ fn what_a_file_says_of_tools_and_arguments_that_are_not_there_is_told() {
     let broker = Place::of(&[("a", settings)]).start();
     // Nobody knows what it will list.
     assert_eq!(hidden(&broker, "a"), "");
-    let look = r#"{"name":"look","inputSchema":{"type":"object","properties":{"path":{"type":"string"}}}}"#;
+    // A pattern takes its time to be compiled, and is not needed for this.
+    let look = r#"{"name":"look","inputSchema":{"type":"object","properties":{"path":{"type":"string","pattern":"^/"}}}}"#;
     let wide = r#"{"name":"wide","inputSchema":{"type":"object","properties":{"path":{}},"additionalProperties":true}}"#;
     broker.listed(listing("a", vec![raw(look), tool("open", "1"), raw(wide)]));
     let told = hidden(&broker, "a");

@@ -216,6 +216,9 @@ fn calls_in_a_run_of_another_connection_are_served_by_its_instances_which_wait_f
     let mut two = home.beside("bot");
     let id = two.request("tools/call", &named("slow", 0));
     while !alpha.gets("tools/call").contains("slow") {}
+    let screen = home.tollgate().output().unwrap();
+    let screen = String::from_utf8(screen.stdout).unwrap();
+    assert!(screen.contains("1 call, 1 under way"), "{screen}");
     one.hang_up();
     one.ends();
     alpha.order_to(1, "go");
