@@ -5,55 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::broker::{Answer, Asked, Request};
-use tollgate::domain::{AgentName, Capabilities, Era, Fingerprint, Subject, ToolFault};
-use tollgate::ports::{
-    Answer as Told, Boxed, Caller, Job, Listing, Permit, Question, Reply, Seat, Spent,
-};
+use tollgate::domain::{AgentName, Era, Fingerprint, Subject, ToolFault};
+use tollgate::ports::{Boxed, Job, Listing, Permit, Question, Reply, Seat, Spent};
 use tollgate::store::MemoryStore;
-use tollgate::wire::Raw;
 
-use super::world::{Double, NoShelf, Servers, broker_of, clock, listing, raw, server};
-
-/// An agent whose user does not answer.
-struct Agent;
-
-impl Caller for Agent {
-    fn connection(&self) -> u64 {
-        1
-    }
-
-    fn era(&self) -> Era {
-        Era::Legacy
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
-    }
-
-    fn log_level(&self) -> Option<String> {
-        None
-    }
-
-    fn wants_progress(&self) -> bool {
-        false
-    }
-
-    fn progress(&self, _: &Raw) {}
-
-    fn log(&self, _: &Raw) {}
-
-    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Told> {
-        Box::pin(std::future::pending())
-    }
-
-    fn is_cancelled(&self) -> Option<String> {
-        None
-    }
-
-    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
-        Box::pin(std::future::pending())
-    }
-}
+use super::world::{Agent, Double, NoShelf, Servers, broker_of, clock, listing, raw, server};
 
 /// Asks before it answers for `a:asks`, and for all else answers at once.
 #[derive(Clone)]
@@ -107,7 +63,7 @@ async fn what_the_user_of_an_agent_takes_to_answer_keeps_back_no_other_call() {
             session: session.clone(),
             asked: Asked::Resource,
             params: Some(raw(&format!(r#"{{"uri":"{uri}"}}"#))),
-            caller: Arc::new(Agent),
+            caller: Arc::new(Agent::default()),
         })
     };
     let mut asking = pin!(read("a:asks"));

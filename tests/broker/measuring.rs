@@ -6,58 +6,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tollgate::broker::{Asked, Broker, Request, Session};
-use tollgate::domain::{AgentName, Capabilities, Era, Stop, StopScope};
-use tollgate::ports::{Answer, Boxed, Caller, Query, Question, Store};
+use tollgate::domain::{AgentName, Stop, StopScope};
+use tollgate::ports::{Query, Store};
 use tollgate::store::MemoryStore;
 use tollgate::wire::Raw;
 
-use super::world::{NoServers, NoShelf, Servers, broker_of, clock, listing, raw};
-
-/// An agent that waits for its call, or cancelled it.
-struct Agent {
-    cancels: bool,
-}
-
-impl Caller for Agent {
-    fn connection(&self) -> u64 {
-        1
-    }
-
-    fn era(&self) -> Era {
-        Era::Legacy
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
-    }
-
-    fn log_level(&self) -> Option<String> {
-        None
-    }
-
-    fn wants_progress(&self) -> bool {
-        false
-    }
-
-    fn progress(&self, _: &Raw) {}
-
-    fn log(&self, _: &Raw) {}
-
-    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
-        Box::pin(std::future::pending())
-    }
-
-    fn is_cancelled(&self) -> Option<String> {
-        self.cancels.then(|| "the user pressed escape".to_owned())
-    }
-
-    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
-        match self.is_cancelled() {
-            Some(reason) => Box::pin(std::future::ready(reason)),
-            None => Box::pin(std::future::pending()),
-        }
-    }
-}
+use super::world::{Agent, NoServers, NoShelf, Servers, broker_of, clock, listing, raw};
 
 /// One agent, and one server with one tool.
 struct World {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use tollgate::broker::{Broker, Parts, Policy};
 use tollgate::clock::SetClock;
 use tollgate::config;
-use tollgate::domain::{Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault};
+use tollgate::domain::{
+    Capabilities, Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault,
+};
 use tollgate::ids::Ids;
-use tollgate::ports::{Boxed, Caller, Listing, Seat, Shelf, Store, Tools};
+use tollgate::ports::{Answer, Boxed, Caller, Listing, Question, Seat, Shelf, Store, Tools};
 use tollgate::wire::Raw;
 
 /// Nothing is kept.
@@ -22,6 +24,53 @@ impl Shelf for NoShelf {
 
     fn keep(&self, _: &Listing) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// An agent that waits for its call, or cancelled it; its user answers nothing.
+#[derive(Default)]
+pub(crate) struct Agent {
+    pub(crate) cancels: bool,
+}
+
+impl Caller for Agent {
+    fn connection(&self) -> u64 {
+        1
+    }
+
+    fn era(&self) -> Era {
+        Era::Legacy
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    fn log_level(&self) -> Option<String> {
+        None
+    }
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    fn progress(&self, _: &Raw) {}
+
+    fn log(&self, _: &Raw) {}
+
+    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+        Box::pin(std::future::pending())
+    }
+
+    fn is_cancelled(&self) -> Option<String> {
+        self.cancels.then(|| "the user pressed escape".to_owned())
+    }
+
+    fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
+        match self.is_cancelled() {
+            Some(reason) => Box::pin(std::future::ready(reason)),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 
