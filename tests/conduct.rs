@@ -410,6 +410,32 @@ fn a_server_that_asks_to_be_left_alone_is_for_all_agents() {
     assert_eq!(world.again(), Ok(()));
 }
 
+#[test]
+fn a_server_that_asks_for_a_moment_shortens_no_rest_that_it_has_earned() {
+    let mut world = World::new(&only("breaker = { failures = 3, cooldown = \"5m\" }"), "");
+    let call = world.call();
+    let late = world.ask(call).unwrap();
+    for _ in 0..3 {
+        let call = world.call();
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+    }
+    let look = |world: &mut World| {
+        let call = world.call_with("bot", "1", "look", "{}");
+        world.makes(call)
+    };
+    assert_eq!(look(&mut world), Err("CIRCUIT_OPEN"));
+    let settlement = Settlement {
+        leave_alone: Some(Duration::from_secs(1)),
+        ..Settlement::plain(done(true), Duration::ZERO, Amounts::ZERO)
+    };
+    world.settles(late, &settlement);
+    world.wait(299);
+    assert_eq!(look(&mut world), Err("CIRCUIT_OPEN"));
+    world.wait(1);
+    assert_eq!(look(&mut world), Ok(()));
+}
+
 // Rates.
 
 #[test]
