@@ -410,6 +410,32 @@ fn a_server_that_asks_to_be_left_alone_is_for_all_agents() {
     assert_eq!(world.again(), Ok(()));
 }
 
+#[test]
+fn a_server_that_asks_for_a_moment_shortens_no_rest_that_it_has_earned() {
+    let mut world = World::new(&only("breaker = { failures = 3, cooldown = \"5m\" }"), "");
+    let call = world.call();
+    let late = world.ask(call).unwrap();
+    for _ in 0..3 {
+        let call = world.call();
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+    }
+    let look = |world: &mut World| {
+        let call = world.call_with("bot", "1", "look", "{}");
+        world.makes(call)
+    };
+    assert_eq!(look(&mut world), Err("CIRCUIT_OPEN"));
+    let settlement = Settlement {
+        leave_alone: Some(Duration::from_secs(1)),
+        ..Settlement::plain(done(true), Duration::ZERO, Amounts::ZERO)
+    };
+    world.settles(late, &settlement);
+    world.wait(299);
+    assert_eq!(look(&mut world), Err("CIRCUIT_OPEN"));
+    world.wait(1);
+    assert_eq!(look(&mut world), Ok(()));
+}
+
 // Rates.
 
 #[test]
@@ -613,6 +639,65 @@ fn after_two_hours_the_next_call_that_changes_something_needs_a_person() {
     assert_eq!(send(&mut world, "1"), Err("REAUTH_REQUIRED"));
     world.wait(24 * 3600);
     assert_eq!(send(&mut world, "1"), Ok(()), "a new day");
+}
+
+#[test]
+fn a_clock_that_was_ahead_lets_no_agent_go_on_alone_for_longer() {
+    let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
+    let send = |world: &mut World| {
+        let n = world.now();
+        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
+        world.makes(call)
+    };
+    let right = world.clock.now();
+    world.clock.jump_to("2037-01-01T00:00:00Z".parse().unwrap());
+    send(&mut world).unwrap();
+    world.clock.jump_to(right);
+    send(&mut world).unwrap();
+    world.rebuild();
+    world.wait(7_199);
+    assert_eq!(send(&mut world), Ok(()));
+    world.wait(1);
+    assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
+}
+
+#[test]
+fn a_clock_that_was_days_ahead_for_a_while_lifts_no_halt() {
+    let mut world = World::new(&only("loops = {}"), "");
+    let same = |world: &mut World| {
+        let call = world.call_with("bot", "1", "look", "{\"q\":1}");
+        world.makes(call)
+    };
+    while same(&mut world) != Err("RUN_KILLED") {}
+    let right = world.clock.now();
+    world.clock.jump_to("2037-01-01T00:00:00Z".parse().unwrap());
+    same(&mut world).unwrap();
+    world.clock.jump_to(right);
+    assert_eq!(same(&mut world), Err("RUN_KILLED"));
+    world.rebuild();
+    assert_eq!(same(&mut world), Err("RUN_KILLED"));
+    world.wait(24 * 3600);
+    assert_eq!(same(&mut world), Ok(()));
+    world.store().check().unwrap();
+}
+
+#[test]
+fn runs_that_were_begun_in_a_time_to_come_keep_nobody_out_until_then() {
+    let mut world = World::new(&only("runs = \"2/h\""), "");
+    let begin = |world: &mut World, run: &str| {
+        let call = world.call_with("bot", run, "look", "{}");
+        world.makes(call)
+    };
+    let right = world.clock.now();
+    begin(&mut world, "1").unwrap();
+    world.wait(5 * 3_600);
+    begin(&mut world, "2").unwrap();
+    begin(&mut world, "3").unwrap();
+    world.clock.jump_to(right);
+    begin(&mut world, "4").unwrap();
+    assert_eq!(begin(&mut world, "5"), Err("RATE_LIMITED"));
+    world.wait(3_600);
+    assert_eq!(begin(&mut world, "5"), Ok(()));
 }
 
 #[test]

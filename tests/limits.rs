@@ -164,6 +164,21 @@ fn a_run_that_has_lasted_too_long_is_over() {
 }
 
 #[test]
+fn a_run_that_began_while_the_clock_was_ahead_does_not_last_for_ever() {
+    let mut world = World::new(&only("[budget]\nrun = { elapsed = \"10m\" }"), "");
+    let right = tollgate::clock::Clock::now(&*world.clock);
+    world.clock.jump_to("2037-01-01T00:00:00Z".parse().unwrap());
+    world.again().unwrap();
+    world.clock.jump_to(right);
+    world.again().unwrap();
+    world.rebuild();
+    world.wait(600);
+    assert_eq!(world.again(), Ok(()));
+    world.wait(1);
+    assert_eq!(world.again(), Err("BUDGET_RUN_ELAPSED"));
+}
+
+#[test]
 fn a_call_at_one_dollar_used_is_refused_even_if_it_costs_nothing() {
     let shop = format!("{DOLLAR}[tools.look]\ntier = \"read\"\n");
     let mut world = World::new("", &shop);

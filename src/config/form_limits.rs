@@ -245,8 +245,8 @@ pub(super) struct BreakerForm {
     /// Whether a tool that says it failed counts as well. Default false: only
     /// failures of the connection and waits that were too long do.
     errors: Option<bool>,
-    /// So many failures open it. Default 3.
-    #[schemars(range(min = 1))]
+    /// So many failures open it: at most 64. Default 3.
+    #[schemars(range(min = 1, max = 64))]
     failures: Option<u32>,
     /// Within this time. Default "60s".
     within: Option<DurationForm>,

@@ -22,6 +22,12 @@ pub struct BreakerRule {
 }
 
 impl BreakerRule {
+    /// The most failures that are remembered of one tool or server …
+    pub const REMEMBERED: usize = 64;
+
+    /// … and for how long.
+    pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
     /// What holds without a line.
     #[must_use]
     pub const fn usual(over: Over) -> Self {

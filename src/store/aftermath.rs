@@ -316,8 +316,11 @@ impl Around<'_> {
             if let Some(asked) = asked {
                 let asked = i64::try_from(asked.as_micros()).unwrap_or(i64::MAX);
                 let until = self.at().saturating_add(asked.min(ALONE));
-                let why = "the server asked to be left alone".to_owned();
-                self.open(&scope, Opened { until, why }, after);
+                // What it has earned by its failures it does not ask away.
+                if !self.rests_until(&scope, until) {
+                    let why = "the server asked to be left alone".to_owned();
+                    self.open(&scope, Opened { until, why }, after);
+                }
             } else if trouble {
                 self.failed(rule, &scope, *probed, after);
             } else if *probed && answered {
@@ -330,6 +333,14 @@ impl Around<'_> {
                     .acts
                     .extend(record_limits::breaker_closed(&scope, None));
             }
+        }
+    }
+
+    /// Whether something is left alone until then anyway.
+    fn rests_until(&self, scope: &Scope, until: i64) -> bool {
+        match self.state.circuits.circuit(scope, self.at()) {
+            Circuit::Open(known, _) => known >= until,
+            Circuit::Closed | Circuit::Probing | Circuit::HalfOpen => false,
         }
     }
 

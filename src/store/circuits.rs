@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CallId, Circuit, Scope};
+use crate::domain::{BreakerRule, CallId, Circuit, Scope};
 
-/// The most failures that are remembered of one tool or server.
-const REMEMBERED: usize = 64;
 /// How long failures are remembered.
-const KEPT: i64 = 24 * 3_600_000_000;
+const KEPT: i64 = BreakerRule::KEPT.as_secs().cast_signed() * 1_000_000;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +74,7 @@ impl Circuits {
     pub(super) fn failed(&mut self, scope: Scope, at: i64) {
         self.touched.insert(scope.clone());
         let breaker = self.all.entry(scope).or_default();
-        if breaker.failures.len() == REMEMBERED {
+        if breaker.failures.len() == BreakerRule::REMEMBERED {
             breaker.failures.pop_front();
         }
         breaker.failures.push_back(at);

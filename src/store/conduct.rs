@@ -104,10 +104,9 @@ impl Conduct {
         now: i64,
     ) -> Option<i64> {
         let per = i64::try_from(per.as_micros()).unwrap_or(i64::MAX);
-        let runs = &self.lately(agent, now)?.runs;
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(RUNS);
-        let nth = runs.len().checked_sub(most)?;
-        let oldest = runs.get(nth)?;
+        let nth = most.checked_sub(1)?;
+        let oldest = self.lately(agent, now)?.runs_by(now).nth(nth)?;
         let free = oldest.saturating_add(per);
         (now < free).then_some(free)
     }
@@ -117,7 +116,7 @@ impl Conduct {
         let per = i64::try_from(per.as_micros()).unwrap_or(i64::MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(RUNS);
         let lately = self.lately(agent, now).into_iter();
-        let runs = lately.flat_map(|agent| agent.runs.iter().rev());
+        let runs = lately.flat_map(|agent| agent.runs_by(now));
         let counted = runs.take_while(|begun| now < begun.saturating_add(per));
         most.saturating_sub(counted.count())
     }
@@ -182,6 +181,8 @@ impl Conduct {
             agent.alone_since = Some(at);
             agent.alone_until = None;
         }
+        // A clock that went back has not given it all the time until it is there again.
+        agent.alone_since = agent.alone_since.map(|since| since.min(at));
         if new_run {
             agent.begins_run(at);
         }
@@ -301,9 +302,10 @@ impl Conduct {
         self.touched.agents.insert(name.clone());
         let agent = self.agents.entry(name.clone()).or_default();
         if at - agent.last >= DAY {
-            let halt = agent.halt.take_if(|halt| halt.holds(at));
             *agent = Agent {
-                halt,
+                // Whether it is over is asked of the time of each call: a clock that was
+                // ahead for a while has not ended it.
+                halt: agent.halt.take(),
                 ..Agent::default()
             };
         }
@@ -318,6 +320,13 @@ impl Agent {
     fn begins_anew(&self, now: i64) -> bool {
         let from = self.alone_until.or(self.alone_since);
         from.is_none_or(|from| now - from >= DAY)
+    }
+
+    /// When it began its runs, the last first. Those of a time to come were begun before the
+    /// clock went back, and would keep it out until the clock is there again.
+    fn runs_by(&self, now: i64) -> impl Iterator<Item = i64> {
+        let begun = self.runs.iter().rev().copied();
+        begun.filter(move |begun| *begun <= now)
     }
 
     fn begins_run(&mut self, at: i64) {

@@ -114,7 +114,8 @@ fn clean_json(mut rest: &str, out: &mut String) {
             rest = tail;
             continue;
         };
-        out.push_str(token);
+        // Also a key can be one: of a map from addresses, say.
+        clean_string(token, out);
         let value = value.trim_start();
         // `true`, `false` and `null` tell that there is a secret, not which.
         let literal = value.starts_with(['t', 'f', 'n']) || value.is_empty();
@@ -297,6 +298,37 @@ mod tests {
         );
         let key = r#"["-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"]"#;
         assert!(!cleaned(key).contains("MIIE"));
+    }
+
+    #[test]
+    fn a_secret_of_several_words_within_a_text_is_taken_out_whole() {
+        for (text, clean) in [
+            (
+                r#"{"password": "correct horse, battery; staple", "a": 1}"#,
+                r#"{"password": "[REDACTED]", "a": 1}"#,
+            ),
+            ("passphrase='correct horse' x", "passphrase='[REDACTED]' x"),
+            ("password: correct horse", "password: [REDACTED] horse"),
+            ("password=\"ab}cd\n next", "password=\"[REDACTED]\n next"),
+            (r#"password="ab\"c d" x"#, r#"password="[REDACTED]" x"#),
+            (r#"password="" and no more"#, r#"password="" and no more"#),
+        ] {
+            assert_eq!(words(text, ARGUMENTS), clean);
+            let json = wire::quote(text);
+            assert_eq!(cleaned(&json), wire::quote(clean));
+        }
+        let twice = wire::quote(r#"{"a":"{\"password\":\"correct horse\"}"}"#);
+        assert!(!cleaned(&twice).contains("horse"), "{}", cleaned(&twice));
+    }
+
+    #[test]
+    fn a_secret_that_is_a_key_is_taken_out() {
+        assert_eq!(
+            cleaned(
+                r#"{"auths":{"https://u:hunter2@example.org/":{"a":1},"sk-abcdefghijklmnopqrstuvwx":2}}"#
+            ),
+            r#"{"auths":{"https://u:[REDACTED]@example.org/":{"a":1},"[REDACTED]":2}}"#
+        );
     }
 
     #[test]

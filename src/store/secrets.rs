@@ -130,11 +130,12 @@ fn keyed(text: &str, at: usize) -> Option<(usize, usize)> {
     if !is_secret(key, false) {
         return None;
     }
+    let quoted = Quoted::at(value);
     let quotes = value
         .iter()
         .take_while(|b| matches!(b, b' ' | b'"' | b'\'' | b'\\'))
         .count();
-    let mut start = at + 1 + quotes;
+    let mut start = at + 1 + quoted.as_ref().map_or(quotes, |quoted| quoted.from);
     for scheme in ["Bearer ", "bearer ", "Basic ", "basic "] {
         if text
             .get(start..)
@@ -143,14 +144,17 @@ fn keyed(text: &str, at: usize) -> Option<(usize, usize)> {
             start += scheme.len();
         }
     }
-    let length = bytes
-        .get(start..)?
-        .iter()
-        .take_while(|b| {
-            !matches!(b, b'"' | b'\'' | b',' | b';' | b'&' | b'}' | b'\\')
-                && !b.is_ascii_whitespace()
-        })
-        .count();
+    let rest = bytes.get(start..)?;
+    let length = match quoted {
+        Some(quoted) => quoted.length(rest),
+        None => rest
+            .iter()
+            .take_while(|b| {
+                !matches!(b, b'"' | b'\'' | b',' | b';' | b'&' | b'}' | b'\\')
+                    && !b.is_ascii_whitespace()
+            })
+            .count(),
+    };
     let number = bytes
         .get(start..start + length)?
         .iter()
@@ -159,6 +163,48 @@ fn keyed(text: &str, at: usize) -> Option<(usize, usize)> {
         return None;
     }
     (length >= 4 && !text.get(start..)?.starts_with(REDACTED)).then_some((start, start + length))
+}
+
+/// The beginning of a value in quotes, which may have several words.
+struct Quoted {
+    /// Where it starts.
+    from: usize,
+    mark: u8,
+    /// So many backslashes stand before its mark: it lies in a text within a text.
+    escapes: usize,
+}
+
+impl Quoted {
+    fn at(value: &[u8]) -> Option<Self> {
+        let blanks = value.iter().take_while(|b| **b == b' ').count();
+        let escapes = value.get(blanks..)?.iter().take_while(|b| **b == b'\\');
+        let escapes = escapes.count();
+        let mark = *value.get(blanks + escapes)?;
+        matches!(mark, b'"' | b'\'').then_some(Self {
+            from: blanks + escapes + 1,
+            mark,
+            escapes,
+        })
+    }
+
+    /// Up to its second mark. One that is not there stands at the end of the line.
+    fn length(&self, value: &[u8]) -> usize {
+        let mut escapes = 0_usize;
+        for (at, byte) in value.iter().enumerate() {
+            match byte {
+                b'\n' => return at,
+                b'\\' => escapes += 1,
+                // A mark that belongs to the value is escaped once more than its own.
+                byte if *byte == self.mark
+                    && escapes % (2 * (self.escapes + 1)) == self.escapes =>
+                {
+                    return at - escapes;
+                }
+                _ => escapes = 0,
+            }
+        }
+        value.len()
+    }
 }
 
 /// How keys of secrets end, without case, `-` and `_`, and without the `s` of several.

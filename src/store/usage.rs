@@ -102,6 +102,8 @@ impl Usage {
     pub(super) fn opened(&mut self, open: &OpenCall) {
         self.reserve(open);
         let run = self.run_mut(open);
+        // Before the clock went back, perhaps: from then on it would last no time at all.
+        run.began = run.began.min(open.at);
         run.last = run.last.max(open.at);
         run.step = open.step;
         run.turn = open.turn;

@@ -63,6 +63,19 @@ fn breakers_are_the_nearest_that_is_written() {
 }
 
 #[test]
+fn a_breaker_that_wants_more_failures_than_are_remembered_is_an_error() {
+    for (breaker, says) in [
+        ("failures = 65", "the last 64 failures are remembered"),
+        ("within = \"25h\"", "failures are remembered for 24 hours"),
+    ] {
+        let error = error(&format!("[breaker]\n{breaker}\n"), "");
+        assert!(error.contains(says), "{error}");
+        assert!(error.ends_with("1 error"), "{error}");
+    }
+    everything("[breaker]\nfailures = 64\nwithin = \"24h\"\n");
+}
+
+#[test]
 fn loops_are_laid_over_each_other() {
     let main = "[loops]\nsame = { refuse = 5 }\n\
                 repeated = { refuse = \"none\", window = \"1h\" }\npairs = \"none\"\n\
