@@ -1,6 +1,10 @@
 //! What one side sends holds up nobody and is not kept, however much of it there is and
 //! whether or not the other side does its part.
 
+use std::io::Write;
+
+use rustix::fs::{OFlags, fcntl_setfl};
+
 use crate::support::home::Home;
 use crate::support::raw::member;
 
@@ -107,4 +111,20 @@ fn refusals_that_a_server_does_not_read_do_not_hold_up_its_call() {
     agent.until_listed(&["alpha__chatty"]);
     let id = agent.call("alpha__chatty", "{}");
     assert_eq!(agent.text(id), "fine");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_call() {
+    let home = Home::new();
+    let _alpha = home.server("alpha", "call w: text done");
+    // That it cannot be started is told there, again and again.
+    let _broken = home.server("broken", "start exit 1");
+    let (_nobody_reads, mut log) = std::io::pipe().unwrap();
+    fcntl_setfl(&log, OFlags::NONBLOCK).unwrap();
+    while log.write(&[b'x'; 4096]).is_ok() {}
+    fcntl_setfl(&log, OFlags::empty()).unwrap();
+    let mut agent = home.logging_to(log);
+    agent.until_listed(&["alpha__w"]);
+    let id = agent.call("alpha__w", "{}");
+    assert_eq!(agent.text(id), "done");
 }
