@@ -2,6 +2,7 @@
 //! whether or not the other side does its part.
 
 use std::io::Write;
+use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
@@ -127,4 +128,33 @@ fn a_log_that_nobody_reads_holds_up_no_call() {
     agent.until_listed(&["alpha__w"]);
     let id = agent.call("alpha__w", "{}");
     assert_eq!(agent.text(id), "done");
+}
+
+#[test]
+fn answers_of_a_shared_server_are_not_kept_without_end_for_who_does_not_read_them() {
+    let home = Home::new();
+    let script = format!("call big: fill {}", 40 * MIB);
+    let mut alpha = home.server_with("alpha", &script, "instances = \"shared\"");
+    let mut agent = home.legacy();
+    agent.until_listed(&["alpha__big"]);
+    let calls: Vec<u64> = (0..8)
+        .map(|nth| agent.call("alpha__big", &format!(r#"{{"nth":{nth}}}"#)))
+        .collect();
+    // It is read on, since it serves others: a line a second.
+    for _ in &calls {
+        alpha.gets("tools/call");
+    }
+    let mut peak = 0;
+    for _ in 0..10 {
+        while !alpha.is_quiet(Duration::from_secs(1)) {}
+        peak = peak.max(agent.resident());
+    }
+    let mut dropped = 0;
+    for _ in &calls {
+        dropped += usize::from(agent.line().contains("were not read"));
+    }
+    assert!(dropped > 0 && dropped < calls.len(), "{dropped}");
+    assert!(peak < 300, "{peak} MiB");
+    let big = agent.call("alpha__big", "{}");
+    assert!(agent.answer(big).len() > 40 * MIB);
 }
