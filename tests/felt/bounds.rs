@@ -131,6 +131,37 @@ fn a_log_that_nobody_reads_holds_up_no_call() {
 }
 
 #[test]
+fn levels_that_a_server_does_not_read_are_not_gathered() {
+    let home = Home::new();
+    let script =
+        "era legacy\ncapabilities {\"tools\":{},\"logging\":{}}\ncall busy: deaf\nwait\ntext done";
+    let mut alpha = home.server("alpha", script);
+    let mut agent = home.modern();
+    agent.until_listed(&["alpha__busy"]);
+    agent.call("alpha__busy", "{}");
+    alpha.gets("tools/call");
+    for round in 0..8 {
+        let calls = [(); 7].map(|()| {
+            let level = "l".repeat(8 * MIB + round);
+            let meta = format!(r#""_meta":{{"io.modelcontextprotocol/logLevel":"{level}"}}"#);
+            let params = format!(r#"{{"name":"alpha__busy","arguments":{{}},{meta}}}"#);
+            agent.request("tools/call", &params)
+        });
+        // Until all of them stand before the server, but for those that were too much at
+        // the same time.
+        while agent.hear(Duration::from_millis(500)) {}
+        for id in calls {
+            agent.send(&format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+            ));
+        }
+        let discover = agent.request("server/discover", "{}");
+        agent.result(discover);
+    }
+    assert!(agent.resident() < 300, "{} MiB", agent.resident());
+}
+
+#[test]
 fn answers_of_a_shared_server_are_not_kept_without_end_for_who_does_not_read_them() {
     let home = Home::new();
     let script = format!("call big: fill {}", 40 * MIB);
