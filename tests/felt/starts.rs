@@ -1,10 +1,12 @@
 //! Instances that take their time to start, and agents that do not wait for them.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::limited;
 use crate::support::agent::{Agent, ends};
 use crate::support::home::Home;
+use crate::support::raw::member;
 use crate::support::server::Server;
 
 const QUICK: &str = "era legacy\ncall hi: text hello";
@@ -182,4 +184,25 @@ fn an_instance_that_is_replaced_serves_others_until_then() {
     alpha.order_to(1, "go");
     assert_eq!(one.text(waits), "hello");
     assert_eq!(alpha.count_starts(), 2);
+}
+
+#[test]
+fn a_list_that_comes_page_by_page_has_as_long_as_one_page_and_no_longer() {
+    let home = Home::new();
+    // What it is asked for its tools the test answers.
+    let script = "era legacy\non tools/list: wait";
+    let mut alpha = home.server_with("alpha", script, "start_timeout = \"1s\"");
+    let _agent = home.legacy();
+    for nth in 0..10 {
+        let asked = alpha.gets("tools/list");
+        while !alpha.is_quiet(Duration::from_millis(300)) {}
+        if alpha.count_lines(|line| line == "end") > 0 {
+            return;
+        }
+        let id = member(&asked, "id").unwrap();
+        alpha.order(&format!(
+            r#"say {{"jsonrpc":"2.0","id":{id},"result":{{"tools":[],"nextCursor":"{nth}"}}}}"#
+        ));
+    }
+    panic!("it lists for three seconds and goes on");
 }
