@@ -54,6 +54,23 @@ fn a_stale_socket_is_replaced_under_the_lock() {
 }
 
 #[test]
+fn where_a_daemon_that_is_gone_had_its_sockets_is_in_nobodys_way() {
+    let home = Home::new();
+    let first = home.agent().ask("pid");
+    let daemon = home.daemon();
+    daemon.send(Signal::KILL);
+    daemon.ended();
+    // Somebody else has that directory by now, as one below `/tmp` after a restart.
+    let open = home.path("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
+    let mut holder = home.holder();
+    holder["run"] = open.join("0").to_str().unwrap().into();
+    fs::write(home.state().join("daemon.lock"), holder.to_string()).unwrap();
+    assert_ne!(home.agent().ask("pid"), first);
+}
+
+#[test]
 fn a_state_that_others_can_read_is_refused() {
     let home = Home::new();
     fs::create_dir_all(home.state()).unwrap();
