@@ -258,6 +258,27 @@ fn a_signal_is_an_orderly_stop_too() {
 }
 
 #[test]
+fn a_hangup_that_was_to_be_ignored_ends_no_daemon() {
+    let home = Home::new();
+    // What `nohup` does, and what is started inherits it.
+    let mut agent = Agent::over_pipes(home.through(
+        "/bin/sh",
+        &["-c", "trap '' HUP INT; exec \"$0\" stdio --agent me"],
+    ));
+    let pid = agent.ask("pid");
+    let daemon = home.daemon();
+    for signal in [Signal::HUP, Signal::INT] {
+        daemon.send(signal);
+        for _ in 0..20 {
+            assert_eq!(agent.ask("pid"), pid);
+        }
+    }
+    assert_eq!(home.agent().ask("pid"), pid);
+    daemon.send(Signal::TERM);
+    daemon.ended();
+}
+
+#[test]
 fn a_killed_daemon_ends_its_shims_with_one_and_the_agent_sees_the_end() {
     let home = Home::new();
     let mut agents = [
