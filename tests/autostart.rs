@@ -54,6 +54,23 @@ fn a_stale_socket_is_replaced_under_the_lock() {
 }
 
 #[test]
+fn where_a_daemon_that_is_gone_had_its_sockets_is_in_nobodys_way() {
+    let home = Home::new();
+    let first = home.agent().ask("pid");
+    let daemon = home.daemon();
+    daemon.send(Signal::KILL);
+    daemon.ended();
+    // Somebody else has that directory by now, as one below `/tmp` after a restart.
+    let open = home.path("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
+    let mut holder = home.holder();
+    holder["run"] = open.join("0").to_str().unwrap().into();
+    fs::write(home.state().join("daemon.lock"), holder.to_string()).unwrap();
+    assert_ne!(home.agent().ask("pid"), first);
+}
+
+#[test]
 fn a_state_that_others_can_read_is_refused() {
     let home = Home::new();
     fs::create_dir_all(home.state()).unwrap();
@@ -238,6 +255,27 @@ fn a_signal_is_an_orderly_stop_too() {
     home.daemon().send(Signal::TERM);
     agent.hears_the_end();
     assert_eq!(agent.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_hangup_that_was_to_be_ignored_ends_no_daemon() {
+    let home = Home::new();
+    // What `nohup` does, and what is started inherits it.
+    let mut agent = Agent::over_pipes(home.through(
+        "/bin/sh",
+        &["-c", "trap '' HUP INT; exec \"$0\" stdio --agent me"],
+    ));
+    let pid = agent.ask("pid");
+    let daemon = home.daemon();
+    for signal in [Signal::HUP, Signal::INT] {
+        daemon.send(signal);
+        for _ in 0..20 {
+            assert_eq!(agent.ask("pid"), pid);
+        }
+    }
+    assert_eq!(home.agent().ask("pid"), pid);
+    daemon.send(Signal::TERM);
+    daemon.ended();
 }
 
 #[test]

@@ -310,7 +310,7 @@ const DEPENDENCIES: &[Dependency] = &[
     ),
     dependency(
         "tracing_subscriber",
-        &["cli/daemon.rs"],
+        &["cli/log.rs"],
         "where the log goes is decided once",
     ),
 ];

@@ -30,6 +30,10 @@ use crate::{
 /// Requests that one agent may have open.
 const MAX_OPEN: usize = 1024;
 
+/// Bytes of the answers of calls that may wait for room. A server that only one run has is
+/// not read while so many wait, but one that others use as well is.
+const MAX_WAITING: usize = 128 * 1024 * 1024;
+
 /// After our end of the pipe is closed, how long the last answers may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -59,6 +63,8 @@ pub(super) struct Connection {
     pub(super) unanswered: Unanswered,
     pub(super) questions: Questions,
     open: Mutex<HashMap<String, Arc<Cancel>>>,
+    /// Bytes of answers that may still come to wait for room.
+    waiting: Semaphore,
     /// Fires when nothing is open any more.
     idle: Notify,
 }
@@ -130,6 +136,7 @@ impl Connection {
             watchable: Arc::new(Semaphore::new(MAX_WATCHED)),
             unanswered: Unanswered::default(),
             open: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
             idle: Notify::new(),
         })
     }
@@ -252,6 +259,31 @@ pub(super) struct Responder {
 }
 
 impl Responder {
+    /// Answers a call once there is room for it. What it ended with is kept until then, for
+    /// this agent alone: of one that does not read, only so much.
+    pub(super) async fn deliver(self, shaped: Shaped) {
+        let bytes = match &shaped {
+            Shaped::Result(result) => result.iter().map(bytes::Bytes::len).sum(),
+            Shaped::Error(error) => error.bytes().len(),
+        };
+        let connection = self.connection.clone();
+        if connection.out.room_now(bytes).is_some() {
+            return self.answer(shaped).await;
+        }
+        // What is larger than all of it waits alone.
+        let share = u32::try_from(bytes.min(MAX_WAITING)).unwrap_or(u32::MAX);
+        match connection.waiting.try_acquire_many(share) {
+            Ok(_share) => self.answer(shaped).await,
+            Err(_) => {
+                drop(shaped);
+                let says = format!(
+                    "the call has ended, and its answer of {bytes} bytes is dropped: more than {MAX_WAITING} bytes of answers were not read; read those before you call again"
+                );
+                self.answer(Shaped::Error(error(-32603, &says))).await;
+            }
+        }
+    }
+
     /// Answers once there is room for it.
     pub(super) async fn answer(mut self, shaped: Shaped) {
         self.answered = true;

@@ -126,5 +126,5 @@ pub(super) async fn call(
             | Asked::Completion => {}
         }
     }
-    responder.answer(shaped).await;
+    responder.deliver(shaped).await;
 }

@@ -311,7 +311,7 @@ async fn finish(
     };
     // The call is over, the answer may take its time.
     drop(running);
-    responder.answer(shaped).await;
+    responder.deliver(shaped).await;
 }
 
 /// A server's own `input_required`, its state under our seal. It may hold only

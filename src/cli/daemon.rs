@@ -1,10 +1,7 @@
 //! `tollgate daemon`: the broker in the foreground, as a service.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tracing_subscriber::EnvFilter;
 
 use crate::daemon::{self, Failure, FailureKind, Ground, Place, Ready, Service, Stays};
 
@@ -21,7 +18,7 @@ where
     S: Service,
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
 {
-    log_to_stderr("info");
+    super::log::log_to_stderr("info");
     let ready = if args.autostarted {
         Ready::inherited().map_err(|cause| Failure::io("can't leave the shim", &cause))?
     } else {
@@ -40,17 +37,6 @@ where
         }
     };
     daemon::carry(daemon::run(place, stays, ready, build))
-}
-
-/// Standard error is the service manager's log, or `daemon.log` below the state.
-pub(super) fn log_to_stderr(level: &str) {
-    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // Where somebody else has set up the log, it goes there.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .try_init();
 }
 
 /// The variable wins over the configuration: it is there for tests.

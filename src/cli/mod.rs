@@ -15,6 +15,7 @@ mod extend;
 mod filter;
 mod hidden;
 mod judgement;
+mod log;
 mod out;
 mod person;
 mod pins;

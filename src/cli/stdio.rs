@@ -25,7 +25,7 @@ where
 {
     let hello = Hello::of(&place, args.agent.clone(), token()?);
     if args.embedded {
-        super::daemon::log_to_stderr("warn");
+        super::log::log_to_stderr("warn");
         daemon::carry(daemon::embedded(place, hello, build))
     } else {
         shim::run(&place, &hello)

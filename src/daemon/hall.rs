@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -17,6 +16,7 @@ use super::hello::Hello;
 use super::listen::{self, Listener};
 use super::place::Place;
 use super::service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
+use super::signals::Signals;
 use super::tripwire::Tripwire;
 use crate::control::serve::Conversation;
 use crate::control::{Question, Refused, Reply, Request};
@@ -304,29 +304,4 @@ fn report(ended: Result<(), JoinError>) -> bool {
 
 fn panic() -> Failure {
     Failure::fault("the session ended in a panic: this is a defect of tollgate")
-}
-
-/// The signals that mean "stop".
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
-        }
-    }
 }

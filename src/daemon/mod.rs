@@ -19,6 +19,7 @@ mod place;
 mod processes;
 pub(crate) mod ready;
 mod service;
+mod signals;
 mod tripwire;
 
 use std::sync::Arc;

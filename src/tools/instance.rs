@@ -18,7 +18,6 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::{
     acknowledged,
     child::{Child, Started},
-    deadline::Deadline,
     lane::Lane,
     overdue, questions,
     streams::Streams,
@@ -32,7 +31,7 @@ use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::{Caller, Event},
-    wire::{self, Body, Malformed, Meant, Message, Oversize, Raw},
+    wire::{self, Malformed, Meant, Message, Oversize, Raw},
 };
 
 /// The longest line a tool server may send.
@@ -194,21 +193,6 @@ impl Instance {
     /// Sends a notification.
     pub(super) fn notify(&self, method: &str, params: &[Bytes]) {
         self.out.send(wire::notification_line(method, params));
-    }
-
-    /// Sends a request of our own and waits for its answer.
-    pub(super) async fn request(
-        self: &Arc<Self>,
-        method: &str,
-        params: &[Bytes],
-        limit: Duration,
-    ) -> Result<Body, ToolFault> {
-        let ticket = self.open(None, Deadline::new(limit, limit))?;
-        let sent = wire::request_line(&ticket.id.to_string(), method, params);
-        if !self.out.send(sent) {
-            return Err(Box::pin(self.gone()).await);
-        }
-        ticket.wait(None).await
     }
 
     /// Why it is not there any more, with its exit status if that comes soon.

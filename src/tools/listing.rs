@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{handshake, instance::Instance, outgoing};
 use crate::{
     domain::{Capabilities, Era, Fingerprint, ToolFault},
@@ -108,7 +110,9 @@ async fn pages(
     let mut cursor: Option<Raw> = None;
     let mut seen = HashSet::new();
     let mut bytes = 0;
-    for _ in 0..MAX_PAGES {
+    // All pages together have as long as one: somebody may wait for the whole.
+    let until = Instant::now() + limit;
+    for nth in 0..MAX_PAGES {
         let mut members = Vec::new();
         if let Some(cursor) = &cursor {
             members.push(format!("\"cursor\":{}", cursor.text()));
@@ -125,9 +129,17 @@ async fn pages(
         } else {
             vec![format!("{{{}}}", members.join(",")).into()]
         };
-        let page = match instance.request(method, &params, limit).await? {
-            Body::Result(page) => page,
-            Body::Error(error) => {
+        let left = until.saturating_duration_since(Instant::now());
+        let page = match instance.request(method, &params, left).await {
+            Ok(Body::Result(page)) => page,
+            Err(ToolFault::Idle(_) | ToolFault::Overdue(_)) if nth > 0 => {
+                return Err(ToolFault::Protocol(format!(
+                    "`{method}` does not end within {} s",
+                    limit.as_secs_f32()
+                )));
+            }
+            Err(fault) => return Err(fault),
+            Ok(Body::Error(error)) => {
                 return Err(ToolFault::Protocol(format!(
                     "`{method}` failed: {}",
                     handshake::message(&error)

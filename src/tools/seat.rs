@@ -20,6 +20,9 @@ use crate::{
 /// Rounds of questions after which a server does not mean to finish.
 const MAX_ROUNDS: usize = 10;
 
+/// What stands around the parameters of a request, at most.
+const AROUND: usize = 128;
+
 impl Seat for Arc<Instance> {
     fn era(&self) -> Era {
         Instance::era(self)
@@ -322,7 +325,14 @@ async fn set_log_level(instance: &Arc<Instance>, caller: &dyn Caller, level: Str
     };
     if logs && !told {
         let params = format!("{{\"level\":{}}}", wire::quote(&level));
+        // One that does not read what it is sent hears of it with a later call: each may
+        // name another level, as long as it likes, and be cancelled at once.
+        let Some(room) = instance.out.room_now(params.len() + AROUND) else {
+            lock(&instance.log_level).take();
+            return;
+        };
         let params = [params.into()];
+        let limit = Duration::from_secs(3);
         tokio::select! {
             biased;
             // Whether it has heard of the level is not known then.
@@ -330,7 +340,7 @@ async fn set_log_level(instance: &Arc<Instance>, caller: &dyn Caller, level: Str
                 lock(&instance.log_level).take();
             }
             // A server that refuses the level still serves the call.
-            _ = instance.request("logging/setLevel", &params, Duration::from_secs(3)) => {}
+            _ = instance.request_with("logging/setLevel", &params, limit, Some(room)) => {}
         }
     }
 }

@@ -7,8 +7,10 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     domain::ToolFault,
+    lines::Room,
     ports::Caller,
     wire::{self, Body, Raw},
 };
@@ -82,6 +85,32 @@ impl Requests {
 }
 
 impl Instance {
+    /// Sends a request of our own and waits for its answer.
+    pub(super) async fn request(
+        self: &Arc<Self>,
+        method: &str,
+        params: &[Bytes],
+        limit: Duration,
+    ) -> Result<Body, ToolFault> {
+        self.request_with(method, params, limit, None).await
+    }
+
+    /// The same, for what room was taken for.
+    pub(super) async fn request_with(
+        self: &Arc<Self>,
+        method: &str,
+        params: &[Bytes],
+        limit: Duration,
+        room: Option<Room>,
+    ) -> Result<Body, ToolFault> {
+        let ticket = self.open(None, Deadline::new(limit, limit))?;
+        let sent = wire::request_line(&ticket.id.to_string(), method, params);
+        if !self.out.send_with(sent, room) {
+            return Err(Box::pin(self.gone()).await);
+        }
+        ticket.wait(None).await
+    }
+
     /// Opens a request: from here on an answer with its id finds it.
     pub(super) fn open(
         self: &Arc<Self>,

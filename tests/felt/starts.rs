@@ -1,6 +1,7 @@
 //! Instances that take their time to start, and agents that do not wait for them.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::limited;
 use crate::support::agent::{Agent, ends};
@@ -226,4 +227,25 @@ fn calls_in_a_run_of_another_connection_are_served_by_its_instances_which_wait_f
     assert!(ends(pid));
     let id = two.request("tools/call", &named("hi", 9));
     assert!(two.error(id).1.contains("not one of yours"));
+}
+
+#[test]
+fn a_list_that_comes_page_by_page_has_as_long_as_one_page_and_no_longer() {
+    let home = Home::new();
+    // What it is asked for its tools the test answers.
+    let script = "era legacy\non tools/list: wait";
+    let mut alpha = home.server_with("alpha", script, "start_timeout = \"1s\"");
+    let _agent = home.legacy();
+    for nth in 0..10 {
+        let asked = alpha.gets("tools/list");
+        while !alpha.is_quiet(Duration::from_millis(300)) {}
+        if alpha.count_lines(|line| line == "end") > 0 {
+            return;
+        }
+        let id = member(&asked, "id").unwrap();
+        alpha.order(&format!(
+            r#"say {{"jsonrpc":"2.0","id":{id},"result":{{"tools":[],"nextCursor":"{nth}"}}}}"#
+        ));
+    }
+    panic!("it lists for three seconds and goes on");
 }

@@ -48,8 +48,19 @@ impl Home {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
+        command.args(args);
+        self.at_home(command)
+    }
+
+    /// Another program that starts the one under test, which is its last argument.
+    pub(crate) fn through(&self, other: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(other);
+        command.args(args).arg(program());
+        self.at_home(command)
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
         command
-            .args(args)
             .env_clear()
             .env("HOME", self.dir.path())
             .env("XDG_CONFIG_HOME", self.path("config"))

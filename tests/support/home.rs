@@ -98,6 +98,16 @@ impl Home {
         Agent::start(command)
     }
 
+    /// An agent of the handshake era whose broker has this for its standard error.
+    pub fn logging_to(&self, log: impl Into<Stdio>) -> Agent {
+        let mut command = self.tollgate();
+        command.args(["stdio", "--agent", "test", "--embedded"]);
+        command.stderr(log);
+        let mut agent = Agent::start(command);
+        agent.initialize("{}");
+        agent
+    }
+
     /// An agent of the handshake era beside others, at one daemon.
     pub fn beside(&self, name: &str) -> Agent {
         self.beside_with(name, r#"{"elicitation":{}}"#)
