@@ -155,7 +155,7 @@ impl Tollgate {
         let registered = generation
             .servers
             .iter()
-            .map(|server| register(server, &place, known.get(&server.name).copied()))
+            .map(|server| register(server, ground, known.get(&server.name).copied()))
             .collect();
         let listener = {
             let broker = Arc::downgrade(&broker);
@@ -364,7 +364,7 @@ fn configured(dir: &Path) -> Result<Generation, Failure> {
 
 /// How a server is started. What is missing for it is told when it is started:
 /// one server's secret must not keep the others from running.
-fn register(server: &config::Server, place: &Place, known: Option<Era>) -> Registered {
+fn register(server: &config::Server, ground: &Ground, known: Option<Era>) -> Registered {
     let mut missing = None;
     let mut env = Vec::new();
     for (name, value) in &server.launch.env {
@@ -389,7 +389,8 @@ fn register(server: &config::Server, place: &Place, known: Option<Era>) -> Regis
             args: server.launch.args.clone(),
             env,
             cwd: server.launch.cwd.clone(),
-            mark: place.id.clone(),
+            mark: ground.place.id.clone(),
+            open_files: ground.open_files,
         },
         missing,
         shared: match server.instances {

@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 
-use prompt::{Agent, Home, complaint, text};
+use prompt::{Agent, Home, PROGRAM, complaint, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
@@ -846,4 +846,24 @@ fn ended(pid: Pid) {
         let mut ends = [PollFd::new(&pidfd, PollFlags::IN)];
         assert_eq!(poll(&mut ends, Some(&patience)).unwrap(), 1, "it lives");
     }
+}
+
+#[test]
+fn a_server_may_have_as_many_files_open_as_tollgate_before_it_raised_that() {
+    let home = Home::new("");
+    let told = home.path("told");
+    let rules = format!(
+        "command = \"/bin/sh\"\nargs = [\"-c\", 'ulimit -n > {}; exec {PROGRAM} demo-server']\nowner = \"ops\"\nunlisted = \"read\"\n",
+        told.display()
+    );
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    let mut agent = home.agent_that(r#"ulimit -Sn 300; "$@" <"$in" >"$out"; exit"#);
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_eq!(fs::read_to_string(told).unwrap(), "300\n");
+    let limits = format!("/proc/{}/limits", home.daemon().as_raw_nonzero());
+    let limits = fs::read_to_string(limits).unwrap();
+    let raised = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    assert!(!raised.unwrap().contains(" 300 "), "{raised:?}");
 }

@@ -427,6 +427,7 @@ fn launch(script: &str) -> Launch {
         env: vec![("ORPHANS".to_owned(), marker.clone())],
         cwd: None,
         mark: marker,
+        open_files: None,
     }
 }
 

@@ -54,7 +54,11 @@ pub(crate) struct Ended {
 }
 
 impl<S: Service> Hall<S> {
-    pub(crate) async fn build<B>(place: &Place, build: B) -> Result<Self, Failure>
+    pub(crate) async fn build<B>(
+        place: &Place,
+        open_files: Option<u64>,
+        build: B,
+    ) -> Result<Self, Failure>
     where
         B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
     {
@@ -62,6 +66,7 @@ impl<S: Service> Hall<S> {
         let ground = Ground {
             place: place.clone(),
             stopper: stopper.clone(),
+            open_files,
         };
         Ok(Self {
             service: build(ground).await?,

@@ -88,10 +88,10 @@ where
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
 {
     place.prepare()?;
-    raise_descriptor_limit();
+    let open_files = raise_descriptor_limit();
     let lock = StateLock::take(place, false, || is_served(place))?;
     is_alone(place)?;
-    let hall = Hall::build(place, build).await?;
+    let hall = Hall::build(place, open_files, build).await?;
     let doors = Doors {
         agent: Some(Listener::bind(place.agent_socket(), &lock)?),
         control: Listener::bind(place.control_socket(), &lock)?,
@@ -110,10 +110,10 @@ where
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
 {
     place.prepare()?;
-    raise_descriptor_limit();
+    let open_files = raise_descriptor_limit();
     let lock = StateLock::take(&place, true, || is_served(&place))?;
     is_alone(&place)?;
-    let hall = Hall::build(&place, build).await?;
+    let hall = Hall::build(&place, open_files, build).await?;
     hall.admit(&hello)?;
     let doors = Doors {
         agent: None,
@@ -193,9 +193,10 @@ fn is_alone(place: &Place) -> Result<(), Failure> {
     }
 }
 
-/// Every agent takes three descriptors and every tool server some more.
-fn raise_descriptor_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+/// Every agent takes three descriptors and every tool server some more. What it was goes to
+/// the servers: some programs close every descriptor that they could have, one by one.
+fn raise_descriptor_limit() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
         maximum,
@@ -203,4 +204,5 @@ fn raise_descriptor_limit() {
     if let Err(cause) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!("can't raise the limit of open files: {cause}");
     }
+    current
 }

@@ -52,6 +52,9 @@ pub struct Ground {
     pub place: Place,
     /// Ends the daemon, for a service that can't go on.
     pub stopper: Stopper,
+    /// How many files it could have open before it raised that for itself; none if any
+    /// number.
+    pub open_files: Option<u64>,
 }
 
 /// An agent that has been let in.

@@ -113,7 +113,7 @@ fn start(keeper_exe: &Path, launch: &Launch) -> Result<Started, SpawnError> {
         server_stderr.as_fd(),
     ];
     // Waits in the socket until the keeper asks for it.
-    hand_over(&ours, &launch.mark, &ends).map_err(pipes)?;
+    hand_over(&ours, launch, &ends).map_err(pipes)?;
 
     ours.set_nonblocking(true).map_err(pipes)?;
     let (reports, line) = UnixStream::from_std(ours).map_err(pipes)?.into_split();
@@ -157,7 +157,7 @@ fn failed(launch: &Launch, what: &'static str, source: io::Error) -> SpawnError 
 
 fn hand_over(
     control: &Socket,
-    mark: &str,
+    launch: &Launch,
     ends: &[std::os::fd::BorrowedFd<'_>; 3],
 ) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
@@ -165,8 +165,10 @@ fn hand_over(
     if !ancillary.push(SendAncillaryMessage::ScmRights(ends)) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    // Descriptors travel only with bytes, and a mark may be empty: hence the end of line.
-    let text = [IoSlice::new(mark.as_bytes()), IoSlice::new(b"\n")];
+    // Descriptors travel only with bytes, and a mark may be empty: hence the ends of lines.
+    let open_files = launch.open_files.map(|most| most.to_string());
+    let order = format!("{}\n{}\n", launch.mark, open_files.unwrap_or_default());
+    let text = [IoSlice::new(order.as_bytes())];
     sendmsg(control, &text, &mut ancillary, SendFlags::empty())?;
     Ok(())
 }

@@ -17,9 +17,10 @@ use super::procs;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpid,
-    getppid, kill_process, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
-    set_parent_process_death_signal, setsid, wait, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus,
+    getpgid, getpid, getppid, getrlimit, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal, set_child_subreaper, set_parent_process_death_signal, setrlimit, setsid,
+    wait, waitid,
 };
 use std::ffi::OsString;
 use std::fs::File;
@@ -271,6 +272,7 @@ fn signal_outside(
 /// What the daemon sends with its first and only message.
 struct Order {
     mark: String,
+    open_files: Option<u64>,
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
@@ -299,13 +301,15 @@ fn take_order() -> io::Result<(UnixStream, Order)> {
     ) else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let mark = text
-        .get(..message.bytes)
-        .and_then(|mark| mark.strip_suffix(b"\n"));
-    let mark = String::from_utf8(mark.ok_or(io::ErrorKind::InvalidData)?.to_vec())
-        .map_err(|_| io::ErrorKind::InvalidData)?;
+    let text = text.get(..message.bytes).unwrap_or_default();
+    let text = std::str::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData)?;
+    let lines = text
+        .strip_suffix('\n')
+        .and_then(|text| text.split_once('\n'));
+    let (mark, open_files) = lines.ok_or(io::ErrorKind::InvalidData)?;
     let order = Order {
-        mark,
+        mark: mark.to_owned(),
+        open_files: open_files.parse().ok(),
         stdin,
         stdout,
         stderr,
@@ -317,6 +321,9 @@ fn take_order() -> io::Result<(UnixStream, Order)> {
 fn start(order: Order, command: Vec<OsString>) -> io::Result<Pid> {
     let keeper = getpid().as_raw_pid().to_string();
     let last_words = order.stderr.as_fd().try_clone_to_owned()?;
+    if let Some(most) = order.open_files {
+        allow_open_files(most);
+    }
     let child = Command::new("/proc/self/exe")
         .arg0(KEEPER_NAME)
         .arg(KEEPEXEC)
@@ -337,6 +344,14 @@ fn start(order: Order, command: Vec<OsString>) -> io::Result<Pid> {
             Err(error)
         }
     }
+}
+
+/// The server may have so many files open, as the keeper then, which needs few. It starts
+/// all the same where that cannot be.
+fn allow_open_files(most: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(most, |maximum| most.min(maximum)));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 /// Becomes the server, which is then killed with its keeper: the second line of

@@ -41,6 +41,8 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// The id of the state directory, by which `sweep` finds what survived.
     pub mark: String,
+    /// How many files it may have open unless it raises that; what the daemon may, if none.
+    pub open_files: Option<u64>,
 }
 
 impl Launch {
@@ -223,6 +225,7 @@ mod tests {
             env: Vec::new(),
             cwd: None,
             mark: "m".to_owned(),
+            open_files: None,
         }
     }
 

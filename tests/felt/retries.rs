@@ -24,6 +24,7 @@ async fn listed(server: &Server) -> Arc<Pool> {
             env: Vec::new(),
             cwd: None,
             mark: "retries".to_owned(),
+            open_files: None,
         },
         shared: true,
         missing: None,
