@@ -66,6 +66,7 @@ fn the_addresses_of_streams_that_were_cancelled_are_not_kept() {
 }
 
 #[test]
+#[ignore = "takes twenty seconds; .ci/run runs it"]
 fn what_a_stream_says_of_its_turn_is_not_kept_as_often_as_it_says_it() {
     let home = Home::new();
     let _alpha = home.server("alpha", NEVER_LISTED);
@@ -131,6 +132,7 @@ fn a_log_that_nobody_reads_holds_up_no_call() {
 }
 
 #[test]
+#[ignore = "takes ten seconds; .ci/run runs it"]
 fn levels_that_a_server_does_not_read_are_not_gathered() {
     let home = Home::new();
     let script =
@@ -162,6 +164,7 @@ fn levels_that_a_server_does_not_read_are_not_gathered() {
 }
 
 #[test]
+#[ignore = "takes ten seconds; .ci/run runs it"]
 fn answers_of_a_shared_server_are_not_kept_without_end_for_who_does_not_read_them() {
     let home = Home::new();
     let script = format!("call big: fill {}", 40 * MIB);
