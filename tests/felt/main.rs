@@ -18,10 +18,12 @@ mod faults;
 mod halt;
 mod leaving;
 mod lines;
+mod pair;
 mod queue;
 mod retries;
 mod spelt;
 mod starts;
+mod storms;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
