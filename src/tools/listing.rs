@@ -151,6 +151,12 @@ async fn pages(
                 "its answer to `{method}` has no `{key}`"
             )));
         };
+        // Of what is no list `elements` finds none: it would be taken for an empty one.
+        if !entries.text().starts_with('[') {
+            return Err(ToolFault::Protocol(format!(
+                "`{key}` in its answer to `{method}` is not a list"
+            )));
+        }
         for entry in wire::elements(entries.text()) {
             if found.len() >= MAX_ENTRIES {
                 return Err(ToolFault::Protocol(format!(

@@ -259,6 +259,29 @@ fn a_server_that_cannot_be_listed_is_left_alone_for_longer_each_time_and_told_of
 }
 
 #[test]
+fn what_is_no_list_is_told_and_not_taken_for_an_empty_one() {
+    for answer in ["null", "\"none\"", "{}"] {
+        let home = Home::new();
+        let mut broken = home.server("broken", "call bad: text fine");
+        let mut agent = home.beside("test");
+        let bad = agent.call("broken__bad", "{}");
+        assert_eq!(agent.text(bad), "fine");
+        let script = format!("on tools/list: result {{\"tools\":{answer}}}\ncall bad: text fine");
+        fs::write(&broken.script, script).unwrap();
+        broken.order("exit 0");
+        broken.ends();
+        let mut looks = (0..1000).map(|_| {
+            let told = home.tollgate().args(["servers", "broken"]).output();
+            String::from_utf8(told.unwrap().stdout).unwrap()
+        });
+        let told = looks.find(|told| told.contains("could not be listed"));
+        let why = "`tools` in its answer to `tools/list` is not a list";
+        assert!(told.unwrap().contains(why));
+        assert!(lists(&mut agent, "broken__bad"));
+    }
+}
+
+#[test]
 fn a_modern_server_of_another_version_is_not_mistaken_for_an_old_one() {
     let home = Home::new();
     let mut broken = home.server(
