@@ -14,9 +14,10 @@
 
 mod simdisk;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,7 +26,8 @@ use simdisk::journal::{
 };
 use simdisk::{Dice, SimDisk, Step};
 use tollgate::store::journal::{
-    Entry, Journal, Options, Pace, Placed, PutError, RealDisk, Refused, Seq, Why, verify,
+    Disk, Entry, Handle, Journal, Open, Options, Pace, Placed, PutError, RealDisk, Refused, Seq,
+    Why, verify,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -44,6 +46,47 @@ fn what_was_put_is_replayed_across_segments() {
         journal.write(placed.seq).unwrap();
     }
     assert_eq!(journal.verify().unwrap().last, Seq::new(200));
+}
+
+/// Everything may be read and nothing written, as on a backup.
+#[derive(Debug)]
+struct ReadOnly(SimDisk);
+
+impl Disk for ReadOnly {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn Handle>> {
+        match how {
+            Open::Read => self.0.open(path, how),
+            Open::Write | Open::New => Err(ErrorKind::ReadOnlyFilesystem.into()),
+        }
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+#[test]
+fn a_journal_that_can_only_be_read_is_verified() {
+    let disk = SimDisk::new();
+    closed(&disk, 100, 4096);
+    let report = verify(&ReadOnly(disk), Path::new(STATE), None).unwrap();
+    assert_eq!((report.last, report.broken), (Seq::new(100), None));
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn open(path: &Path) -> Result<File, Failure> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|cause| Failure::io(format_args!("can't open `{}`", path.display()), &cause))
+        .map_err(|cause| out_of_reach(path, &cause))
 }
 
 /// Opens the daemon's log for appending; one that has grown is put aside first.
@@ -225,7 +225,12 @@ pub(crate) fn open_log(place: &Place) -> Result<File, Failure> {
         .create(true)
         .mode(0o600)
         .open(&path)
-        .map_err(|cause| Failure::io(format_args!("can't open `{}`", path.display()), &cause))
+        .map_err(|cause| out_of_reach(&path, &cause))
+}
+
+fn out_of_reach(path: &Path, cause: &io::Error) -> Failure {
+    Failure::io(format_args!("can't open `{}`", path.display()), cause)
+        .hint("the state directory must be writable; `TOLLGATE_STATE` names another one")
 }
 
 const LOG_LIMIT: u64 = 4 << 20;
@@ -242,6 +247,16 @@ mod tests {
             id: "0".into(),
             joins: None,
         }
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_written_is_told_with_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        let place = place(home.path());
+        fs::create_dir(home.path().join("daemon.lock")).unwrap();
+        let failure = StateLock::take(&place, false, || false).unwrap_err();
+        assert!(failure.message.contains("daemon.lock"), "{failure}");
+        assert!(failure.hint.unwrap().contains("must be writable"));
     }
 
     #[test]

@@ -55,9 +55,10 @@ impl Head {
         disk: &dyn Disk,
         dir: &Path,
         key: &Key,
+        how: Open,
     ) -> Result<Option<(Self, Option<End>)>, Refused> {
         let path = dir.join(HEAD_FILE);
-        let file = match disk.open(&path, Open::Write) {
+        let file = match disk.open(&path, how) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Refused::io("open", &path, e)),

@@ -158,7 +158,7 @@ fn identity(
     let has_head = names.iter().any(|name| name == "head");
     let has_base = names.iter().any(|name| name == "base");
     let key = Key::load(disk, state, empty && !has_head && !has_base)?;
-    match Head::open(disk, dir, &key)? {
+    match Head::open(disk, dir, &key, Open::Write)? {
         Some((head, slot)) => Ok((key, head, slot)),
         None if (empty && !has_head && !has_base) || options.loss == Loss::Accept => {
             let head = Head::create(disk, dir, &key)?;

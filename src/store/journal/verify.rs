@@ -102,7 +102,7 @@ pub fn verify_with(
         key => &key?,
     };
     let vanished = fresh;
-    let head = Head::open(disk, dir, key)?;
+    let head = Head::open(disk, dir, key, Open::Read)?;
     let headless = head.is_none() && !fresh;
     let slot = head.and_then(|(_, slot)| slot);
     let files = Files { disk, dir, key };
