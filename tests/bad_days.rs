@@ -197,7 +197,7 @@ fn sled_is_built_anew_when_it_is_deleted_emptied_or_cut() {
         let store = LocalStore::open(real(&state)).unwrap();
         as_lived_in(&store);
         store.keep().unwrap();
-        assert_eq!(store.trouble(), None);
+        assert_eq!(store.unkept(), None);
         assert!(store.check().unwrap().contains("so is what is kept"), "{n}");
     }
 }
@@ -308,7 +308,7 @@ fn a_database_that_cannot_be_made_is_done_without() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("state.sled"), b"in the way").unwrap();
     let store = LocalStore::open(real(home.path())).unwrap();
-    assert!(store.trouble().is_some());
+    assert!(store.unkept().is_some());
     run(&store, "1");
     store.keep().unwrap();
     store.check().unwrap();
@@ -321,6 +321,7 @@ fn a_full_disk_takes_no_call_but_ends_those_that_run_and_stops() {
     disk.set_room(3 * (64 << 10));
     let store = LocalStore::open(simulated(&disk, 64 << 10)).unwrap();
     disk.set_room(0);
+    store.ready().unwrap();
     let mut open = Vec::new();
     let fault = loop {
         let id = format!("{}", open.len());
@@ -332,6 +333,8 @@ fn a_full_disk_takes_no_call_but_ends_those_that_run_and_stops() {
     };
     assert!(fault.says.contains("the disk is full"), "{}", fault.says);
     assert!(fault.hint.is_some() && open.len() > 5);
+    // Whoever looks hears the same.
+    assert_eq!(store.ready().unwrap_err(), fault);
     let count = open.len();
     for permit in open {
         stores::settle(

@@ -502,7 +502,7 @@ impl History {
 
     fn keep(&mut self) {
         match self.store().keep() {
-            Ok(()) => assert_eq!(self.store().trouble(), None),
+            Ok(()) => assert_eq!(self.store().unkept(), None),
             Err(fault) => self.broke(&fault),
         }
     }

@@ -236,13 +236,17 @@ fn refused(
 fn faulty(fault: &Fault, era: Era, asked: Asked) -> Shaped {
     tracing::error!("a call was not made: {fault}");
     let text = format!(
-        "{} by tollgate, not run: its state cannot be read or written. Do not retry; tell your user.",
+        "{} by tollgate, not run: its state cannot be read or written ({fault}). Do not retry; tell your user, who finds more with `tollgate`.",
         Code::StateUnavailable.as_str()
     );
     failure(
         &text,
         &serde_json::json!({
-            "dev.tollgate/refusal": { "code": Code::StateUnavailable.as_str() }
+            "dev.tollgate/refusal": {
+                "code": Code::StateUnavailable.as_str(),
+                "says": fault.says,
+                "remedy": fault.hint,
+            }
         }),
         era,
         asked,

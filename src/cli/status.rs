@@ -10,7 +10,7 @@ use super::servers::server_table;
 use super::{Trouble, ask_if_running, beside_the_point, elsewhere_hint};
 use crate::clock::{Clock, SystemClock};
 use crate::control::proto::Status;
-use crate::control::{AgentRow, Question, Reply};
+use crate::control::{AgentRow, Question, Reply, Wrong};
 use crate::daemon::{Place, elsewhere};
 use crate::store::stop_file;
 
@@ -59,6 +59,7 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
         halts,
         breakers,
         changed,
+        troubles,
     } = status;
     out.line(format_args!(
         "tollgate {version} is running since {up_since:.0} (process {pid})"
@@ -68,6 +69,12 @@ fn screen(status: &Status, files: &Path, out: &mut Out) -> std::io::Result<()> {
     ))?;
     if has_changed(files, *up_since) {
         out.step("  its files have changed since: tollgate check, then tollgate stop-daemon")?;
+    }
+    for Wrong { says, hint } in troubles {
+        out.line(format_args!("TROUBLE: {says}"))?;
+        if let Some(hint) = hint {
+            out.step(format_args!("  {hint}"))?;
+        }
     }
     for stop in stops {
         out.line(format_args!("STOPPED: {}", stopped(stop)))?;

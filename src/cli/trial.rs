@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use super::judgement::{self, Rule, Said, Step};
 use super::out::Out;
 use super::{DENIED, STOPPED, Trouble, ask_patiently, beside_the_point};
-use crate::control::{GateRow, Judged, Question, Reply, Trial};
+use crate::control::{GateRow, Judged, Question, Reply, Trial, Wrong};
 use crate::daemon::{Failure, FailureKind, Place};
 use crate::domain::{AgentName, Code};
 
@@ -54,6 +54,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         false => out.lines(lines(&judged, &place.config))?,
     }
     match refused(&judged).and_then(|gate| gate.code.as_deref()) {
+        None if judged.unrecordable.is_some() => Err(Trouble::Answer(DENIED)),
         None => Ok(()),
         Some(code) if code == Code::Stopped.as_str() => Err(Trouble::Answer(STOPPED)),
         Some(_) => Err(Trouble::Answer(DENIED)),
@@ -116,6 +117,7 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
         classified,
         unseen,
         gates,
+        unrecordable,
     } = judged;
     let tier = match classified {
         true => tier.to_string(),
@@ -124,7 +126,16 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
     let mut lines = vec![format!("{title}  agent {agent} of {owner}  tier {tier}")];
     lines.extend(judgement::lines(&steps(gates, config)));
     match refused(judged) {
-        None => lines.push("It would run. Nothing was sent.".to_owned()),
+        None => match unrecordable {
+            None => lines.push("It would run. Nothing was sent.".to_owned()),
+            Some(Wrong { says, hint }) => {
+                let code = Code::StateUnavailable.as_str();
+                lines.push(format!(
+                    "No gate refuses it, and yet nothing runs now: {code}, {says}."
+                ));
+                lines.extend(hint.as_ref().map(|hint| format!("  {hint}")));
+            }
+        },
         Some(gate) => {
             let code = gate.code.as_deref().unwrap_or_default();
             lines.push(format!("It would be refused: {code}. Nothing was sent."));
@@ -180,6 +191,7 @@ mod tests {
             classified: true,
             unseen: false,
             gates,
+            unrecordable: None,
         }
     }
 
@@ -215,6 +227,19 @@ mod tests {
             gate("approval", Some("tier reversible needs nobody"), None),
         ]);
         insta::assert_snapshot!(lines(&judged, Path::new("/")).join("\n"));
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_recorded_does_not_run_whatever_the_gates_say() {
+        let mut judged = judged(vec![gate("stop switch", Some("off"), None)]);
+        judged.unrecordable = Some(Wrong {
+            says: "the disk is full".into(),
+            hint: Some("free some space".into()),
+        });
+        let lines = lines(&judged, Path::new("/"));
+        let says =
+            "No gate refuses it, and yet nothing runs now: STATE_UNAVAILABLE, the disk is full.";
+        assert_eq!(lines[2..], [says, "  free some space"]);
     }
 
     #[test]

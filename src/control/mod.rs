@@ -19,6 +19,6 @@ pub use limits::{
 };
 pub use proto::{
     Judged, PinTexts, Question, Records, Refused, RefusedCode, Reply, Request, Status, StopOrder,
-    StopReport, Trial, Unknown,
+    StopReport, Trial, Unknown, Wrong,
 };
 pub use rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow};

@@ -12,7 +12,7 @@ use super::{
     limits::{BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow},
     rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow},
 };
-use crate::domain::{AgentName, CallId, Owner, ServerName, Stop, StopScope, Tier};
+use crate::domain::{AgentName, CallId, Fault, Owner, ServerName, Stop, StopScope, Tier};
 use crate::ports::{Query, Sought, Verified};
 
 /// The version of the protocol on both sockets.
@@ -256,6 +256,24 @@ pub struct Status {
     /// How many tools are refused because their definition has changed.
     #[serde(default)]
     pub changed: usize,
+    /// What is wrong with the state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Wrong>,
+}
+
+/// Something that the operator should see to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrong {
+    /// What.
+    pub says: String,
+    /// The next step.
+    pub hint: Option<String>,
+}
+
+impl From<Fault> for Wrong {
+    fn from(Fault { says, hint }: Fault) -> Self {
+        Self { says, hint }
+    }
 }
 
 /// What a stop did.
@@ -301,6 +319,9 @@ pub struct Judged {
     pub unseen: bool,
     /// Every gate, in order.
     pub gates: Vec<GateRow>,
+    /// Why no call can be recorded now; so none is made, whatever the gates say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrecordable: Option<Wrong>,
 }
 
 /// Records as they stand in the journal, oldest first.

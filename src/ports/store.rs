@@ -195,6 +195,17 @@ pub trait Store: Send + Sync {
     /// Judges a call and records nothing.
     fn judge(&self, call: &Call) -> Vec<(&'static str, Verdict)>;
 
+    /// Whether a call could be recorded now: one that can't be is not made, whatever the
+    /// gates say.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    fn ready(&self) -> Result<(), Fault>;
+
+    /// Why the state is no longer kept beside the records, if it is not: the next start
+    /// takes longer, and nothing else suffers.
+    fn unkept(&self) -> Option<String>;
+
     /// Records how a call ended.
     ///
     /// # Errors

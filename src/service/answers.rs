@@ -10,7 +10,7 @@ use crate::{
     config::{Agents, suggest},
     control::{
         GateRow, Happening, Judged, PinRow, PinTexts, Question, Records, Refused, RefusedCode,
-        Reply, Status, StopOrder, StopReport, StruckRow, Trial, Unknown,
+        Reply, Status, StopOrder, StopReport, StruckRow, Trial, Unknown, Wrong,
     },
     domain::{Fault, Fingerprint, Offer, ServerName, Stop, StopScope, Subject, shown},
     gate::{GATES, Verdict},
@@ -93,7 +93,23 @@ impl Tollgate {
                 let pins = self.broker.store().pins().into_iter();
                 pins.filter(|pin| pin.offered.is_some()).count()
             },
+            troubles: self.troubles(),
         }
+    }
+
+    fn troubles(&self) -> Vec<Wrong> {
+        let store = self.broker.store();
+        let unrecordable = store.ready().err().map(|fault| Wrong {
+            says: format!("nothing passes: {fault}"),
+            hint: fault.hint,
+        });
+        let unkept = store.unkept().map(|why| Wrong {
+            says: format!("the state is no longer kept beside the journal: {why}"),
+            hint: Some(
+                "nothing is lost, and the next start takes longer: tollgate stop-daemon".to_owned(),
+            ),
+        });
+        unrecordable.into_iter().chain(unkept).collect()
     }
 
     fn server(&self, name: &ServerName) -> Result<Reply, Refused> {
@@ -240,6 +256,7 @@ impl Tollgate {
             classified: call.offer != Offer::Unclassified,
             unseen,
             gates: rows(gates),
+            unrecordable: self.broker.store().ready().err().map(Wrong::from),
         }))
     }
 

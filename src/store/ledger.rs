@@ -41,6 +41,16 @@ pub(super) trait Log: Send + Sync {
     /// Puts a record behind all others; it is not written yet.
     fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault>;
 
+    /// Whether a record would be taken now, and `keep` bytes remain behind it.
+    fn ready(&self, _keep: u64) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Why the state is no longer kept beside the records, if it is not.
+    fn unkept(&self) -> Option<String> {
+        None
+    }
+
     /// Returns once everything up to `up_to` survives a kill.
     fn write(&self, up_to: Seq) -> Result<(), Fault>;
 
@@ -247,6 +257,18 @@ impl<L: Log> Store for Ledger<L> {
         let mut section = self.section();
         let sight = section.sight(call, self.clock.now());
         gate::explain(call, &sight.facts(&section.in_force))
+    }
+
+    fn ready(&self) -> Result<(), Fault> {
+        let section = self.section();
+        match section.closed {
+            true => Err(closed()),
+            false => self.log.ready(section.keep()),
+        }
+    }
+
+    fn unkept(&self) -> Option<String> {
+        self.log.unkept()
     }
 
     fn settle(&self, spent: Spent, call: &Call, settlement: &Settlement) -> Result<Settled, Fault> {

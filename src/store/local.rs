@@ -166,13 +166,6 @@ impl LocalStore {
         self.log.keeper.keep()
     }
 
-    /// Why the state is no longer kept beside the journal, if it is not: the
-    /// next start takes longer, and nothing else suffers.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.log.keeper.trouble()
-    }
-
     /// Prunes now what is old enough, one batch of it, and whatever an earlier
     /// tollgate left undone; otherwise that is done by the hour. Says whether
     /// records went: then there may be more.
@@ -260,6 +253,16 @@ impl Pen {
         fault
     }
 
+    /// A record was not taken.
+    fn refused(&self, error: &PutError) -> Fault {
+        match error {
+            PutError::Poisoned(poisoned) => self.failed(poisoned),
+            PutError::TooLong { .. } => Fault::new(error.to_string()),
+            PutError::NoRoom => Fault::new(error.to_string())
+                .hint("free 64 MiB or more on the disk of the state directory: by so much the journal grows"),
+        }
+    }
+
     /// Returns once a record survives a power cut.
     pub(super) fn durable(&self, seq: Seq) -> Result<(), Fault> {
         let written = self.journal.write(seq);
@@ -278,12 +281,15 @@ pub struct Local {
 
 impl Log for Pen {
     fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault> {
-        self.journal.put(entry).map_err(|error| match &error {
-            PutError::Poisoned(poisoned) => self.failed(poisoned),
-            PutError::TooLong { .. } => Fault::new(error.to_string()),
-            PutError::NoRoom => Fault::new(error.to_string())
-                .hint("free some space on the disk of the state directory"),
-        })
+        self.journal
+            .put(entry)
+            .map_err(|error| self.refused(&error))
+    }
+
+    fn ready(&self, keep: u64) -> Result<(), Fault> {
+        self.journal
+            .ready(keep)
+            .map_err(|error| self.refused(&error))
     }
 
     fn write(&self, up_to: Seq) -> Result<(), Fault> {
@@ -338,6 +344,14 @@ impl Log for Pen {
 impl Log for Local {
     fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault> {
         self.pen.put(entry)
+    }
+
+    fn ready(&self, keep: u64) -> Result<(), Fault> {
+        self.pen.ready(keep)
+    }
+
+    fn unkept(&self) -> Option<String> {
+        self.keeper.trouble()
     }
 
     fn write(&self, up_to: Seq) -> Result<(), Fault> {

@@ -7,6 +7,9 @@ use super::line::{Entry, LONGEST_LINE, MEMBERS_LIMIT, Seq, Stamp, encode};
 use super::notes::End;
 use super::{Place, Placed, PutError};
 
+/// Few records are longer.
+const USUAL: u64 = 4096;
+
 /// What the disk is known to have room for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
@@ -105,6 +108,11 @@ impl Buffer {
             self.durable = seq;
         }
         Ok(Placed { seq, place, hash })
+    }
+
+    /// Whether a record of a usual length would be taken, and `keep` remain behind it.
+    pub(super) fn ready(&self, keep: u64, room: Room) -> Result<(), PutError> {
+        self.place(USUAL, keep, room).map(drop)
     }
 
     /// Where a line of `length` bytes goes, if enough room remains behind it.

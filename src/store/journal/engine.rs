@@ -124,6 +124,13 @@ impl Engine {
         lock(&self.buffer).put(&self.key, mark, entry, room)
     }
 
+    /// Whether a record of a usual length would be taken now, and `keep` remain behind it.
+    pub(super) fn ready(&self, keep: u64) -> Result<(), PutError> {
+        self.healthy()?;
+        let room = self.ahead.room();
+        lock(&self.buffer).ready(keep, room)
+    }
+
     pub(super) fn write(&self, up_to: Seq) -> Result<(), Poisoned> {
         if self.written() >= up_to {
             return self.healthy();

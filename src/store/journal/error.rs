@@ -144,7 +144,9 @@ impl Refused {
     pub fn hint(&self) -> &'static str {
         match self {
             Refused::Io { .. } => "see to the disk or to the rights of that path, then start again",
-            Refused::NoRoom => "free some space on that disk, then start again",
+            Refused::NoRoom => {
+                "free 64 MiB or more on that disk, by so much the journal grows; then start again"
+            }
             Refused::KeyMissing | Refused::KeyDamaged | Refused::KeyWrong => {
                 "restore `journal.key` from a backup, or move the state directory aside to begin anew"
             }

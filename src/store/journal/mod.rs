@@ -238,6 +238,14 @@ impl Journal {
         self.engine.healthy()
     }
 
+    /// Whether a record would be taken now, and `keep` bytes remain behind it.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn ready(&self, keep: u64) -> Result<(), PutError> {
+        self.engine.ready(keep)
+    }
+
     /// Hands the written records from `from` on to `visit` until it breaks off. Begins with
     /// the first that is kept if `from` was pruned. Hashes are not checked.
     ///
