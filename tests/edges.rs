@@ -12,10 +12,45 @@
 mod prompt;
 
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use prompt::{Home, PROGRAM, pipe};
+use prompt::{Agent, Home, PROGRAM, complaint, pipe, text};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::json;
+
+const DEMO: &str = "command = \"tollgate\"\nargs = [\"demo-server\"]\nowner = \"platform\"\n\n\
+    [tools]\nread_mail = \"read\"\n";
+
+fn reads(agent: &mut Agent) {
+    let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_ne!(mail["result"]["isError"], true, "{mail}");
+}
+
+fn socket(home: &Home, name: &str) -> PathBuf {
+    let dirs = fs::read_dir(home.path("run/tollgate")).unwrap();
+    let dirs: Vec<PathBuf> = dirs.map(|dir| dir.unwrap().path()).collect();
+    dirs[0].join(name)
+}
+
+/// A process whose end can be waited for.
+fn watched(pid: Pid) -> OwnedFd {
+    pidfd_open(pid, PidfdFlags::empty()).unwrap()
+}
+
+fn ends(process: &OwnedFd) {
+    let limit = Timespec {
+        tv_sec: 20,
+        tv_nsec: 0,
+    };
+    let mut polled = [PollFd::new(process, PollFlags::IN)];
+    assert_eq!(poll(&mut polled, Some(&limit)).unwrap(), 1, "it lives on");
+}
 
 /// A server that says through a pipe what it has open, and nothing else.
 fn telling(to: &Path) -> String {
@@ -74,4 +109,117 @@ fn what_somebody_left_open_for_the_shim_is_not_open_in_its_daemon() {
         .collect();
     assert!(open.len() > 3, "{open:?}");
     assert!(!open.iter().any(|one| one.ends_with("secret")), "{open:?}");
+}
+
+#[test]
+fn a_daemon_that_was_taken_out_of_peoples_reach_does_not_go_on() {
+    let home = Home::new(DEMO);
+    let mut agent = home.agent();
+    reads(&mut agent);
+    let daemon = watched(home.daemon());
+    fs::remove_file(socket(&home, "control.sock")).unwrap();
+    fs::remove_file(home.state().join("daemon.lock")).unwrap();
+    // It cannot see the daemon.
+    let stopped = text(&home.run(&["stop"]));
+    assert!(stopped.contains("holds from its next start"), "{stopped}");
+    ends(&daemon);
+    agent.hang_up();
+    let mut next = home.agent();
+    let code = next.call_code("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_eq!(code, "STOPPED");
+    let log = fs::read_to_string(home.state().join("daemon.log")).unwrap();
+    assert!(log.contains("was removed or replaced"), "{log}");
+}
+
+#[test]
+fn who_puts_a_socket_of_their_own_in_the_daemons_place_ends_it_and_keeps_theirs() {
+    let home = Home::new(DEMO);
+    let mut agent = home.agent();
+    reads(&mut agent);
+    let daemon = watched(home.daemon());
+    let control = socket(&home, "control.sock");
+    fs::rename(&control, home.path("theirs")).unwrap();
+    let _false_one = UnixListener::bind(&control).unwrap();
+    ends(&daemon);
+    assert!(control.exists());
+    fs::remove_file(&control).unwrap();
+}
+
+#[test]
+fn a_stop_kills_the_daemon_that_listens_whatever_stands_in_the_locks_file() {
+    for forged in [true, false] {
+        let home = Home::new(DEMO);
+        let mut agent = home.agent();
+        reads(&mut agent);
+        let pid = home.daemon();
+        let daemon = watched(pid);
+        let lock = home.state().join("daemon.lock");
+        let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+        match forged {
+            true => {
+                let text = fs::read_to_string(&lock).unwrap();
+                let own = format!("\"pid\":{}", pid.as_raw_nonzero());
+                assert!(text.contains(&own), "{text}");
+                let theirs = format!("\"pid\":{}", other.id());
+                fs::write(&lock, text.replace(&own, &theirs)).unwrap();
+            }
+            false => fs::remove_file(&lock).unwrap(),
+        }
+        kill_process(pid, Signal::STOP).unwrap();
+        let stopped = home.run(&["stop"]);
+        assert_eq!(stopped.status.code(), Some(0), "{}", complaint(&stopped));
+        assert!(
+            text(&stopped).starts_with("STOPPED by force"),
+            "{stopped:?}"
+        );
+        ends(&daemon);
+        assert_eq!(other.try_wait().unwrap(), None);
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
+
+#[test]
+fn who_connects_and_says_nothing_keeps_nobody_out() {
+    let home = Home::new(DEMO);
+    let mut agent = home.agent();
+    reads(&mut agent);
+    let connect = |name: &str| -> Vec<UnixStream> {
+        let path = socket(&home, name);
+        (0..400)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect()
+    };
+    let (askers, shims) = (connect("control.sock"), connect("agent.sock"));
+    let status = home.run(&[]);
+    assert_eq!(status.status.code(), Some(0), "{status:?}");
+    reads(&mut home.agent());
+    let open = fs::read_dir(format!("/proc/{}/fd", home.daemon())).unwrap();
+    assert!(open.count() < 700);
+    let mut told = String::new();
+    BufReader::new(&askers[0]).read_line(&mut told).unwrap();
+    assert!(told.contains("than it has room for"), "{told}");
+    assert_eq!((&shims[0]).read(&mut [0]).unwrap(), 0);
+    reads(&mut agent);
+}
+
+#[test]
+fn of_requests_that_are_long_only_a_few_are_taken_in_at_a_time() {
+    let home = Home::new(DEMO);
+    let mut agent = home.agent();
+    reads(&mut agent);
+    let path = socket(&home, "control.sock");
+    let begins = || {
+        let mut asker = UnixStream::connect(&path).unwrap();
+        asker
+            .set_write_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        let taken = asker.write_all(&vec![b' '; 4 << 20]);
+        (asker, taken.map_err(|cause| cause.kind()))
+    };
+    let taken: Vec<_> = (0..4).map(|_| begins()).collect();
+    let taken: Vec<_> = taken.iter().map(|(_, taken)| *taken).collect();
+    let full = Err(ErrorKind::WouldBlock);
+    assert_eq!(taken, [Ok(()), Ok(()), full, full]);
+    assert_eq!(home.run(&[]).status.code(), Some(0));
 }
