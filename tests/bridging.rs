@@ -484,6 +484,27 @@ fn a_subscription_is_told_to_the_connection_that_made_it_and_to_no_other_of_its_
 }
 
 #[test]
+fn a_server_does_not_tell_that_a_resource_of_another_has_changed() {
+    let home = Home::new();
+    let script = |uri: &str| {
+        format!("era legacy\nresource {{\"uri\":\"{uri}\",\"name\":\"n\"}}\ncall ready: text ready")
+    };
+    let _alpha = home.server("alpha", &script("note://one"));
+    let mut beta = home.server("beta", &script("task://two"));
+    let mut agent = home.joining("r-1");
+    agent.until_listed(&["alpha__ready", "beta__ready"]);
+    let id = agent.request("resources/subscribe", r#"{"uri":"task://two"}"#);
+    agent.result(id);
+    for uri in ["note://one", "note://one/part", "task://two/part"] {
+        beta.order(&format!(
+            r#"say {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"{uri}"}}}}"#
+        ));
+    }
+    let told = agent.gets("notifications/resources/updated");
+    assert_eq!(dig(&told, "params.uri").unwrap(), r#""task://two/part""#);
+}
+
+#[test]
 fn log_messages_reach_an_agent_that_asked_for_them() {
     let script = r#"
         call talk: line {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"debug","logger":"l","data":{"n":1e400}}}
@@ -506,6 +527,7 @@ fn log_messages_reach_an_agent_that_asked_for_them() {
         let log = pair.agent.gets("notifications/message");
         assert_eq!(dig(&log, "params.data").unwrap(), r#"{"n":1e400}"#);
         assert_eq!(dig(&log, "params.level").unwrap(), r#""debug""#);
+        assert_eq!(dig(&log, "params.logger").unwrap(), r#""alpha/l""#);
         assert_eq!(pair.agent.text(id), "done");
         match pair.served {
             Era::Legacy => {

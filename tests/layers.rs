@@ -194,6 +194,11 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency("clap", &["cli"], "arguments are read in one place"),
     dependency("clap_complete", &["cli"], "arguments are read in one place"),
     dependency(
+        "close_fds",
+        &["main"],
+        "what was inherited is closed to children once, before anything is opened",
+    ),
+    dependency(
         "foldhash",
         &["store/map.rs"],
         "only what is looked up many times in each call needs a faster hasher: it withstands less",

@@ -319,6 +319,9 @@ fn updated(
     let params = &wire::without_ours(params);
     let uri = params.get("uri");
     let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
+    if !to.contains(&connection.number) && is_anothers(connection, server, &uri) {
+        return;
+    }
     let legacy = lock(&connection.legacy);
     let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
     drop(legacy);
@@ -331,6 +334,15 @@ fn updated(
     for listen in listens {
         listen.updated(connection, &uri, params);
     }
+}
+
+/// Whether a resource belongs to another server than the one that tells of it.
+fn is_anothers(connection: &Connection, server: &ServerName, uri: &str) -> bool {
+    let broker = &connection.broker;
+    let owner = broker
+        .catalog()
+        .resource(uri, &broker.view(&connection.session));
+    owner.is_some_and(|owner| owner != *server)
 }
 
 /// The server tells of these no more. A stream that said it would is over: its agent can

@@ -336,7 +336,7 @@ impl Catalog {
             Some(other) if other.server == tool.server || !(is_off(&tool) || is_off(other)) => {
                 return Err(format!(
                     "tool `{}` is hidden: {}",
-                    tool.name,
+                    shown(&tool.name),
                     owners::belongs(&tool.exposed, &other.server)
                 ));
             }
@@ -388,7 +388,7 @@ impl Tool {
             .and_then(Raw::as_str)
             .filter(|name| !name.is_empty())
             .ok_or("a tool is hidden: its definition has no name")?;
-        let hidden = |why: &str| format!("tool `{name}` is hidden: {why}");
+        let hidden = |why: &str| format!("tool `{}` is hidden: {why}", shown(&name));
         let node = Node::parse(definition.text())
             .map_err(|flaw| hidden(&format!("in its definition {flaw}")))?;
         let print = Fingerprint(*blake3::hash(node.canonical().as_bytes()).as_bytes());

@@ -22,8 +22,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     beginnings: Beginnings,
-    /// Names that an accepted tool has, of servers that share their prefix.
-    taken: Mutex<HashMap<Arc<str>, ServerName>>,
+    /// Names that an accepted tool has, or one that looks like it, of servers that share
+    /// their prefix.
+    taken: Mutex<HashMap<String, ServerName>>,
 }
 
 impl Owners {
@@ -43,7 +44,7 @@ impl Owners {
                 };
                 if shared.contains(&&pin.server) && rules.tool(&pin.tool).offer != Offer::Off {
                     let exposed = config::exposed(&rules.prefix, &pin.server, &pin.tool);
-                    taken.entry(exposed.into()).or_insert(pin.server);
+                    taken.entry(config::alike(&exposed)).or_insert(pin.server);
                 }
             }
         }
@@ -72,22 +73,24 @@ impl Owners {
 
     /// Whether no tool of another server has this name.
     pub(super) fn is_free(&self, server: &ServerName, exposed: &str) -> Result<(), String> {
-        match self.taken().get(exposed) {
+        match self.taken().get(&config::alike(exposed)) {
             Some(owner) if owner != server => Err(belongs(exposed, owner)),
             Some(_) | None => Ok(()),
         }
     }
 
     /// A tool of this server was accepted under this name.
-    pub(super) fn take(&self, server: &ServerName, exposed: &Arc<str>) {
+    pub(super) fn take(&self, server: &ServerName, exposed: &str) {
         let shared = self.beginnings.owners(exposed);
         if shared.is_some_and(|(_, servers)| servers.len() > 1) {
             let mut taken = self.taken();
-            taken.entry(exposed.clone()).or_insert(server.clone());
+            taken
+                .entry(config::alike(exposed))
+                .or_insert(server.clone());
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Arc<str>, ServerName>> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<String, ServerName>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

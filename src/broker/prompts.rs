@@ -34,7 +34,7 @@ pub(super) struct Prompts {
     known: HashMap<Arc<str>, Vec<Prompt>>,
     /// In the order of lists.
     order: Vec<Prompt>,
-    /// Who lists one under which name.
+    /// Who lists one under which name, or under one that looks like it.
     claims: Claims,
 }
 
@@ -59,7 +59,9 @@ impl Prompts {
                 }
             }
         }
-        let listed = read.iter().map(|prompt| (&prompt.server, &*prompt.exposed));
+        let listed = read
+            .iter()
+            .map(|prompt| (&prompt.server, config::alike(&prompt.exposed)));
         let mut prompts = Self {
             claims: Claims::new(before.map(|before| &before.claims), listed),
             ..Self::default()
@@ -68,7 +70,7 @@ impl Prompts {
             let Prompt { exposed, .. } = &prompt;
             let of_name = prompts.known.entry(exposed.clone()).or_default();
             let twice = of_name.iter().any(|other| other.server == prompt.server);
-            let owner = prompts.claims.first(exposed);
+            let owner = prompts.claims.first(&config::alike(exposed));
             if let Some(owner) = owner.filter(|owner| twice || **owner != prompt.server) {
                 let why = owners::belongs(exposed, owner);
                 let why = format!("prompt `{}` is hidden: {why}", shown(&prompt.name));
@@ -85,7 +87,7 @@ impl Prompts {
 
     /// The prompt behind an exposed name, for who may see these servers.
     pub(super) fn get(&self, exposed: &str, servers: &[ServerName]) -> Option<&Prompt> {
-        let owner = self.claims.owner(exposed, servers)?;
+        let owner = self.claims.owner(&config::alike(exposed), servers)?;
         let mut of_name = self.known.get(exposed)?.iter();
         of_name.find(|prompt| prompt.server == *owner)
     }
@@ -96,7 +98,7 @@ impl Prompts {
             let Prompt {
                 server, exposed, ..
             } = prompt;
-            self.claims.owner(exposed, servers) == Some(server)
+            self.claims.owner(&config::alike(exposed), servers) == Some(server)
         });
         shown.map(|prompt| &prompt.listed)
     }
@@ -109,8 +111,8 @@ impl Prompts {
         definition: &Raw,
     ) -> Option<&ServerName> {
         let name = owners::text(definition, "name")?;
-        self.claims
-            .first(&config::exposed(&rules.prefix, server, &name))
+        let exposed = config::exposed(&rules.prefix, server, &name);
+        self.claims.first(&config::alike(&exposed))
     }
 }
 

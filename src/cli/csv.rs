@@ -44,11 +44,13 @@ pub(super) fn row(record: &Record) -> String {
     cells.join(",")
 }
 
+/// What a formula begins with; in some languages also in full width.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 /// RFC 4180; and a text that a spreadsheet would take for a formula is told apart
 /// by an apostrophe, because agents write part of these texts.
 fn cell(text: &str) -> String {
-    let formula =
-        text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let formula = text.starts_with(FORMULA) && text.parse::<f64>().is_err();
     let text = match formula {
         true => format!("'{text}"),
         false => text.to_owned(),
@@ -70,6 +72,7 @@ mod tests {
         assert_eq!(cell("say \"hi\""), "\"say \"\"hi\"\"\"");
         assert_eq!(cell("=1+1"), "'=1+1");
         assert_eq!(cell("@SUM(A1)"), "'@SUM(A1)");
+        assert_eq!(cell("＝1+1"), "'＝1+1");
         assert_eq!(cell("-1.5"), "-1.5");
     }
 

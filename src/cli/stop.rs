@@ -15,7 +15,9 @@ use super::scope::{self, Scope};
 use super::{Trouble, argument, ask_if_running, beside_the_point, person};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Question, Reply, StopOrder, StopReport, StruckRow};
-use crate::daemon::{Failure, FailureKind, Holder, Place, elsewhere, is_held};
+use crate::daemon::{
+    Failure, FailureKind, Holder, Listens, Place, elsewhere, is_held, who_listens,
+};
 use crate::domain::{Became, Stop, StopScope};
 use crate::store::stop_file;
 
@@ -158,43 +160,80 @@ fn kill(
     laid: bool,
     out: &mut Out,
 ) -> Result<(), Trouble> {
-    let holder = Holder::read(place).filter(|_| !is_nobody_there(place));
-    let Some(holder) = holder else {
+    let daemons = whom(place, silence)?;
+    if daemons.is_empty() {
         if laid {
             out.line(format_args!("STOPPED  {}", order.scope))?;
         }
         out.line(format_args!("{silence}; no daemon is left"))?;
         return Ok(next_start(laid, &order.scope, out)?);
-    };
-    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
-    let killed = pid.map(|pid| kill_process(pid, Signal::KILL));
-    let gone = (0..ATTEMPTS * 2).any(|_| {
-        let held = is_held(place);
-        if held {
-            thread::sleep(PAUSE);
-        }
-        !held
-    });
-    if !gone {
-        let why = match killed {
-            Some(Err(cause)) => format!(": {cause}"),
-            Some(Ok(())) | None => String::new(),
-        };
-        return Err(Failure::fault(format!(
-            "NOT STOPPED: {silence}, and process {} cannot be killed{why}",
-            holder.pid
-        ))
-        .hint(format!("`kill -9 {}` as root", holder.pid))
-        .into());
     }
+    let mut last = None;
+    for daemon in daemons {
+        match end(place, daemon) {
+            Ok(()) => return ended_by_force(order, silence, (daemon, laid), out),
+            Err(why) => last = Some((daemon, why)),
+        }
+    }
+    let (daemon, why) = last.unwrap_or_default();
+    Err(Failure::fault(format!(
+        "NOT STOPPED: {silence}, and process {daemon} cannot be killed{why}"
+    ))
+    .hint(format!("`kill -9 {daemon}` as root"))
+    .into())
+}
+
+/// Kills a process, and waits until nobody has the state or listens; or why that did not
+/// come.
+fn end(place: &Place, daemon: u32) -> Result<(), String> {
+    let pid = i32::try_from(daemon).ok().and_then(Pid::from_raw);
+    let killed = pid.map(|pid| kill_process(pid, Signal::KILL));
+    for _ in 0..ATTEMPTS {
+        if is_nobody_there(place) && who_listens(place) == Listens::Nobody {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(match killed {
+        Some(Err(cause)) => format!(": {cause}"),
+        Some(Ok(())) | None => String::new(),
+    })
+}
+
+fn ended_by_force(
+    order: &StopOrder,
+    silence: &Failure,
+    (daemon, laid): (u32, bool),
+    out: &mut Out,
+) -> Result<(), Trouble> {
     out.line(format_args!("STOPPED by force  {}", order.scope))?;
     out.line(format_args!("{silence}"))?;
     out.line(format_args!(
-        "killed the daemon (process {}), and its tool servers with it",
-        holder.pid
+        "killed the daemon (process {daemon}), and its tool servers with it"
     ))?;
     out.line("what was in flight may have been sent: its outcome is unknown")?;
     Ok(next_start(laid, &order.scope, out)?)
+}
+
+/// The processes that may be the daemon that does not answer, the likeliest first; none if
+/// no daemon is left. The kernel says it better than the lock's file, in which anybody of
+/// the same user can write.
+fn whom(place: &Place, silence: &Failure) -> Result<Vec<u32>, Failure> {
+    let holder = Holder::read(place).filter(|_| !is_nobody_there(place));
+    let holder = holder.map(|holder| holder.pid);
+    match (who_listens(place), holder) {
+        (Listens::Process(pid), holder) => {
+            let other = holder.filter(|holder| *holder != pid);
+            Ok([Some(pid), other].into_iter().flatten().collect())
+        }
+        (Listens::Somebody | Listens::Nobody, Some(holder)) => Ok(vec![holder]),
+        (Listens::Somebody, None) => Err(Failure::fault(format!(
+            "NOT STOPPED: {silence}, and which process listens at `{}` is not known",
+            place.control_socket().display()
+        ))
+        .hint("find the daemon with `pgrep -af 'tollgate daemon'`, and end it with `kill -9`")),
+        (Listens::Nobody, None) => Ok(Vec::new()),
+    }
 }
 
 /// What the next daemon will do; of a file that could not be laid the error tells.

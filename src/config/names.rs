@@ -48,6 +48,13 @@ pub fn is_own(name: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(OWN))
 }
 
+/// What stands for all names that differ only in capitals: a reader takes one of them for
+/// another, a model as well.
+#[must_use]
+pub fn alike(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
 /// Whose names begin how. A name can belong only to the servers with the longest
 /// beginning that it has, so that what one server lists is never taken for
 /// another's.
@@ -61,7 +68,10 @@ impl Beginnings {
         for (server, prefix) in servers {
             // As it stands in names: cleaned, and cut where they are.
             let beginning = clean(prefix, prefix);
-            known.entry(beginning).or_default().push(server.clone());
+            known
+                .entry(alike(&beginning))
+                .or_default()
+                .push(server.clone());
         }
         Self(known)
     }
@@ -69,6 +79,7 @@ impl Beginnings {
     /// The beginning that counts for a name, and the servers that have it.
     #[must_use]
     pub fn owners(&self, exposed: &str) -> Option<(&str, &[ServerName])> {
+        let exposed = alike(exposed);
         let fitting = self
             .0
             .iter()
@@ -125,6 +136,8 @@ mod tests {
             "my.files"
         );
         assert_eq!(known.sharing().count(), 0);
+        // Nor does a name that only looks like one of them pass for it.
+        assert_eq!(owner("A__B__echo"), "a__b");
     }
 
     #[test]

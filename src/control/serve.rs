@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::proto::{
     Answer, Envelope, PROTOCOL, Question, Refused, RefusedCode, Reply, Request, Trial, VERSION,
@@ -14,10 +16,13 @@ use super::proto::{
 /// a text, in which half of the bytes may be escaped.
 const LIMIT: u64 = 2 * Trial::LONGEST + (1 << 20);
 
+/// What every asker may have in memory; only few at a time may have more.
+const SHORT: u64 = 64 * 1024;
+
 /// What takes longer to understand than others should wait.
 const LONG: usize = 1 << 20;
 
-/// How long an answer may wait to be read.
+/// How long an answer may wait to be read, and the rest of a long request to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One asker: reads what it asks and writes what it is answered.
@@ -36,19 +41,27 @@ impl Conversation {
         }
     }
 
-    /// The next request; nothing when the asker has left.
+    /// The next request; nothing when the asker has left. A long one waits until it is among
+    /// the few.
     pub(crate) async fn next(
         &mut self,
         config: &str,
+        few: &Semaphore,
     ) -> io::Result<Option<Result<Request, Refused>>> {
         let mut line = Vec::new();
         if self.lost {
             return Ok(None);
         }
         (&mut self.stream)
-            .take(LIMIT)
+            .take(SHORT)
             .read_until(b'\n', &mut line)
             .await?;
+        let mut _turn = None;
+        if line.len() as u64 == SHORT && !line.ends_with(b"\n") {
+            _turn = Some(few.acquire().await.map_err(io::Error::other)?);
+            let mut rest = (&mut self.stream).take(LIMIT - SHORT);
+            timeout(PATIENCE, rest.read_until(b'\n', &mut line)).await??;
+        }
         if line.len() as u64 == LIMIT {
             self.lost = true;
             let says = format!("the request is longer than {} MiB", LIMIT >> 20);
@@ -70,7 +83,7 @@ impl Conversation {
         };
         let mut line = serde_json::to_vec(&answer)?;
         line.push(b'\n');
-        tokio::time::timeout(PATIENCE, self.stream.write_all(&line)).await?
+        timeout(PATIENCE, self.stream.write_all(&line)).await?
     }
 }
 
@@ -171,9 +184,10 @@ mod tests {
             let _ = ours.write_all(&line).await;
             ours
         });
-        let heard = asker.next("/c").await.unwrap().unwrap();
+        let few = Semaphore::new(1);
+        let heard = asker.next("/c", &few).await.unwrap().unwrap();
         if heard.is_err() {
-            assert!(asker.next("/c").await.unwrap().is_none());
+            assert!(asker.next("/c", &few).await.unwrap().is_none());
         }
         drop(asker);
         said.await.unwrap();

@@ -31,8 +31,19 @@ const LONGEST_HELLO: usize = 64 * 1024;
 
 /// Serves the shim at the other end of `stream`.
 pub(crate) async fn serve<S: Service>(entrance: Entrance<S>, mut stream: UnixStream, daemon: Stop) {
-    let outcome = match let_in(&entrance, &stream).await {
-        Ok(Some(guest)) => attend(entrance.service, guest, &mut stream, daemon).await,
+    let waiting = entrance.bounds.shims.join();
+    let let_in = tokio::select! {
+        biased;
+        outcome = let_in(&entrance, &stream) => outcome,
+        // Its shim asks again.
+        () = waiting.pushed_out() => return,
+    };
+    drop(waiting);
+    let outcome = match let_in {
+        Ok(Some(guest)) => match entrance.bounds.agents.try_acquire() {
+            Ok(_seat) => attend(Arc::clone(&entrance.service), guest, &mut stream, daemon).await,
+            Err(_) => say(&mut stream, &Welcome::Refused(full())).await,
+        },
         // It only looked whether somebody is there.
         Ok(None) => Ok(()),
         Err(refused) => {
@@ -79,6 +90,14 @@ async fn let_in<S: Service>(
         output,
         peer_pid,
     }))
+}
+
+fn full() -> Refused {
+    Refused::new(
+        RefusedCode::Unavailable,
+        "so many agents are connected that the daemon has no room for another",
+    )
+    .hint("see who with `tollgate`; a higher hard limit of open files (`ulimit -Hn`) makes room")
 }
 
 fn malformed(cause: &dyn std::fmt::Display) -> Refused {

@@ -80,6 +80,48 @@ pub fn elsewhere(place: &Place) -> Vec<String> {
     configs
 }
 
+/// Who is behind the control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listens {
+    /// Nobody.
+    Nobody,
+    /// This process, as the kernel tells it.
+    Process(u32),
+    /// Somebody, who lets nobody in any more.
+    Somebody,
+}
+
+/// Who listens where the command line connects, whatever the lock's file says: that can be
+/// removed, and anybody of the same user can write another name into it. Waits for nothing.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn who_listens(place: &Place) -> Listens {
+    use rustix::io::Errno;
+    use rustix::net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+    };
+    let run = Holder::read(place).map_or_else(|| place.run.clone(), |holder| holder.run);
+    let path = Door::Control.of(&Place {
+        run,
+        ..place.clone()
+    });
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let knocked = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|socket| connect(&socket, &SocketAddrUnix::new(&path)?).map(|()| socket));
+    match knocked.and_then(rustix::net::sockopt::socket_peercred) {
+        Ok(peer) => Listens::Process(peer.pid.as_raw_nonzero().get().unsigned_abs()),
+        Err(Errno::AGAIN) => Listens::Somebody,
+        Err(_) => Listens::Nobody,
+    }
+}
+
+/// Elsewhere only the lock tells.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn who_listens(_: &Place) -> Listens {
+    Listens::Nobody
+}
+
 fn knock(place: &Place, door: Door) -> Result<Option<UnixStream>, Failure> {
     let base = place.run.parent().unwrap_or(Path::new("/"));
     if !inspect(base)? || !inspect(&place.run)? {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet, yield_now};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::crowd::{Crowd, Room};
 use super::door;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -19,7 +20,7 @@ use super::service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
 use super::signals::Signals;
 use super::tripwire::Tripwire;
 use crate::control::serve::Conversation;
-use crate::control::{Question, Refused, Reply, Request};
+use crate::control::{Question, Refused, RefusedCode, Reply, Request};
 use crate::domain::AgentName;
 
 /// A service and what is needed to let people in and out.
@@ -29,6 +30,7 @@ pub(crate) struct Hall<S> {
     stopper: Stopper,
     signals: Signals,
     tripwire: Tripwire,
+    bounds: Arc<Bounds>,
 }
 
 /// The sockets.
@@ -38,6 +40,55 @@ pub(crate) struct Doors {
     pub(crate) agent: Option<Listener>,
     pub(crate) control: Listener,
 }
+
+impl Doors {
+    /// Whoever took a socket away, or put another in its place, took this daemon out of the
+    /// reach of people: who pulls the switch would be told that it is pulled.
+    fn are_ours(&self) -> Result<(), Failure> {
+        let doors = self.agent.iter().chain([&self.control]);
+        match doors.into_iter().find(|door| !door.is_ours()) {
+            None => Ok(()),
+            Some(door) => Err(Failure::fault(format!(
+                "the socket `{}` was removed or replaced: nobody could stop this daemon any more",
+                door.path().display()
+            ))
+            .hint("the next `tollgate stdio` starts another")),
+        }
+    }
+}
+
+/// How often is looked whether the sockets are still ours.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How much may be at the doors at a time.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    /// Shims that have not said who they are.
+    pub(crate) shims: Crowd,
+    /// Askers of whom nothing is worked on.
+    askers: Crowd,
+    /// Agents that are served.
+    pub(crate) agents: Semaphore,
+    /// Questions that are worked on; a stop waits for none.
+    questions: Semaphore,
+    /// Requests that are long.
+    long: Semaphore,
+}
+
+impl Bounds {
+    fn of(room: Room) -> Self {
+        Self {
+            shims: Crowd::of(room.waiting),
+            askers: Crowd::of(room.waiting),
+            agents: Semaphore::new(room.agents),
+            questions: Semaphore::new(room.questions),
+            long: Semaphore::new(LONG_REQUESTS),
+        }
+    }
+}
+
+/// So many requests are read at a time that need much memory.
+const LONG_REQUESTS: usize = 2;
 
 /// When a daemon leaves of itself.
 pub(crate) enum Leave {
@@ -75,6 +126,7 @@ impl<S: Service> Hall<S> {
             signals: Signals::listen()
                 .map_err(|cause| Failure::io("can't listen for signals", &cause))?,
             tripwire: Tripwire::default(),
+            bounds: Arc::new(Bounds::of(Room::here())),
         })
     }
 
@@ -128,6 +180,8 @@ impl<S: Service> Hall<S> {
     ) -> Cause {
         // Whoever started this daemon is still on the way.
         let mut leaves_at = leave.deadline(FIRST_AGENT);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 cause = self.stopper.asked() => return cause,
@@ -136,10 +190,13 @@ impl<S: Service> Hall<S> {
                     leaves_at = None;
                     let entrance = self.entrance();
                     sessions.spawn(door::serve(entrance, stream, stop.clone()));
+                    // It says at once who it is, and is heard before the next comes.
+                    yield_now().await;
                 },
                 stream = doors.control.accept() => if let Some(stream) = usable(stream).await {
                     let entrance = self.entrance();
                     questions.spawn(ask(entrance, stream, self.stopper.clone()));
+                    yield_now().await;
                 },
                 Some(ended) = sessions.join_next() => {
                     let panicked = report(ended);
@@ -153,6 +210,9 @@ impl<S: Service> Hall<S> {
                     }
                 }
                 Some(ended) = questions.join_next() => { report(ended); }
+                _ = look.tick() => if let Err(failure) = doors.are_ours() {
+                    return Cause::Fault(failure);
+                },
                 () = reached(leaves_at) => {
                     if !self.service.pending() {
                         return Cause::Idle;
@@ -168,6 +228,7 @@ impl<S: Service> Hall<S> {
             service: Arc::clone(&self.service),
             config: Arc::clone(&self.config),
             tripwire: self.tripwire.clone(),
+            bounds: Arc::clone(&self.bounds),
         }
     }
 
@@ -246,6 +307,7 @@ pub(crate) struct Entrance<S> {
     pub(crate) service: Arc<S>,
     pub(crate) config: Arc<str>,
     pub(crate) tripwire: Tripwire,
+    pub(crate) bounds: Arc<Bounds>,
 }
 
 /// One connection of the command line.
@@ -266,7 +328,25 @@ async fn answer<S: Service>(
         Ok(pid) => pid,
         Err(refused) => return asker.reply(Err(refused)).await,
     };
-    while let Some(request) = asker.next(&entrance.config).await? {
+    let bounds = &entrance.bounds;
+    loop {
+        let waiting = bounds.askers.join();
+        let asked = async {
+            let request = asker.next(&entrance.config, &bounds.long).await?;
+            let turn = match request.as_ref().is_some_and(takes_a_turn) {
+                true => Some(bounds.questions.acquire().await.map_err(io::Error::other)?),
+                false => None,
+            };
+            Ok::<_, io::Error>((request, turn))
+        };
+        let (request, _turn) = tokio::select! {
+            biased;
+            asked = asked => asked?,
+            () = waiting.pushed_out() => return turn_away(&mut asker).await,
+        };
+        let Some(request) = request else {
+            return Ok(());
+        };
         let result = match request {
             Ok(Request::StopDaemon) => {
                 let pid = std::process::id();
@@ -275,12 +355,37 @@ async fn answer<S: Service>(
                 stopper.stop(Cause::Asked);
                 continue;
             }
-            Ok(Request::Ask(question)) => entrance.question(peer_pid, question).await,
+            // It waits for news, as long as there is room for who does.
+            Ok(Request::Ask(question @ Question::Follow(_))) => tokio::select! {
+                biased;
+                result = entrance.question(peer_pid, question) => result,
+                () = waiting.pushed_out() => return turn_away(&mut asker).await,
+            },
+            Ok(Request::Ask(question)) => {
+                // Begun, and so not ended half way.
+                drop(waiting);
+                entrance.question(peer_pid, question).await
+            }
             Err(refused) => Err(refused),
         };
         asker.reply(result).await?;
     }
-    Ok(())
+}
+
+/// Whether it is work of which only so much is done at a time.
+fn takes_a_turn(request: &Result<Request, Refused>) -> bool {
+    match request {
+        Ok(Request::Ask(Question::Stop(_) | Question::Follow(_)) | Request::StopDaemon)
+        | Err(_) => false,
+        Ok(Request::Ask(_)) => true,
+    }
+}
+
+/// What is said goes out at once or not at all: many are turned away then.
+async fn turn_away(asker: &mut Conversation) -> io::Result<()> {
+    let says = "more are connected to the daemon than it has room for";
+    let full = Refused::new(RefusedCode::Unavailable, says);
+    timeout(Duration::ZERO, asker.reply(Err(full))).await?
 }
 
 impl<S: Service> Entrance<S> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -17,14 +17,23 @@ use crate::control::{Refused, RefusedCode};
 pub(crate) struct Listener {
     listener: UnixListener,
     path: PathBuf,
+    /// Of the file. As long as this listens, nobody else gets the same.
+    file: File,
 }
+
+/// What tells a file from all others.
+type File = (u64, u64);
 
 impl Listener {
     /// Listens at `path`, in place of whatever was there. Who shows the lock is
     /// the only daemon of this state, so what was there is stale.
     pub(crate) fn bind(path: PathBuf, _lock: &StateLock) -> Result<Self, Failure> {
         match bind(&path) {
-            Ok(listener) => Ok(Self { listener, path }),
+            Ok((listener, file)) => Ok(Self {
+                listener,
+                path,
+                file,
+            }),
             Err(cause) => Err(Failure::io(
                 format_args!("can't listen at `{}`", path.display()),
                 &cause,
@@ -35,16 +44,32 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether who connects at the path comes here. What cannot be looked at does not count.
+    pub(crate) fn is_ours(&self) -> bool {
+        file(&self.path).is_ok_and(|file| file == self.file)
+    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Nobody can be told here, and a name left behind is only stale.
-        let _ = fs::remove_file(&self.path);
+        // By now it may be the next daemon's.
+        if self.is_ours() {
+            // Nobody can be told here, and a name left behind is only stale.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
-fn bind(path: &Path) -> io::Result<UnixListener> {
+fn file(path: &Path) -> io::Result<File> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+fn bind(path: &Path) -> io::Result<(UnixListener, File)> {
     let unfinished = path.with_extension("sock.new");
     match fs::remove_file(&unfinished) {
         Ok(()) => {}
@@ -53,9 +78,10 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(&unfinished)?;
     fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
+    let file = file(&unfinished)?;
     // In one step: there is no moment without a socket, or with one that is open to others.
     fs::rename(&unfinished, path)?;
-    Ok(listener)
+    Ok((listener, file))
 }
 
 /// The process at the other end, if it belongs to the same user.

@@ -5,6 +5,7 @@
 //! directories → lock → service → sockets → "ready" → accept … → stop →
 //! sockets gone → sessions told → service drained → lock released.
 
+mod crowd;
 mod door;
 mod failure;
 mod find;
@@ -30,7 +31,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use door::STOP_GRACE;
 pub use failure::{Failure, FailureKind};
-pub use find::{Door, connect, elsewhere};
+pub use find::{Door, Listens, connect, elsewhere, who_listens};
 pub use hello::{Bye, Goodbye, Hello, Welcome};
 pub use lock::{Holder, StateLock, is_held};
 pub use place::Place;

@@ -19,7 +19,7 @@ use super::{
     acknowledged,
     child::{Child, Started},
     lane::Lane,
-    overdue, questions,
+    logged, overdue, questions,
     streams::Streams,
     subscribe,
     ticket::Requests,
@@ -437,6 +437,7 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
             });
         }
         ("notifications/message", Some(params)) => {
+            let params = logged::by(&instance.server, &params);
             let callers = instance.lane.callers();
             if callers.is_empty() {
                 instance.tell(Event::Log {

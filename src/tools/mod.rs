@@ -12,6 +12,7 @@ pub mod keeper;
 mod lane;
 pub mod launch;
 mod listing;
+mod logged;
 mod outgoing;
 mod overdue;
 mod place;

@@ -359,6 +359,51 @@ fn of_two_servers_without_a_prefix_the_one_that_was_there_first_keeps_the_name()
 }
 
 #[test]
+fn no_server_has_a_tool_or_a_prompt_that_differs_from_anothers_only_in_capitals() {
+    let none = "prefix = \"\"";
+    let place = Place::of(&[("a", none), ("files", ""), ("z", none)]);
+    let broker = place.start();
+    let offers = |name: &str, names: &[&str]| Listing {
+        prompts: names.iter().map(|name| tool(name, "")).collect(),
+        ..listing(name, names.iter().map(|name| tool(name, "")).collect())
+    };
+    broker.listed(offers("z", &["echo", "Files__read", "FILES__write"]));
+    broker.listed(offers("files", &["read", "Read"]));
+    broker.listed(offers("a", &["Echo", "own"]));
+    for broker in [&broker, &place.start()] {
+        for name in ["Echo", "Files__read", "FILES__write"] {
+            assert_eq!(owner(broker, name), None, "{name}");
+        }
+        assert_eq!(owner(broker, "echo").unwrap(), "z");
+        assert_eq!(owner(broker, "own").unwrap(), "a");
+        // A server's own names are its own affair.
+        assert_eq!(owner(broker, "files__read").unwrap(), "files");
+        assert_eq!(owner(broker, "files__Read").unwrap(), "files");
+        let agent = AgentName::parse("test").unwrap();
+        let view = broker.view(&broker.join(&agent, None).unwrap());
+        let prompt = |name: &str| {
+            let catalog = broker.catalog();
+            let prompt = catalog.prompt(name, &view);
+            prompt.map(|prompt| prompt.server.to_string())
+        };
+        assert_eq!(prompt("echo").unwrap(), "z");
+        assert_eq!(prompt("files__Read").unwrap(), "files");
+        assert_eq!((prompt("Echo"), prompt("Files__read")), (None, None));
+    }
+}
+
+#[test]
+fn what_is_hidden_is_told_in_few_words_however_long_its_name() {
+    let place = Place::of(&[("a", "")]);
+    let broker = place.start();
+    let shapeless = raw(&format!(r#"{{"name":"{}"}}"#, "x".repeat(100_000)));
+    broker.listed(listing("a", vec![shapeless]));
+    let why = hidden(&broker, "a");
+    assert!(why.contains("xxx` is hidden: "), "{}", why.len());
+    assert!(why.len() < 500, "{}", why.len());
+}
+
+#[test]
 fn a_tool_that_is_off_leaves_its_name_to_another_servers() {
     let off = "prefix = \"\"\n[tools]\necho = \"off\"";
     let place = Place::of(&[("a", off), ("z", "prefix = \"\"")]);
