@@ -709,6 +709,36 @@ fn the_first_use_of_a_tool_by_an_agent_is_told_and_no_later_one() {
 }
 
 #[test]
+fn an_agent_that_uses_nothing_for_a_month_is_not_remembered_for_ever() {
+    let mut world = World::new(world::NO_LIMITS, "");
+    let first_uses = |world: &World| {
+        let notices = world.records("notice");
+        notices
+            .iter()
+            .filter(|record| record["about"] == "once shop.look")
+            .count()
+    };
+    let once = |world: &mut World| {
+        let call = world.call_with("once", "once", "look", "{}");
+        world.makes(call).unwrap();
+    };
+    once(&mut world);
+    for _ in 0..36 {
+        world.wait(24 * 3600);
+        world.again().unwrap();
+    }
+    assert_eq!(first_uses(&world), 1);
+    world.restart();
+    once(&mut world);
+    assert_eq!(first_uses(&world), 2, "it is met like a new one");
+    once(&mut world);
+    assert_eq!(first_uses(&world), 2);
+    world.restart();
+    world.rebuild();
+    world.store().check().unwrap();
+}
+
+#[test]
 fn an_old_state_is_swept_and_stays_what_follows_from_the_journal() {
     let mut world = World::new(
         &only("[budget]\nrun = \"none\"\nday = { cost = \"90.00 USD\" }"),

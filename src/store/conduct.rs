@@ -25,7 +25,7 @@ pub(super) struct Conduct {
     agents: Lives<AgentName, Agent>,
     /// Which tools each agent has used, by a hash of their names.
     met: Set<(AgentName, u64)>,
-    /// Those that were added since it was last asked.
+    /// Those that changed since it was last asked.
     touched: BTreeSet<(AgentName, u64)>,
 }
 
@@ -299,6 +299,19 @@ impl Conduct {
             halted || now - agent.last < DAY
         };
         self.agents.sweep(now, kept, |agent| agent.settle(now, at));
+    }
+
+    /// Forgets which tools were used by agents that are not known any more. Names may cost
+    /// nothing: whoever takes another each time would be kept for ever.
+    pub(super) fn forget_met(&mut self, known: impl Fn(&AgentName) -> bool) {
+        let touched = &mut self.touched;
+        self.met.retain(|(agent, tool)| {
+            let kept = known(agent);
+            if !kept {
+                touched.insert((agent.clone(), *tool));
+            }
+            kept
+        });
     }
 
     pub(super) fn take_touched(&mut self) -> Touched {

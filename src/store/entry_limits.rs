@@ -194,7 +194,9 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
     }
     for (name, tool) in conduct.met {
         let key = met_key(&name, tool);
-        delta.push((key.clone(), Entries::from([(key, value(&name))])));
+        let known = state.conduct.knows(&name, tool);
+        let now = known.then(|| (key.clone(), value(&name)));
+        delta.push((key, now.into_iter().collect()));
     }
     for what in noticed {
         let key = notice_key(&what);

@@ -284,6 +284,7 @@ impl State {
         self.usage.sweep(now, at);
         self.circuits.sweep(now, at);
         self.conduct.sweep(now, at);
+        self.conduct.forget_met(|agent| self.usage.knows(agent));
         let touched = &mut self.touched;
         self.noticed.retain(|what, told| {
             let kept = now - *told < NOTICE_KEPT;

@@ -292,6 +292,11 @@ impl Usage {
         self.counters.get(scope).map(|counter| &counter.series)
     }
 
+    /// Whether an agent has used anything within a month.
+    pub(super) fn knows(&self, agent: &AgentName) -> bool {
+        self.counters.contains_key(&Scope::Agent(agent.clone()))
+    }
+
     /// For what is read back.
     pub(super) fn put_slot(&mut self, scope: Scope, width: Width, slot: i64, used: &Amounts) {
         let counter = self.counters.entry(scope).or_default();
