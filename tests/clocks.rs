@@ -14,8 +14,8 @@
 mod world;
 
 use tollgate::clock::Clock as _;
-use tollgate::domain::{Amounts, Dimension, HaltKind};
-use tollgate::ports::Store;
+use tollgate::domain::{Amounts, Dimension, HaltKind, RunId};
+use tollgate::ports::{Helping, Store};
 use world::{World, done, only};
 
 const HOUR: u64 = 3600;
@@ -205,6 +205,33 @@ fn an_agent_that_has_worked_alone_for_too_long_has_so_when_the_clock_is_back() {
         });
         days_until(&mut world, |world| send(world).is_ok());
     }
+}
+
+#[test]
+fn what_a_person_allows_while_the_clock_is_ahead_is_as_long_as_they_said() {
+    let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
+    let send = |world: &mut World| {
+        let n = world.now();
+        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
+        world.makes(call)
+    };
+    send(&mut world).unwrap();
+    ahead(&mut world, |world| {
+        send(world).unwrap();
+        let four_hours = world.now() + 4 * 3_600_000_000;
+        let helping = Helping {
+            added: Amounts::ZERO,
+            alone: Some(Some(four_hours)),
+        };
+        let run = RunId::from_tail("1");
+        world.store().extend(&run, &helping, "ana").unwrap();
+    });
+    send(&mut world).unwrap();
+    world.rebuild();
+    world.wait(4 * HOUR - 1);
+    assert_eq!(send(&mut world), Ok(()));
+    world.wait(1);
+    assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
 }
 
 #[test]
