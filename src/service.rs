@@ -129,6 +129,7 @@ impl Tollgate {
                 Loss::Refuse
             },
             keep: generation.keep,
+            totals: generation.totals(),
             ..Setup::new(&place.state, clock.clone())
         })
         .map_err(|fault| failure(&fault))?;

@@ -708,3 +708,32 @@ fn what_is_left_stands_in_every_record() {
     assert_eq!(refused["used"], "1.00 USD");
     assert_eq!(refused["requested"], "1.00 USD");
 }
+
+#[test]
+fn what_was_under_way_when_tollgate_ended_has_worked_until_then_or_as_long_as_it_may() {
+    let place = tempfile::tempdir().unwrap();
+    let now = "2026-03-02T12:00:00Z".parse().unwrap();
+    let clock = std::sync::Arc::new(tollgate::clock::SetClock::at(now));
+    let tune = |setup: tollgate::store::Setup| tollgate::store::Setup {
+        totals: [(world::shop(), std::time::Duration::from_secs(30))].into(),
+        ..setup
+    };
+    let main = only("[budget]\nrun = { time = \"60s\" }");
+    let mut world = World::tuned(place.path(), clock, &main, "", Box::new(tune));
+    for (seconds, used) in [(20, 20), (3_000, 50)] {
+        let call = world.call();
+        world.ask(call).unwrap();
+        world.wait(seconds);
+        world.restart();
+        assert_eq!(world.level("run.time"), (used * 1_000_000, 0));
+    }
+    world.rebuild();
+    assert_eq!(world.level("run.time"), (50_000_000, 0));
+    // A clock that went back meanwhile gives nothing back.
+    let call = world.call();
+    world.ask(call).unwrap();
+    world.clock.jump_to(now);
+    world.restart();
+    assert_eq!(world.level("run.time"), (50_000_000, 0));
+    world.store().check().unwrap();
+}

@@ -149,6 +149,17 @@ pub struct Generation {
     pub keep: Option<Duration>,
 }
 
+impl Generation {
+    /// How long a call of each server may take in all.
+    #[must_use]
+    pub fn totals(&self) -> BTreeMap<ServerName, Duration> {
+        let servers = self.servers.iter();
+        servers
+            .map(|server| (server.name.clone(), server.timeouts.total))
+            .collect()
+    }
+}
+
 /// Reads a directory and turns it into a generation.
 ///
 /// # Errors

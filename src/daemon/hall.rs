@@ -17,7 +17,7 @@ use super::hello::Hello;
 use super::listen::{self, Listener};
 use super::place::Place;
 use super::service::{Cause, Ending, Ground, Guest, Service, Stop, Stopper};
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use super::tripwire::Tripwire;
 use crate::control::serve::Conversation;
 use crate::control::{Question, Refused, RefusedCode, Reply, Request};
@@ -113,6 +113,8 @@ impl<S: Service> Hall<S> {
     where
         B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
     {
+        let signals = |cause| Failure::io("can't listen for signals", &cause);
+        signals::let_writes_fail().map_err(signals)?;
         let stopper = Stopper::new();
         let ground = Ground {
             place: place.clone(),
@@ -123,8 +125,7 @@ impl<S: Service> Hall<S> {
             service: build(ground).await?,
             config: place.config_text().into(),
             stopper,
-            signals: Signals::listen()
-                .map_err(|cause| Failure::io("can't listen for signals", &cause))?,
+            signals: Signals::listen().map_err(signals)?,
             tripwire: Tripwire::default(),
             bounds: Arc::new(Bounds::of(Room::here())),
         })

@@ -1,4 +1,4 @@
-//! The signals that mean "stop".
+//! The signals that mean "stop", and one that must not.
 
 use std::fs;
 use std::io;
@@ -37,6 +37,17 @@ impl Signals {
             () = came(&mut self.hangup) => "SIGHUP",
         }
     }
+}
+
+/// A file that may not grow any further (`ulimit -f`) fails the write, which is told with
+/// its reason, instead of ending the process without a word.
+///
+/// The signal is caught, not ignored: what is caught is as usual again in programs that
+/// are started from here.
+pub(super) fn let_writes_fail() -> io::Result<()> {
+    let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // It stays caught when nobody listens any more.
+    signal(too_large).map(drop)
 }
 
 async fn came(signal: &mut Option<Signal>) {

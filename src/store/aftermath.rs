@@ -256,7 +256,7 @@ impl Around<'_> {
     fn spends(&self) -> Option<Halt> {
         let call = self.call;
         let times = call.claim.spend()?;
-        let agent = self.state.conduct.get(&call.by.agent);
+        let agent = self.state.conduct.get(&call.by.agent, self.at());
         let this = Width::Quarter.slot(self.at());
         // A person has looked at it in this very quarter.
         if agent.is_some_and(|agent| Width::Quarter.slot(agent.cleared) == this) {

@@ -26,6 +26,9 @@ pub(super) struct Breaker {
     /// When, in microseconds since 1970.
     failures: VecDeque<i64>,
     open: Option<Opened>,
+    /// When it opened.
+    #[serde(default)]
+    opened: i64,
     /// The call that tries whether it works again. Follows from the open calls.
     #[serde(skip)]
     probe: Option<CallId>,
@@ -87,10 +90,11 @@ impl Circuits {
         }
     }
 
-    pub(super) fn opened(&mut self, scope: Scope, open: Opened) {
+    pub(super) fn opened(&mut self, scope: Scope, open: Opened, at: i64) {
         self.touched.insert(scope.clone());
         let breaker = self.all.entry(scope).or_default();
         breaker.open = Some(open);
+        breaker.opened = at;
     }
 
     pub(super) fn closed(&mut self, scope: &Scope) {
@@ -124,15 +128,17 @@ impl Circuits {
         self.all.insert(scope, breaker);
     }
 
-    pub(super) fn sweep(&mut self, now: i64) {
+    /// See `State::sweep` for what lies ahead.
+    pub(super) fn sweep(&mut self, now: i64, at: i64) {
         let touched = &mut self.touched;
         self.all.retain(|scope, breaker| {
+            let settled = breaker.settle(now, at);
             let before = breaker.failures.len();
             breaker.failures.retain(|at| now - at < KEPT);
             // An open one stays open until a call has tried it, but not for ever.
             let stale = |open: &mut Opened| now - open.until > KEPT;
             let closed = breaker.open.take_if(stale).is_some();
-            if closed || before != breaker.failures.len() {
+            if settled || closed || before != breaker.failures.len() {
                 touched.insert(scope.clone());
             }
             breaker.matters() || breaker.probe.is_some()
@@ -145,6 +151,22 @@ impl Circuits {
 }
 
 impl Breaker {
+    fn settle(&mut self, now: i64, at: i64) -> bool {
+        let mut ahead = false;
+        for failure in self.failures.iter_mut().filter(|failure| **failure > at) {
+            *failure = now;
+            ahead = true;
+        }
+        if self.opened > at {
+            if let Some(open) = &mut self.open {
+                open.until -= self.opened - now;
+            }
+            self.opened = now;
+            ahead = true;
+        }
+        ahead
+    }
+
     pub(super) fn matters(&self) -> bool {
         !self.failures.is_empty() || self.open.is_some()
     }

@@ -7,7 +7,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::map::{Map, Set};
+use super::{
+    lives::{Before, Lives},
+    map::Set,
+};
 use crate::domain::{AgentName, Call, Fingerprint, Halt, Loops, Rate, Streaks};
 
 /// A day: after so long without a call nothing is held against an agent.
@@ -19,10 +22,11 @@ const RUNS: usize = Rate::RUNS;
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conduct {
-    agents: Map<AgentName, Agent>,
+    agents: Lives<AgentName, Agent>,
     /// Which tools each agent has used, by a hash of their names.
     met: Set<(AgentName, u64)>,
-    touched: Touched,
+    /// Those that changed since it was last asked.
+    touched: BTreeSet<(AgentName, u64)>,
 }
 
 /// One agent.
@@ -91,7 +95,8 @@ impl Conduct {
             // A, B, A is one pair and a half; with the next B it is two.
             pairs: if turns == 0 { 0 } else { turns / 2 + 1 },
             errors: agent.errors,
-            last_error: agent.last_error,
+            // A pause begins by now, whatever time it was when the last of them came.
+            last_error: agent.last_error.min(now),
         }
     }
 
@@ -106,7 +111,7 @@ impl Conduct {
         let per = i64::try_from(per.as_micros()).unwrap_or(i64::MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(RUNS);
         let nth = most.checked_sub(1)?;
-        let oldest = self.lately(agent, now)?.runs_by(now).nth(nth)?;
+        let oldest = *self.lately(agent, now)?.runs_by(now).get(nth)?;
         let free = oldest.saturating_add(per);
         (now < free).then_some(free)
     }
@@ -117,17 +122,22 @@ impl Conduct {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(RUNS);
         let lately = self.lately(agent, now).into_iter();
         let runs = lately.flat_map(|agent| agent.runs_by(now));
-        let counted = runs.take_while(|begun| now < begun.saturating_add(per));
+        let counted = runs.filter(|begun| now < begun.saturating_add(per));
         most.saturating_sub(counted.count())
     }
 
-    pub(super) fn get(&self, agent: &AgentName) -> Option<&Agent> {
-        self.agents.get(agent)
+    pub(super) fn get(&self, agent: &AgentName, now: i64) -> Option<&Agent> {
+        self.agents.get(agent, now)
+    }
+
+    /// An agent that is remembered, and what it was before it was new.
+    pub(super) fn remembered(&self, agent: &AgentName) -> (Option<&Agent>, Option<&Before<Agent>>) {
+        (self.agents.known(agent), self.agents.before(agent))
     }
 
     /// The halt of an agent, if one holds.
     pub(super) fn halt(&self, agent: &AgentName, now: i64) -> Option<&Halt> {
-        let halt = self.agents.get(agent)?.halt.as_ref()?;
+        let halt = self.agents.get(agent, now)?.halt.as_ref()?;
         halt.holds(now).then_some(halt)
     }
 
@@ -140,12 +150,14 @@ impl Conduct {
     }
 
     pub(super) fn halts(&self) -> impl Iterator<Item = &Halt> {
-        self.agents.values().filter_map(|agent| agent.halt.as_ref())
+        self.agents
+            .iter()
+            .filter_map(|(_, agent)| agent.halt.as_ref())
     }
 
     /// Since and until when an agent may work alone.
     pub(super) fn alone(&self, agent: &AgentName, now: i64) -> (Option<i64>, Option<i64>) {
-        let Some(agent) = self.agents.get(agent) else {
+        let Some(agent) = self.agents.get(agent, now) else {
             return (None, None);
         };
         match agent.alone_since {
@@ -154,91 +166,85 @@ impl Conduct {
         }
     }
 
+    /// A record of this time: an agent that was new only later is what it was.
+    pub(super) fn clock_is(&mut self, at: i64) {
+        self.agents.clock_is(at);
+    }
+
     /// An agent asked for something.
     pub(super) fn attempted(&mut self, name: &AgentName, this: u64, at: i64) {
-        let agent = self.agent_mut(name, at);
-        let mut back = agent.attempts.iter().rev().map(|(attempt, _)| *attempt);
-        let (last, before) = (back.next(), back.next());
-        agent.turns = match before == Some(this) && last != Some(this) {
-            true => agent.turns.saturating_add(1),
-            false => 0,
-        };
-        agent.same = match last == Some(this) {
-            true => agent.same.saturating_add(1),
-            false => 1,
-        };
-        if agent.attempts.len() == Loops::REMEMBERED {
-            agent.attempts.pop_front();
-        }
-        agent.attempts.push_back((this, at));
+        self.each(name, at, |agent| agent.attempted(this, at));
     }
 
     /// What it asked for was let through.
     pub(super) fn began(&mut self, name: &AgentName, new_run: bool, at: i64) {
-        let agent = self.agent_mut(name, at);
-        agent.gone_on = true;
-        if agent.begins_anew(at) {
-            agent.alone_since = Some(at);
-            agent.alone_until = None;
+        // Whether that is so is asked of the clock as well.
+        let known = self.agents.get(name, at);
+        if let Some(known) = known.filter(|known| known.begins_anew(at)) {
+            let new = Agent {
+                alone_since: None,
+                alone_until: None,
+                ..known.clone()
+            };
+            self.agents.begins(name, new, at);
         }
-        // A clock that went back has not given it all the time until it is there again.
-        agent.alone_since = agent.alone_since.map(|since| since.min(at));
-        if new_run {
-            agent.begins_run(at);
-        }
+        self.each(name, at, |agent| {
+            agent.gone_on = true;
+            agent.works_alone(at);
+            if new_run {
+                agent.begins_run(at);
+            }
+        });
     }
 
     /// A run was begun with a call that was refused.
     pub(super) fn began_in_vain(&mut self, name: &AgentName, at: i64) {
-        self.agent_mut(name, at).begins_run(at);
+        self.each(name, at, |agent| agent.begins_run(at));
     }
 
     /// What it asked for was answered with a question: the same call with the answer
     /// goes on where this one ended, and is no repetition.
     pub(super) fn was_asked(&mut self, name: &AgentName, this: u64, at: i64) {
-        let agent = self.agent_mut(name, at);
-        if agent.attempts.back().is_some_and(|(last, _)| *last == this) {
-            agent.attempts.pop_back();
-            agent.same = agent
-                .same
-                .saturating_sub(1)
-                .max(u32::from(!agent.attempts.is_empty()));
-        }
+        self.each(name, at, |agent| agent.was_asked(this));
     }
 
     /// What it asked for failed, or did not.
     pub(super) fn ended(&mut self, name: &AgentName, failed: bool, at: i64) {
-        let agent = self.agent_mut(name, at);
-        if failed {
-            agent.errors = agent.errors.saturating_add(1);
-            agent.last_error = at;
-        } else {
-            agent.errors = 0;
-        }
+        self.each(name, at, |agent| {
+            if failed {
+                agent.errors = agent.errors.saturating_add(1);
+                agent.last_error = at;
+            } else {
+                agent.errors = 0;
+            }
+        });
     }
 
-    pub(super) fn halted(&mut self, halt: Halt) {
-        let agent = self.agent_mut(&halt.agent.clone(), halt.at);
-        agent.halt = Some(halt);
+    pub(super) fn halted(&mut self, halt: &Halt) {
+        self.each(&halt.agent, halt.at, |agent| {
+            agent.halt = Some(halt.clone());
+        });
     }
 
     /// A person clears what is held against an agent.
     pub(super) fn cleared(&mut self, name: &AgentName, at: i64) {
-        let agent = self.agent_mut(name, at);
-        agent.halt = None;
-        agent.cleared = at;
-        agent.gone_on = false;
-        agent.attempts.clear();
-        (agent.same, agent.turns, agent.errors) = (0, 0, 0);
-        agent.alone_since = Some(at);
-        agent.alone_until = None;
+        self.each(name, at, |agent| {
+            agent.halt = None;
+            agent.cleared = at;
+            agent.gone_on = false;
+            agent.attempts.clear();
+            (agent.same, agent.turns, agent.errors) = (0, 0, 0);
+            agent.alone_since = Some(at);
+            agent.alone_until = None;
+        });
     }
 
     /// A person lets an agent go on alone.
     pub(super) fn extended(&mut self, name: &AgentName, until: Option<i64>, at: i64) {
-        let agent = self.agent_mut(name, at);
-        agent.alone_since = Some(at);
-        agent.alone_until = until;
+        self.each(name, at, |agent| {
+            agent.alone_since = Some(at);
+            agent.alone_until = until;
+        });
     }
 
     /// Whether an agent has used a tool before.
@@ -247,7 +253,7 @@ impl Conduct {
     }
 
     pub(super) fn meets(&mut self, agent: AgentName, tool: u64) {
-        self.touched.met.insert((agent.clone(), tool));
+        self.touched.insert((agent.clone(), tool));
         self.met.insert((agent, tool));
     }
 
@@ -259,14 +265,23 @@ impl Conduct {
         self.met.iter()
     }
 
+    pub(super) fn agents_before(&self) -> impl Iterator<Item = (&AgentName, &Before<Agent>)> {
+        self.agents.befores()
+    }
+
     /// For what is read back.
     pub(super) fn put(&mut self, name: AgentName, agent: Agent) {
-        self.agents.insert(name, agent);
+        self.agents.put(name, agent);
+    }
+
+    /// For what is read back.
+    pub(super) fn put_before(&mut self, name: AgentName, before: Before<Agent>) {
+        self.agents.put_before(name, before);
     }
 
     /// For what is read back; the agent is there already.
-    pub(super) fn put_halt(&mut self, halt: Halt) -> Option<()> {
-        let agent = self.agents.get_mut(&halt.agent)?;
+    pub(super) fn put_halt(&mut self, halt: Halt, before: bool) -> Option<()> {
+        let agent = self.agents.one(&halt.agent, before)?;
         agent.halt = Some(halt);
         Some(())
     }
@@ -276,57 +291,133 @@ impl Conduct {
         self.met.insert((agent, tool));
     }
 
-    pub(super) fn sweep(&mut self, now: i64) {
-        let touched = &mut self.touched;
-        self.agents.retain(|name, agent| {
+    /// See `State::sweep` for what lies ahead.
+    pub(super) fn sweep(&mut self, now: i64, at: i64) {
+        let kept = |agent: &Agent| {
             // A halt without an end is a person's to lift.
             let halted = agent.halt.as_ref().is_some_and(|halt| halt.holds(now));
-            let kept = halted || now - agent.last < DAY;
+            halted || now - agent.last < DAY
+        };
+        self.agents.sweep(now, kept, |agent| agent.settle(now, at));
+    }
+
+    /// Forgets which tools were used by agents that are not known any more. Names may cost
+    /// nothing: whoever takes another each time would be kept for ever.
+    pub(super) fn forget_met(&mut self, known: impl Fn(&AgentName) -> bool) {
+        let touched = &mut self.touched;
+        self.met.retain(|(agent, tool)| {
+            let kept = known(agent);
             if !kept {
-                touched.agents.insert(name.clone());
+                touched.insert((agent.clone(), *tool));
             }
             kept
         });
     }
 
     pub(super) fn take_touched(&mut self) -> Touched {
-        std::mem::take(&mut self.touched)
+        Touched {
+            agents: self.agents.take_touched(),
+            met: std::mem::take(&mut self.touched),
+        }
     }
 
     /// An agent that has called within the last day.
     fn lately(&self, name: &AgentName, now: i64) -> Option<&Agent> {
-        self.agents.get(name).filter(|agent| now - agent.last < DAY)
+        let agent = self.agents.get(name, now);
+        agent.filter(|agent| now - agent.last < DAY)
     }
 
-    fn agent_mut(&mut self, name: &AgentName, at: i64) -> &mut Agent {
-        self.touched.agents.insert(name.clone());
-        let agent = self.agents.entry(name.clone()).or_default();
-        if at - agent.last >= DAY {
-            *agent = Agent {
+    /// What happens to an agent now. After a day without a call it is new.
+    fn each(&mut self, name: &AgentName, at: i64, change: impl Fn(&mut Agent)) {
+        let known = self.agents.get(name, at);
+        if known.is_none_or(|known| at - known.last >= DAY) {
+            let new = Agent {
                 // Whether it is over is asked of the time of each call: a clock that was
                 // ahead for a while has not ended it.
-                halt: agent.halt.take(),
+                halt: known.and_then(|known| known.halt.clone()),
                 ..Agent::default()
             };
+            self.agents.begins(name, new, at);
         }
-        agent.last = agent.last.max(at);
-        agent
+        for agent in self.agents.each(name) {
+            agent.last = agent.last.max(at);
+            change(agent);
+        }
+        self.agents.touch(name);
     }
 }
 
 impl Agent {
+    fn attempted(&mut self, this: u64, at: i64) {
+        let mut back = self.attempts.iter().rev().map(|(attempt, _)| *attempt);
+        let (last, before) = (back.next(), back.next());
+        self.turns = match before == Some(this) && last != Some(this) {
+            true => self.turns.saturating_add(1),
+            false => 0,
+        };
+        self.same = match last == Some(this) {
+            true => self.same.saturating_add(1),
+            false => 1,
+        };
+        if self.attempts.len() == Loops::REMEMBERED {
+            self.attempts.pop_front();
+        }
+        self.attempts.push_back((this, at));
+    }
+
+    fn was_asked(&mut self, this: u64) {
+        if self.attempts.back().is_some_and(|(last, _)| *last == this) {
+            self.attempts.pop_back();
+            let least = u32::from(!self.attempts.is_empty());
+            self.same = self.same.saturating_sub(1).max(least);
+        }
+    }
+
     /// Whether a day has passed since it began to work alone, or since the end of what
     /// a person allowed.
     fn begins_anew(&self, now: i64) -> bool {
         let from = self.alone_until.or(self.alone_since);
-        from.is_none_or(|from| now - from >= DAY)
+        from.is_some_and(|from| now - from >= DAY)
     }
 
-    /// When it began its runs, the last first. Those of a time to come were begun before the
-    /// clock went back, and would keep it out until the clock is there again.
-    fn runs_by(&self, now: i64) -> impl Iterator<Item = i64> {
-        let begun = self.runs.iter().rev().copied();
-        begun.filter(move |begun| *begun <= now)
+    /// When it began its runs, the last first. Those of a time to come were begun before
+    /// the clock went back: they count as if they were begun now, until it has proved right.
+    fn runs_by(&self, now: i64) -> Vec<i64> {
+        let begun = self.runs.iter().map(|begun| now.min(*begun));
+        let mut begun: Vec<i64> = begun.collect();
+        begun.sort_unstable_by_key(|begun| std::cmp::Reverse(*begun));
+        begun
+    }
+
+    /// A clock that went back has not given it all the time until it is there again, nor
+    /// has a person who allowed it so much while the clock was ahead.
+    fn works_alone(&mut self, at: i64) {
+        let since = self.alone_since.unwrap_or(at);
+        let ahead = (since - at).max(0);
+        self.alone_since = Some(since - ahead);
+        self.alone_until = self.alone_until.map(|until| until - ahead);
+    }
+
+    fn settle(&mut self, now: i64, at: i64) -> bool {
+        // Nothing that is known of it is later.
+        if self.last <= at {
+            return false;
+        }
+        self.last = at;
+        let attempts = self.attempts.iter_mut().map(|(_, at)| at);
+        let errors = [&mut self.last_error, &mut self.cleared];
+        let times = attempts.chain(&mut self.runs).chain(errors);
+        times
+            .filter(|time| **time > at)
+            .for_each(|time| *time = now);
+        if self.alone_since.is_some_and(|since| since > at) {
+            self.works_alone(now);
+        }
+        if let Some(halt) = self.halt.as_mut().filter(|halt| halt.at > at) {
+            halt.until = halt.until.map(|until| until - (halt.at - now));
+            halt.at = now;
+        }
+        true
     }
 
     fn begins_run(&mut self, at: i64) {

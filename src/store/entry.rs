@@ -192,7 +192,7 @@ pub(super) fn decode<'a>(key: &[u8], value: &'a [u8], all: &Entries) -> Option<P
             u64::from_be_bytes(rest.try_into().ok()?),
             value,
         )),
-        b'a' | b'c' | b'f' | b'n' | b'q' | b'r' | b'w' => Some(Part::Limits),
+        b'A' | b'R' | b'a' | b'c' | b'f' | b'n' | b'q' | b'r' | b'w' => Some(Part::Limits),
         b'p' if rest.len() > 16 => Some(Part::Text),
         b'p' => {
             let kept: KeptPin = serde_json::from_slice(value).ok()?;

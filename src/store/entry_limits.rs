@@ -2,7 +2,8 @@
 //!
 //! `q` use of a scope in a slot, `r` a run and its parts, `c` a breaker, `a` an
 //! agent, `f` that it has used a tool, `n` that people were told of something, `w` how
-//! far old things are forgotten.
+//! far old things are forgotten. `R` and `A` what a run and an agent would be if they
+//! were not new.
 //! What is kept back for open calls follows from those. How they are read is in `read`.
 
 mod read;
@@ -15,9 +16,11 @@ use super::{
     circuits::Breaker,
     conduct::Agent,
     entry::{Entries, Key, value},
+    lives::Before,
+    run_use::RunUse,
     series::Width,
-    state::{Delta, State, Sweeping},
-    usage::RunUse,
+    state::{Delta, State},
+    sweeping::Sweeping,
 };
 use crate::domain::{AgentName, Amounts, Halt, HaltKind, RunId, Scope, ServerName};
 
@@ -68,6 +71,9 @@ struct KeptRun {
     turn: Option<u64>,
     added: Amounts,
     used: Amounts,
+    /// Of one that is kept beside what is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +96,9 @@ struct KeptAgent {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gone_on: bool,
     last: i64,
+    /// Of one that is kept beside what is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,13 +135,19 @@ pub(super) fn all(state: &State) -> Entries {
         }
     }
     for (id, run) in state.usage.runs() {
-        entries.extend(run_entries(id, run));
+        entries.extend(run_entries(id, run, None));
+    }
+    for (id, before) in state.usage.runs_before() {
+        entries.extend(run_entries(id, &before.was, Some(before.until)));
     }
     for (scope, breaker) in state.circuits.iter() {
         entries.insert(scoped(b'c', scope), breaker_value(scope, breaker));
     }
     for (name, agent) in state.conduct.agents() {
-        entries.extend(agent_entries(name, agent));
+        entries.extend(agent_entries(name, agent, None));
+    }
+    for (name, before) in state.conduct.agents_before() {
+        entries.extend(agent_entries(name, &before.was, Some(before.until)));
     }
     for (name, tool) in state.conduct.met() {
         entries.insert(met_key(name, *tool), value(name));
@@ -158,9 +173,9 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
         delta.push((uses.key(width, slot), now.into_iter().collect()));
     }
     for id in used.runs {
-        let run = state.usage.remembered(&id);
-        let now = run.map(|run| run_entries(&id, run)).unwrap_or_default();
-        delta.push((run_key(&id), now));
+        let (run, before) = state.usage.remembered(&id);
+        let entries = |run: &RunUse, until| run_entries(&id, run, until);
+        delta.extend(both(run, before, entries, |kind| run_key(kind, &id)));
     }
     for scope in state.circuits.take_touched() {
         let key = scoped(b'c', &scope);
@@ -173,14 +188,15 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
     }
     let conduct = state.conduct.take_touched();
     for name in conduct.agents {
-        let key = agent_key(&name);
-        let agent = state.conduct.get(&name);
-        let now = agent.map(|agent| agent_entries(&name, agent));
-        delta.push((key, now.unwrap_or_default()));
+        let (agent, before) = state.conduct.remembered(&name);
+        let entries = |agent: &Agent, until| agent_entries(&name, agent, until);
+        delta.extend(both(agent, before, entries, |kind| agent_key(kind, &name)));
     }
     for (name, tool) in conduct.met {
         let key = met_key(&name, tool);
-        delta.push((key.clone(), Entries::from([(key, value(&name))])));
+        let known = state.conduct.knows(&name, tool);
+        let now = known.then(|| (key.clone(), value(&name)));
+        delta.push((key, now.into_iter().collect()));
     }
     for what in noticed {
         let key = notice_key(&what);
@@ -189,6 +205,37 @@ pub(super) fn delta(state: &mut State, noticed: BTreeSet<String>) -> Delta {
         delta.push((key, now.into_iter().collect()));
     }
     delta
+}
+
+/// What is, and what would be if it were not new: each by itself.
+fn both<V>(
+    known: Option<&V>,
+    before: Option<&Before<V>>,
+    entries: impl Fn(&V, Option<i64>) -> Entries,
+    key: impl Fn(Kind) -> Key,
+) -> [(Key, Entries); 2] {
+    let known = known.map(|known| entries(known, None));
+    let before = before.map(|before| entries(&before.was, Some(before.until)));
+    [
+        (key(Kind::Known), known.unwrap_or_default()),
+        (key(Kind::Before), before.unwrap_or_default()),
+    ]
+}
+
+/// What is, or what would be if it were not new.
+#[derive(Clone, Copy)]
+enum Kind {
+    Known,
+    Before,
+}
+
+impl Kind {
+    fn of(until: Option<i64>) -> Self {
+        match until {
+            None => Kind::Known,
+            Some(_) => Kind::Before,
+        }
+    }
 }
 
 /// A key of a kind that belongs to a scope. Names may be long: they are hashed.
@@ -243,12 +290,16 @@ impl<'a> Uses<'a> {
     }
 }
 
-fn run_key(id: &RunId) -> Key {
-    [b"r", id.as_str().as_bytes(), b"\0"].concat()
+fn run_key(kind: Kind, id: &RunId) -> Key {
+    let kind = match kind {
+        Kind::Known => b"r",
+        Kind::Before => b"R",
+    };
+    [kind, id.as_str().as_bytes(), b"\0"].concat()
 }
 
-fn run_entries(id: &RunId, run: &RunUse) -> Entries {
-    let base = run_key(id);
+fn run_entries(id: &RunId, run: &RunUse, until: Option<i64>) -> Entries {
+    let base = run_key(Kind::of(until), id);
     let kept = KeptRun {
         agent: run.agent.clone(),
         began: run.began,
@@ -257,6 +308,7 @@ fn run_entries(id: &RunId, run: &RunUse) -> Entries {
         turn: run.turn,
         added: run.added,
         used: run.used,
+        until,
     };
     let mut entries = Entries::from([(base.clone(), value(&kept))]);
     for (scope, used) in &run.by {
@@ -278,16 +330,20 @@ fn breaker_value(scope: &Scope, breaker: &Breaker) -> Vec<u8> {
 }
 
 /// It ends with a zero: what is below the key of `bot` must not be that of `bot2`.
-fn agent_key(name: &AgentName) -> Key {
-    [b"a", name.as_str().as_bytes(), b"\0"].concat()
+fn agent_key(kind: Kind, name: &AgentName) -> Key {
+    let kind = match kind {
+        Kind::Known => b"a",
+        Kind::Before => b"A",
+    };
+    [kind, name.as_str().as_bytes(), b"\0"].concat()
 }
 
 /// An agent and, by itself because of its size, its halt.
-fn agent_entries(name: &AgentName, agent: &Agent) -> Entries {
-    let base = agent_key(name);
+fn agent_entries(name: &AgentName, agent: &Agent, until: Option<i64>) -> Entries {
+    let base = agent_key(Kind::of(until), name);
     let halt = agent.halt.as_ref();
     let halt = halt.map(|halt| ([base.as_slice(), b"h"].concat(), halt_value(halt)));
-    let mut entries = Entries::from([(base, agent_value(agent))]);
+    let mut entries = Entries::from([(base, agent_value(agent, until))]);
     entries.extend(halt);
     entries
 }
@@ -302,7 +358,7 @@ fn halt_value(halt: &Halt) -> Vec<u8> {
     })
 }
 
-fn agent_value(agent: &Agent) -> Vec<u8> {
+fn agent_value(agent: &Agent, until: Option<i64>) -> Vec<u8> {
     // Times as the difference to the last call: a few digits instead of sixteen.
     let ago = |at: &i64| agent.last - at;
     let attempts = agent.attempts.iter();
@@ -319,6 +375,7 @@ fn agent_value(agent: &Agent) -> Vec<u8> {
         cleared: agent.cleared,
         gone_on: agent.gone_on,
         last: agent.last,
+        until,
     })
 }
 
@@ -376,14 +433,21 @@ mod tests {
             gone_on: true,
             last,
         };
-        let entries = agent_entries(&name, &agent);
-        assert_eq!(entries.len(), 2);
         let mut state = State::default();
-        for (key, kept) in &entries {
-            assert!(kept.len() < MOST, "{} bytes", kept.len());
-            put(&mut state, key, kept).unwrap();
+        for until in [None, Some(last)] {
+            let entries = agent_entries(&name, &agent, until);
+            assert_eq!(entries.len(), 2);
+            for (key, kept) in &entries {
+                assert!(kept.len() < MOST, "{} bytes", kept.len());
+                put(&mut state, key, kept).unwrap();
+            }
         }
-        assert_eq!(state.conduct.get(&name), Some(&agent));
+        let before = Before {
+            until: last,
+            was: agent.clone(),
+        };
+        let both = (Some(&agent), Some(&before));
+        assert_eq!(state.conduct.remembered(&name), both);
 
         let tool = "\"".repeat(512);
         let scope = Scope::Tool(ServerName::parse("shop").unwrap(), tool.into());
@@ -395,7 +459,7 @@ mod tests {
             until: last,
             why: says,
         };
-        circuits.opened(scope.clone(), opened);
+        circuits.opened(scope.clone(), opened, last);
         let kept = breaker_value(&scope, circuits.get(&scope).unwrap());
         assert!(kept.len() < MOST, "a breaker takes {} bytes", kept.len());
     }

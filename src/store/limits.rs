@@ -34,6 +34,7 @@ impl<L: Log> Ledger<L> {
             let Section {
                 state, calendar, ..
             } = section;
+            state.clock_is(now.as_microsecond());
             let open = state.open().get(spent.call());
             // Its time so far counts as that of a call under way, until it is charged.
             let worked = open.map_or(0, |open| {
@@ -72,6 +73,7 @@ impl<L: Log> Ledger<L> {
             state, calendar, ..
         } = &mut *section;
         let now = self.clock.now();
+        state.clock_is(now.as_microsecond());
         let level = |(scope, run, limit): &(Scope, Option<RunId>, Limit)| {
             let usage = &mut state.usage;
             usage.level_of(scope, run.as_ref(), limit, 0, now, calendar)

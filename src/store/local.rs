@@ -5,6 +5,7 @@
 //! tollgate left open, and honours a STOP file. A journal that can't be written
 //! any more refuses everything and says so once.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Fault, Zone},
+    domain::{Amounts, Dimension, Fault, ServerName, Zone},
     ports::{Boxed, Store, Verified},
 };
 
@@ -68,6 +69,9 @@ pub struct Setup {
     pub rebuild: bool,
     /// How long records are kept; none for ever.
     pub keep: Option<Duration>,
+    /// How long a call of each server may take. So long, at most, one is taken to have
+    /// worked that was under way when an earlier tollgate ended.
+    pub totals: BTreeMap<ServerName, Duration>,
 }
 
 impl Setup {
@@ -90,6 +94,7 @@ impl Setup {
             keep_every: Some(Duration::from_secs(1)),
             rebuild: false,
             keep: None,
+            totals: BTreeMap::new(),
         }
     }
 }
@@ -148,7 +153,7 @@ impl LocalStore {
         let mut store = Self::over(log, setup.clock, section, news);
         let started = record::start(&setup.version, &setup.config, note.as_deref());
         store.note(started, true)?;
-        store.close_open_calls()?;
+        store.close_open_calls(&setup.totals)?;
         store.honour(&setup.stop_file)?;
         // Before anything is kept: what is kept is never ahead of the journal.
         store.log.sync()?;
@@ -184,12 +189,25 @@ impl LocalStore {
             .unwrap_or_else(|e| Keeper::none(Some(without(&Trouble::Bad(e.to_string())))))
     }
 
-    /// What was under way when an earlier tollgate ended may or may not have
-    /// happened.
-    fn close_open_calls(&self) -> Result<(), Fault> {
+    /// What was under way when an earlier tollgate ended may or may not have happened. It
+    /// is charged what was kept back for it, and the time until now: nobody knows when its
+    /// tool ended, and who can end tollgate would else work for nothing.
+    fn close_open_calls(&self, totals: &BTreeMap<ServerName, Duration>) -> Result<(), Fault> {
+        let now = self.clock.now().as_microsecond();
         for flying in self.in_flight() {
             tracing::warn!(call = %flying.call, title = flying.title, "ended during the call");
-            self.note(record::unknown(&flying.call), false)?;
+            let charged = {
+                let section = self.section();
+                let open = section.state.open().get(&flying.call);
+                open.map_or(Amounts::ZERO, |open| {
+                    let most = totals.get(&open.server).map_or(0, Duration::as_micros);
+                    let worked = u64::try_from(now - open.at).unwrap_or(0);
+                    let worked = u128::from(worked).min(most);
+                    let worked = u64::try_from(worked).unwrap_or(u64::MAX);
+                    open.charge.with(Dimension::Time, worked)
+                })
+            };
+            self.note(record::unknown(&flying.call, charged), false)?;
         }
         Ok(())
     }

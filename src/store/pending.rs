@@ -21,6 +21,14 @@ impl Work {
         }
     }
 
+    /// It began by now.
+    pub(super) fn from(self, now: i64) -> Self {
+        match self {
+            Work::Since(then) => Work::Since(then.min(now)),
+            Work::For(so_long) => Work::For(so_long.max(0)),
+        }
+    }
+
     /// From now on it waits for an answer, or works.
     pub(super) fn turns(self, waits: bool, now: i64) -> Self {
         let so_long = self.by(now);

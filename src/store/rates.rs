@@ -18,7 +18,7 @@ type Key = (AgentName, Scope, usize);
 
 impl Rates {
     /// For each rate of a call when it would fit, if it does not now.
-    pub(super) fn of(&self, call: &Call, now: i64) -> Vec<Option<i64>> {
+    pub(super) fn of(&mut self, call: &Call, now: i64) -> Vec<Option<i64>> {
         let wait = |(nth, rate): (usize, &Rate)| {
             let taken = self.taken(&key(call, nth, rate)?, rate, now)?;
             let burst = i64::from(rate.burst.max(1)) - 1;
@@ -41,12 +41,13 @@ impl Rates {
         }
     }
 
-    /// What is further ahead than a burst can be was taken before the clock went back,
-    /// and would keep the agent out until it is there again.
-    fn taken(&self, key: &Key, rate: &Rate, now: i64) -> Option<i64> {
+    /// What is further ahead than a burst can be was taken before the clock went back. It
+    /// would keep the agent out until it is there again; it is a whole burst, taken now.
+    fn taken(&mut self, key: &Key, rate: &Rate, now: i64) -> Option<i64> {
         let furthest = i64::from(rate.burst.max(1)).saturating_mul(rate.spacing());
-        let taken = self.0.get(key).copied()?;
-        (taken <= now.saturating_add(furthest)).then_some(taken)
+        let taken = self.0.get_mut(key)?;
+        *taken = (*taken).min(now.saturating_add(furthest));
+        Some(*taken)
     }
 }
 

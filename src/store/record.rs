@@ -292,19 +292,20 @@ impl Ended {
     }
 }
 
-/// A call that was open when tollgate ended. What was kept back for it is charged.
-pub(super) fn unknown(call: &CallId) -> Draft {
+/// A call that was open when tollgate ended, and what it is charged.
+pub(super) fn unknown(call: &CallId, charged: Amounts) -> Draft {
     let mut members = Members::with(128);
     members.text("call", call.as_str());
     members.text("outcome", "unknown");
     members.text("reason", "tollgate ended during the call");
+    members.amounts("charged", &charged);
     Draft {
         kind: "call.outcome",
         members: members.0,
         change: Change::Closed(
             call.clone(),
             Closing {
-                charged: None,
+                charged: Some(charged),
                 failed: Some(true),
                 cancelled: false,
                 trouble: (false, false),

@@ -99,6 +99,11 @@ impl Slots {
         sum
     }
 
+    fn take_after(&mut self, slot: i64) -> VecDeque<(i64, Amounts)> {
+        let kept = self.0.partition_point(|(n, _)| *n <= slot);
+        self.0.split_off(kept)
+    }
+
     /// Forgets what is older than `slot`; says what.
     fn forget(&mut self, slot: i64) -> Vec<i64> {
         let mut gone = Vec::new();
@@ -183,10 +188,17 @@ impl Series {
         None
     }
 
-    /// Forgets what no period asks for any more; says which slots.
-    pub(super) fn sweep(&mut self, now: i64) -> Vec<(Width, i64)> {
+    /// Forgets what no period asks for any more, and moves to `now` what lies ahead of
+    /// `at`; says which slots changed.
+    pub(super) fn sweep(&mut self, now: i64, at: i64) -> Vec<(Width, i64)> {
         let mut gone = Vec::new();
         for width in Width::ALL {
+            let to = width.slot(now);
+            for (slot, used) in self.slots_mut(width).take_after(width.slot(at)) {
+                self.slots_mut(width).add(to, &used);
+                self.sums.clear();
+                gone.extend([(width, slot), (width, to)]);
+            }
             let slot = width.slot(now - width.kept());
             let forgotten = self.slots_mut(width).forget(slot);
             gone.extend(forgotten.into_iter().map(|slot| (width, slot)));

@@ -35,13 +35,14 @@ impl Sight {
     /// Looks at everything for one call.
     pub(super) fn of(
         state: &mut State,
-        rates: &Rates,
+        rates: &mut Rates,
         calendar: &mut Calendar,
         in_force: &[Stop],
         call: &Call,
         now: Timestamp,
     ) -> Self {
         let at = now.as_microsecond();
+        state.clock_is(at);
         let agent = &call.by.agent;
         let pinned = match &call.subject {
             Subject::Tool(name) => state.pinned(&call.server, name),

@@ -16,10 +16,9 @@ use super::{
     index::{Block, Index},
     journal::{Placed, Seq, start_of},
     map::Map,
+    sweeping::Sweeping,
     usage::Usage,
 };
-use serde::{Deserialize, Serialize};
-
 use crate::domain::{CallId, Scope, ServerName, Stop};
 
 /// See the module.
@@ -127,6 +126,8 @@ impl State {
         self.touched.blocks = Some(self.touched.blocks.map_or(block, |first| first.min(block)));
         self.last = Some(placed);
         self.sweep(micros);
+        self.usage.clock_is(micros);
+        self.conduct.clock_is(micros);
         match change {
             Change::Nothing => {}
             Change::Refused(_, refused) => {
@@ -148,9 +149,9 @@ impl State {
                 self.opened(call, open);
             }
             Change::Closed(call, closing) => self.closed(&call, &closing, micros),
-            Change::BreakerOpened(scope, opened) => self.circuits.opened(scope, opened),
+            Change::BreakerOpened(scope, opened) => self.circuits.opened(scope, opened, micros),
             Change::BreakerClosed(scope) => self.circuits.closed(&scope),
-            Change::Halted(halt) => self.conduct.halted(halt),
+            Change::Halted(halt) => self.conduct.halted(&halt),
             Change::Cleared(agent) => self.conduct.cleared(&agent, micros),
             Change::Extended(extension) => {
                 self.usage.extended(&extension.run, &extension.added);
@@ -260,8 +261,19 @@ impl State {
         }
     }
 
+    /// A call that began while the clock was ahead is worked on from now on, once it is
+    /// back: else less than nothing would be counted, and hide how long others take.
+    pub(super) fn clock_is(&mut self, now: i64) {
+        if self.usage.works_ahead(now) {
+            for (call, open) in &self.open {
+                self.usage.works_from(call, open, now);
+            }
+        }
+    }
+
     /// Forgets what is too old to matter, by the time of the records: a replay
-    /// forgets the same.
+    /// forgets the same. What lies ahead of a record then was made while the clock was
+    /// ahead, before the time that has proved right: from now on it is of that time.
     fn sweep(&mut self, at: i64) {
         let before = self.sweeping;
         let now = self.sweeping.moves_on(at);
@@ -269,13 +281,18 @@ impl State {
         let Some(now) = now else {
             return;
         };
-        self.usage.sweep(now);
-        self.circuits.sweep(now);
-        self.conduct.sweep(now);
+        self.usage.sweep(now, at);
+        self.circuits.sweep(now, at);
+        self.conduct.sweep(now, at);
+        self.conduct.forget_met(|agent| self.usage.knows(agent));
         let touched = &mut self.touched;
-        self.noticed.retain(|what, at| {
-            let kept = now - *at < NOTICE_KEPT;
-            if !kept {
+        self.noticed.retain(|what, told| {
+            let kept = now - *told < NOTICE_KEPT;
+            let ahead = *told > at;
+            if ahead {
+                *told = now;
+            }
+            if ahead || !kept {
                 touched.noticed.insert(what.clone());
             }
             kept
@@ -424,37 +441,6 @@ impl State {
         self.pinned(&key.server, &key.tool)
             .map(|pinned| entry::pin(key, pinned))
             .unwrap_or_default()
-    }
-}
-
-/// Up to when what is old is forgotten.
-///
-/// Not up to the last record: a clock that jumps ahead has dated that one too. Up to a
-/// time that records have left behind by a day without going back before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sweeping {
-    /// The time up to which it was last done.
-    done: i64,
-    /// The time that comes next, if it proves right.
-    next: i64,
-}
-
-/// So long a time must have proved right.
-const PROVEN: i64 = 24 * 3_600_000_000;
-
-impl Sweeping {
-    /// A record of this time; answers when there is something to forget, as of when.
-    fn moves_on(&mut self, at: i64) -> Option<i64> {
-        if at < self.next || self.next == 0 {
-            self.next = at;
-            return None;
-        }
-        if at - self.next < PROVEN {
-            return None;
-        }
-        self.done = self.next;
-        self.next = at;
-        Some(self.done)
     }
 }
 

@@ -11,23 +11,28 @@ use jiff::Timestamp;
 use super::{
     calendar::Calendar,
     change::OpenCall,
+    lives::{Before, Lives},
     map::Map,
     pending::{Pending, Work},
+    run_use::{RunUse, parts},
     series::{Series, Width},
 };
 use crate::domain::{
-    AgentName, Amounts, Call, CallId, Dimension, Level, Limit, Over, Period, RunId, Scope, Stop,
-    StopScope,
+    AgentName, Amounts, Call, CallId, Level, Limit, Period, RunId, Scope, Stop, StopScope,
 };
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage {
     counters: Map<Scope, Counter>,
-    runs: Map<RunId, RunUse>,
-    /// The work on open calls that have asked their agent something. In memory only.
+    runs: Lives<RunId, RunUse>,
+    /// The work on open calls that have asked their agent something, or began while the
+    /// clock was ahead. In memory only.
     works: BTreeMap<CallId, Work>,
-    touched: Touched,
+    /// When the last of the calls began that are worked on, at most. In memory only.
+    latest: i64,
+    /// The slots of counters that are gone, since it was last asked.
+    touched: BTreeSet<(Scope, Width, i64)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -49,44 +54,6 @@ impl Counter {
     }
 }
 
-/// One run.
-#[derive(Debug, Clone)]
-pub(super) struct RunUse {
-    pub(super) agent: AgentName,
-    /// When its first and its last call were, in microseconds since 1970.
-    pub(super) began: i64,
-    pub(super) last: i64,
-    /// The number of its last step.
-    pub(super) step: u64,
-    /// The turn that the agent reported with it.
-    pub(super) turn: Option<u64>,
-    /// What people have added to its limits.
-    pub(super) added: Amounts,
-    /// What all its calls used.
-    pub(super) used: Amounts,
-    /// What those to one server or tool used.
-    pub(super) by: BTreeMap<Scope, Amounts>,
-    pending: Pending,
-    pending_by: BTreeMap<Scope, Pending>,
-}
-
-impl RunUse {
-    pub(super) fn new(agent: AgentName, began: i64) -> Self {
-        Self {
-            agent,
-            began,
-            last: began,
-            step: 0,
-            turn: None,
-            added: Amounts::ZERO,
-            used: Amounts::ZERO,
-            by: BTreeMap::new(),
-            pending: Pending::default(),
-            pending_by: BTreeMap::new(),
-        }
-    }
-}
-
 /// What changed since it was last asked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Touched {
@@ -94,38 +61,38 @@ pub(super) struct Touched {
     pub(super) runs: BTreeSet<RunId>,
 }
 
-/// A run is forgotten after so long without a call.
-const RUN_KEPT: i64 = 24 * 3_600_000_000;
-
 impl Usage {
     /// Keeps back what a call may use.
     pub(super) fn opened(&mut self, open: &OpenCall) {
+        if self.run(&open.run, open.at).is_none() {
+            self.begun(&open.run, &open.agent, open.at);
+        }
         self.reserve(open);
-        let run = self.run_mut(open);
-        // Before the clock went back, perhaps: from then on it would last no time at all.
-        run.began = run.began.min(open.at);
-        run.last = run.last.max(open.at);
-        run.step = open.step;
-        run.turn = open.turn;
-        self.touched.runs.insert(open.run.clone());
+        for run in self.runs.each(&open.run) {
+            run.opened(open);
+        }
+        self.runs.touch(&open.run);
     }
 
-    /// A run begins with a call that is refused.
+    /// A run begins, perhaps with a call that is refused.
     pub(super) fn begun(&mut self, run: &RunId, agent: &AgentName, at: i64) {
-        self.runs
-            .insert(run.clone(), RunUse::new(agent.clone(), at));
-        self.touched.runs.insert(run.clone());
+        let new = RunUse::new(agent.clone(), at);
+        self.runs.begins(run, new, at);
+    }
+
+    /// A record of this time: a run that was another one only later is what it was.
+    pub(super) fn clock_is(&mut self, at: i64) {
+        self.runs.clock_is(at);
     }
 
     /// Keeps it back in memory, also for a call that was open when the state was kept.
     pub(super) fn reserve(&mut self, open: &OpenCall) {
+        self.latest = self.latest.max(open.at);
         for scope in scopes(open) {
             self.counter_mut(scope).pending.open(open);
         }
-        let run = self.run_mut(open);
-        run.pending.open(open);
-        for scope in parts(open) {
-            run.pending_by.entry(scope).or_default().open(open);
+        for run in self.runs.each(&open.run) {
+            run.reserve(open);
         }
     }
 
@@ -139,34 +106,38 @@ impl Usage {
             counter.pending.close(open, work);
             counter.charge(at, charged);
         }
-        let run = self.run_mut(open);
-        run.pending.close(open, work);
-        run.used.add(charged);
-        run.last = run.last.max(at);
-        for scope in parts(open) {
-            if let Some(pending) = run.pending_by.get_mut(&scope) {
-                pending.close(open, work);
-                if pending.open == 0 {
-                    run.pending_by.remove(&scope);
-                }
-            }
-            run.by.entry(scope).or_default().add(charged);
+        for run in self.runs.each(&open.run) {
+            run.closed(open, work, charged, at);
         }
-        self.touched.runs.insert(open.run.clone());
+        self.runs.touch(&open.run);
     }
 
     /// The tool of an open call waits for an answer of the call's agent from now on, or
     /// works again.
     pub(super) fn asks(&mut self, call: &CallId, open: &OpenCall, waits: bool, now: i64) {
+        self.turn(call, open, |work| work.turns(waits, now));
+    }
+
+    /// Whether the work on some calls may begin in a time to come.
+    pub(super) fn works_ahead(&mut self, now: i64) -> bool {
+        let ahead = now < self.latest;
+        self.latest = self.latest.min(now);
+        ahead
+    }
+
+    /// The work on an open call began by now.
+    pub(super) fn works_from(&mut self, call: &CallId, open: &OpenCall, now: i64) {
+        self.turn(call, open, |work| work.from(now));
+    }
+
+    fn turn(&mut self, call: &CallId, open: &OpenCall, turned: impl Fn(Work) -> Work) {
         let before = self.work_on(call, open);
-        let work = before.turns(waits, now);
+        let work = turned(before);
         for scope in scopes(open) {
             self.counter_mut(scope).pending.turn(before, work);
         }
-        let run = self.run_mut(open);
-        run.pending.turn(before, work);
-        for scope in parts(open) {
-            run.pending_by.entry(scope).or_default().turn(before, work);
+        for run in self.runs.each(&open.run) {
+            run.works(open, before, work);
         }
         self.works.insert(call.clone(), work);
     }
@@ -179,10 +150,10 @@ impl Usage {
 
     /// A person adds to a run's limits.
     pub(super) fn extended(&mut self, run: &RunId, added: &Amounts) {
-        if let Some(known) = self.runs.get_mut(run) {
+        for known in self.runs.each(run) {
             known.added.add(added);
-            self.touched.runs.insert(run.clone());
         }
+        self.runs.touch(run);
     }
 
     /// How a limit stands for a call that asks for so much.
@@ -262,7 +233,7 @@ impl Usage {
         self.run(&call.run, now)
             .is_none_or(|run| match call.claim.turn {
                 Some(turn) => run.turn != Some(turn),
-                None => run.pending.open == 0,
+                None => run.is_idle(),
             })
     }
 
@@ -295,12 +266,16 @@ impl Usage {
 
     /// A run that goes on.
     pub(super) fn run(&self, run: &RunId, now: i64) -> Option<&RunUse> {
-        self.runs.get(run).filter(|run| run.is_live(now))
+        self.runs.get(run, now).filter(|run| run.is_live(now))
     }
 
-    /// A run that is remembered.
-    pub(super) fn remembered(&self, run: &RunId) -> Option<&RunUse> {
-        self.runs.get(run)
+    /// A run that is remembered, and what it was before it was another one.
+    pub(super) fn remembered(&self, run: &RunId) -> (Option<&RunUse>, Option<&Before<RunUse>>) {
+        (self.runs.known(run), self.runs.before(run))
+    }
+
+    pub(super) fn runs_before(&self) -> impl Iterator<Item = (&RunId, &Before<RunUse>)> {
+        self.runs.befores()
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = (&RunId, &RunUse)> {
@@ -317,6 +292,11 @@ impl Usage {
         self.counters.get(scope).map(|counter| &counter.series)
     }
 
+    /// Whether an agent has used anything within a month.
+    pub(super) fn knows(&self, agent: &AgentName) -> bool {
+        self.counters.contains_key(&Scope::Agent(agent.clone()))
+    }
+
     /// For what is read back.
     pub(super) fn put_slot(&mut self, scope: Scope, width: Width, slot: i64, used: &Amounts) {
         let counter = self.counters.entry(scope).or_default();
@@ -325,37 +305,45 @@ impl Usage {
 
     /// For what is read back.
     pub(super) fn put_run(&mut self, id: RunId, run: RunUse) {
-        self.runs.insert(id, run);
+        self.runs.put(id, run);
+    }
+
+    /// For what is read back.
+    pub(super) fn put_run_before(&mut self, id: RunId, before: Before<RunUse>) {
+        self.runs.put_before(id, before);
     }
 
     /// For what is read back; the run is there already.
-    pub(super) fn put_part(&mut self, id: &RunId, part: Scope, used: Amounts) -> Option<()> {
-        self.runs.get_mut(id)?.by.insert(part, used);
+    pub(super) fn put_part(
+        &mut self,
+        (id, before): (&RunId, bool),
+        part: Scope,
+        used: Amounts,
+    ) -> Option<()> {
+        self.runs.one(id, before)?.by.insert(part, used);
         Some(())
     }
 
-    /// Forgets what no limit asks for any more.
-    pub(super) fn sweep(&mut self, now: i64) {
+    /// Forgets what no limit asks for any more. See `State::sweep` for what lies ahead.
+    pub(super) fn sweep(&mut self, now: i64, at: i64) {
         let touched = &mut self.touched;
         self.counters.retain(|scope, counter| {
-            let gone = counter.series.sweep(now);
+            let gone = counter.series.sweep(now, at);
             // Also those that changed: with the counter goes what it remembers of them.
             for (width, slot) in gone.into_iter().chain(counter.touched.drain(..)) {
-                touched.slots.insert((scope.clone(), width, slot));
+                touched.insert((scope.clone(), width, slot));
             }
             !counter.series.is_empty() || counter.pending.open > 0
         });
-        self.runs.retain(|id, run| {
-            let kept = run.is_live(now);
-            if !kept {
-                touched.runs.insert(id.clone());
-            }
-            kept
-        });
+        let settle = |run: &mut RunUse| run.settle(now, at);
+        self.runs.sweep(now, |run| run.is_live(now), settle);
     }
 
     pub(super) fn take_touched(&mut self) -> Touched {
-        let mut touched = std::mem::take(&mut self.touched);
+        let mut touched = Touched {
+            slots: std::mem::take(&mut self.touched),
+            runs: self.runs.take_touched(),
+        };
         for (scope, counter) in &mut self.counters {
             let slots = counter.touched.drain(..);
             touched
@@ -367,52 +355,6 @@ impl Usage {
 
     fn counter_mut(&mut self, scope: Scope) -> &mut Counter {
         self.counters.entry(scope).or_default()
-    }
-
-    fn run_mut(&mut self, open: &OpenCall) -> &mut RunUse {
-        let new = || RunUse::new(open.agent.clone(), open.at);
-        let run = self.runs.entry(open.run.clone()).or_insert_with(new);
-        if !run.is_live(open.at) {
-            *run = new();
-        }
-        run
-    }
-}
-
-impl RunUse {
-    /// Whether it still goes on: after a day without a call it is another run.
-    fn is_live(&self, now: i64) -> bool {
-        self.pending.open > 0 || now - self.last < RUN_KEPT
-    }
-
-    fn level(&self, scope: &Scope, limit: &Limit, now: i64) -> Level {
-        let dimension = limit.dimension;
-        let (used, pending) = match limit.over {
-            // A run is one agent's.
-            Over::Everything | Over::Agent => (self.used, self.pending),
-            Over::Server | Over::Tool => (
-                self.by.get(scope).copied().unwrap_or_default(),
-                self.pending_by.get(scope).copied().unwrap_or_default(),
-            ),
-        };
-        let used = match dimension {
-            Dimension::Elapsed => u64::try_from(now - self.began).unwrap_or(0),
-            Dimension::Steps
-            | Dimension::Calls
-            | Dimension::Time
-            | Dimension::Cost
-            | Dimension::Amount
-            | Dimension::Count
-            | Dimension::Bytes
-            | Dimension::Tokens => used.get(dimension),
-        };
-        Level {
-            used,
-            reserved: pending.of(dimension, now),
-            added: self.added.get(dimension),
-            begins: None,
-            resets: None,
-        }
     }
 }
 
@@ -457,13 +399,4 @@ fn span(limit: &Limit, now: Timestamp, calendar: &mut Calendar) -> (Width, Span)
 fn scopes(open: &OpenCall) -> impl Iterator<Item = Scope> + use<> {
     let whole = [Scope::Everything, Scope::Agent(open.agent.clone())];
     whole.into_iter().chain(parts(open))
-}
-
-/// The same within a run, beside the run itself.
-fn parts(open: &OpenCall) -> impl Iterator<Item = Scope> + use<> {
-    let server = Scope::Server(open.server.clone());
-    let tool = open
-        .tool
-        .then(|| Scope::Tool(open.server.clone(), open.name.clone()));
-    std::iter::once(server).chain(tool)
 }

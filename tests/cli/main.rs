@@ -537,3 +537,24 @@ fn a_server_may_have_as_many_files_open_as_tollgate_before_it_raised_that() {
         .find(|line| line.starts_with("Max open files"));
     assert!(!raised.unwrap().contains(" 300 "), "{raised:?}");
 }
+
+#[test]
+fn a_journal_that_may_not_grow_ends_the_daemon_with_the_reason_and_not_by_a_signal() {
+    let home = Home::new("");
+    let told = home.path("told");
+    let rules = format!(
+        "command = \"/bin/sh\"\nargs = [\"-c\", 'grep SigIgn /proc/self/status > {}; exec {PROGRAM} demo-server']\nowner = \"ops\"\nunlisted = \"read\"\n",
+        told.display()
+    );
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    let mut agent = home.agent_that(r#"ulimit -f 128; "$@" <"$in" >"$out"; exit"#);
+    let arguments = json!({ "id": "m-4", "and": "x".repeat(3000) });
+    agent.calls_until_the_end("demo__read_mail", &arguments);
+    let log = fs::read_to_string(home.path("state/tollgate/daemon.log")).unwrap();
+    assert!(log.contains("File too large"), "{log}");
+    // Its servers are told of it in the usual way.
+    let ignored = fs::read_to_string(told).unwrap();
+    let ignored = u64::from_str_radix(ignored.split_whitespace().nth(1).unwrap(), 16).unwrap();
+    let too_large = Signal::XFSZ.as_raw() - 1;
+    assert_eq!(ignored >> too_large & 1, 0, "{ignored:x}");
+}

@@ -207,6 +207,20 @@ impl Agent {
             .to_owned()
     }
 
+    /// Calls again and again, until nobody is there any more.
+    pub fn calls_until_the_end(&mut self, tool: &str, arguments: &Value) {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let message =
+            json!({ "jsonrpc": "2.0", "id": "again", "method": "tools/call", "params": params });
+        while writeln!(self.input.as_ref().unwrap(), "{message}").is_ok() {
+            match self.said.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("it is there and does not answer"),
+            }
+        }
+    }
+
     pub fn ask(&mut self, method: &str, params: &Value) -> Value {
         let id = self.send(method, params);
         self.answer(id)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{KeptAgent, KeptBreaker, KeptHalt, KeptNotice, KeptRun, KeptScope, KeptUse};
 use crate::{
     domain::{AgentName, Halt, HaltKind, RunId, Scope},
-    store::{conduct::Agent, series::Width, state::State, usage::RunUse},
+    store::{conduct::Agent, lives::Before, run_use::RunUse, series::Width, state::State},
 };
 
 /// Puts one entry back; its version has been looked at.
@@ -29,34 +29,47 @@ pub(in crate::store) fn put(state: &mut State, key: &[u8], bytes: &[u8]) -> Opti
                 .usage
                 .put_slot(scope, width, i64::from(slot), &kept.used);
         }
-        b'r' => {
+        b'r' | b'R' => {
             let end = rest.iter().position(|byte| *byte == 0)?;
             let (id, part) = rest.split_at_checked(end)?;
             let id = RunId::parse(std::str::from_utf8(id).ok()?)?;
             if part.len() == 1 {
                 let kept: KeptRun = serde_json::from_slice(json).ok()?;
-                state.usage.put_run(id, kept.run());
+                match kept.until {
+                    None => state.usage.put_run(id, kept.run()),
+                    Some(until) => {
+                        let was = kept.run();
+                        state.usage.put_run_before(id, Before { until, was });
+                    }
+                }
             } else {
                 let kept: KeptUse = serde_json::from_slice(json).ok()?;
                 // A run comes before its parts.
-                state.usage.put_part(&id, kept.of.scope()?, kept.used)?;
+                let run = (&id, *kind == b'R');
+                state.usage.put_part(run, kept.of.scope()?, kept.used)?;
             }
         }
         b'c' => {
             let kept: KeptBreaker = serde_json::from_slice(json).ok()?;
             state.circuits.put(kept.of.scope()?, kept.breaker);
         }
-        b'a' => {
+        b'a' | b'A' => {
             let end = rest.iter().position(|byte| *byte == 0)?;
             let (name, part) = rest.split_at_checked(end)?;
             let name = AgentName::parse(std::str::from_utf8(name).ok()?).ok()?;
             if part.len() == 1 {
                 let kept: KeptAgent = serde_json::from_slice(json).ok()?;
-                state.conduct.put(name, kept.agent()?);
+                match kept.until {
+                    None => state.conduct.put(name, kept.agent()?),
+                    Some(until) => {
+                        let was = kept.agent()?;
+                        state.conduct.put_before(name, Before { until, was });
+                    }
+                }
             } else {
                 let kept: KeptHalt = serde_json::from_slice(json).ok()?;
                 // An agent comes before its halt.
-                state.conduct.put_halt(kept.halt(name))?;
+                state.conduct.put_halt(kept.halt(name), *kind == b'A')?;
             }
         }
         b'f' => {
