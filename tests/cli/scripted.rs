@@ -1,0 +1,85 @@
+//! What is told and recorded of a server that offers and answers what a test wants.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::prompt::{Home, text};
+
+/// A server of the handshake era: offers what stands in `tools.json` beside it, and answers a
+/// call with what it was given.
+const SERVER: &str = r#"
+echo "I was given $A" >&2
+while read -r line; do
+    id=$(printf '%s' "$line" | sed -n 's/^{"jsonrpc":"2.0","id":\([^,]*\),.*/\1/p')
+    result=
+    case $line in
+    *'"method":"initialize"'*)
+        result='{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}' ;;
+    *'"method":"tools/list"'*)
+        result="{\"tools\":$(cat tools.json)}" ;;
+    *'"method":"tools/call"'*)
+        result="{\"content\":[{\"type\":\"text\",\"text\":\"{\\\"A\\\": \\\"$A\\\", \\\"B\\\": \\\"$B\\\", \\\"C\\\": \\\"$C\\\"}\"}]}" ;;
+    esac
+    if [ -n "$id" ] && [ -n "$result" ]; then
+        printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+    elif [ -n "$id" ]; then
+        printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no"}}\n' "$id"
+    fi
+done
+"#;
+
+fn home(settings: &str, tools: &Value) -> Home {
+    let home = Home::new("");
+    fs::write(home.path("server.sh"), SERVER).unwrap();
+    offer(&home, tools);
+    let here = home.path("");
+    let rules = format!(
+        "command = \"/bin/sh\"\nargs = [\"server.sh\"]\ncwd = {here:?}\nowner = \"ana\"\nera = \"legacy\"\n{settings}"
+    );
+    fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    home
+}
+
+fn offer(home: &Home, tools: &Value) {
+    fs::write(home.path("tools.json"), tools.to_string()).unwrap();
+}
+
+#[test]
+fn secrets_that_a_server_is_given_are_neither_recorded_nor_shown() {
+    let tools = json!([{ "name": "env", "inputSchema": { "type": "object" } }]);
+    let home = home("unlisted = \"read\"\n", &tools);
+    let file = home.path("secret");
+    fs::write(&file, "words/of a file\n").unwrap();
+    let rules = home.path("config/tollgate/tools.d/demo.toml");
+    let env = format!(
+        "env = {{ A = \"env:MINE\", B = \"file:{}\", C = \"literal\" }}\n",
+        file.display()
+    );
+    fs::write(&rules, fs::read_to_string(&rules).unwrap() + &env).unwrap();
+
+    let mut agent = home.agent_that(r#"MINE=plainwords "$@" <"$in" >"$out"; exit"#);
+    let answer = agent.call("demo__env", &json!({ "is it": "plainwords?" }));
+    let given = answer["result"]["content"][0]["text"].as_str().unwrap();
+    assert_eq!(
+        given,
+        r#"{"A": "plainwords", "B": "words/of a file", "C": "literal"}"#
+    );
+    let shown = loop {
+        let shown = text(&home.run(&["servers", "demo"]));
+        if shown.contains("I was given") {
+            break shown;
+        }
+    };
+    assert!(shown.contains("I was given [REDACTED]"), "{shown}");
+    assert!(text(&home.run(&["state", "check"])).starts_with("ok  "));
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    assert!(text(&home.run(&["audit", "verify"])).contains("unbroken"));
+    let journal = fs::read(home.state().join("journal/000001.jsonl")).unwrap();
+    let log = fs::read(home.state().join("daemon.log")).unwrap();
+    let kept = String::from_utf8_lossy(&journal) + String::from_utf8_lossy(&log);
+    assert!(!kept.contains("plainwords"), "{kept}");
+    assert!(!kept.contains("of a file"), "{kept}");
+    assert!(kept.contains(r#"{"is it":"[REDACTED]?"}"#), "{kept}");
+    assert!(kept.contains(r#"\"literal\""#), "{kept}");
+}
