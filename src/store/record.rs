@@ -143,7 +143,7 @@ impl Noted {
             }
         }
         members.text("decision", "pass");
-        if let Some(place) = &call.offer_place {
+        if let Some(place) = call.tier_place() {
             members.place("rule", place);
         }
         members.number("step", open.step);

@@ -83,3 +83,47 @@ fn secrets_that_a_server_is_given_are_neither_recorded_nor_shown() {
     assert!(kept.contains(r#"{"is it":"[REDACTED]?"}"#), "{kept}");
     assert!(kept.contains(r#"\"literal\""#), "{kept}");
 }
+
+#[test]
+fn what_a_servers_hint_decided_is_told_and_no_line_is_cited_for_it() {
+    let tools = json!([{
+        "name": "poke",
+        "inputSchema": { "type": "object" },
+        "annotations": { "destructiveHint": true },
+    }]);
+    let home = home("[tools.poke]\ntier = \"read\"\n", &tools);
+    let mut agent = home.agent();
+    let refused = agent.call("demo__poke", &json!({}));
+    let refusal = &refused["result"]["_meta"]["dev.tollgate/refusal"];
+    assert_eq!(refusal["code"], "APPROVAL_UNAVAILABLE");
+    let call = refusal["call"].as_str().unwrap();
+    let why = text(&home.run(&["why", call]));
+    let tried = text(&home.run(&["try", "demo.poke", "--as", "me"]));
+    for told in [why, tried] {
+        let words: Vec<&str> = told.split_whitespace().collect();
+        let told = words.join(" ");
+        assert!(
+            told.contains("its server's hints raise it from tier read to consequential"),
+            "{told}"
+        );
+        assert!(!told.contains("demo.toml:"), "{told}");
+    }
+}
+
+#[test]
+fn no_line_is_cited_for_a_definition_that_changed() {
+    let tool = |says: &str| {
+        let schema = json!({ "type": "object" });
+        json!([{ "name": "poke", "description": says, "inputSchema": schema }])
+    };
+    let home = home("[tools.poke]\ntier = \"read\"\n", &tool("a"));
+    let mut agent = home.agent();
+    assert!(agent.call("demo__poke", &json!({}))["result"]["content"].is_array());
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    offer(&home, &tool("b"));
+    let mut next = home.agent();
+    assert_eq!(next.call_code("demo__poke", &json!({})), "TOOL_CHANGED");
+    let tried = text(&home.run(&["try", "demo.poke", "--as", "me"]));
+    assert!(tried.contains("its definition changed"), "{tried}");
+    assert!(!tried.contains("demo.toml:"), "{tried}");
+}
