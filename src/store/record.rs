@@ -188,6 +188,8 @@ impl Noted {
         if let Some(remedy) = &refusal.remedy {
             members.text("remedy", &redact::words(remedy, REASON));
         }
+        // The step that it would have been part of.
+        members.number("step", sight.step);
         if let Some(turn) = call.claim.turn {
             members.number("turn", turn);
         }

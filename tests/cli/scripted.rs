@@ -127,3 +127,26 @@ fn no_line_is_cited_for_a_definition_that_changed() {
     assert!(tried.contains("its definition changed"), "{tried}");
     assert!(!tried.contains("demo.toml:"), "{tried}");
 }
+
+#[test]
+fn a_refusal_stands_under_the_step_that_it_would_have_been_part_of() {
+    let tools = json!([
+        { "name": "look", "inputSchema": { "type": "object" } },
+        { "name": "push", "inputSchema": { "type": "object" } },
+    ]);
+    let home = home("[tools]\nlook = \"read\"\npush = \"off\"\n", &tools);
+    let mut agent = home.agent();
+    agent.call("demo__look", &json!({}));
+    let refused = agent.call("demo__push", &json!({}));
+    let run = text(&home.run(&["audit", "--json"]));
+    let records = run.lines().map(|line| serde_json::from_str(line).unwrap());
+    let records: Vec<Value> = records.collect();
+    let of = |kind: &str| records.iter().find(|record| record["kind"] == kind);
+    let refusal = of("call.refused").unwrap_or_else(|| panic!("{refused}"));
+    assert_eq!(of("call.intent").unwrap()["step"], 1);
+    assert_eq!(refusal["step"], 2);
+    let run = text(&home.run(&["runs", refusal["run"].as_str().unwrap()]));
+    let (first, second) = run.split_once("step 2").unwrap_or_else(|| panic!("{run}"));
+    assert!(first.contains("look") && !first.contains("push"), "{run}");
+    assert!(second.contains("push"), "{run}");
+}
