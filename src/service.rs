@@ -6,6 +6,7 @@ mod follow;
 mod limits;
 mod named;
 mod rows;
+mod secrets;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -115,6 +116,7 @@ impl Tollgate {
             .map(|server| (server.name.clone(), format!("{:?}", server.launch)))
             .map(|(name, launch)| (name, blake3::hash(launch.as_bytes()).to_hex().to_string()))
             .collect();
+        secrets::keep_out(&generation);
         let stopper = ground.stopper.clone();
         let accepts_loss = place.accept_loss_file().exists();
         let store = LocalStore::open(Setup {
@@ -242,7 +244,7 @@ impl Service for Tollgate {
         let Some(token) = &agent.token else {
             return Ok(());
         };
-        let expected = fetch(token).map_err(|why| {
+        let expected = secrets::fetch(token).map_err(|why| {
             let refused = Refused::new(RefusedCode::TokenWrong, why);
             match token {
                 SecretRef::Env(_) => refused.hint(
@@ -371,7 +373,7 @@ fn register(server: &config::Server, ground: &Ground, known: Option<Era>) -> Reg
     for (name, value) in &server.launch.env {
         match value {
             EnvValue::Literal(text) => env.push((name.clone(), text.clone())),
-            EnvValue::Secret(secret) => match fetch(secret) {
+            EnvValue::Secret(secret) => match secrets::fetch(secret) {
                 Ok(text) => env.push((name.clone(), text)),
                 Err(why) => missing = Some(why),
             },
@@ -405,18 +407,6 @@ fn register(server: &config::Server, ground: &Ground, known: Option<Era>) -> Reg
         },
         known,
         start: server.timeouts.start,
-    }
-}
-
-/// The text behind a reference.
-fn fetch(secret: &SecretRef) -> Result<String, String> {
-    match secret {
-        SecretRef::Env(name) => {
-            std::env::var(name).map_err(|_| format!("`{name}` is not set where the daemon started"))
-        }
-        SecretRef::File(path) => fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
-            .map_err(|error| format!("cannot read `{}`: {error}", path.display())),
     }
 }
 

@@ -4,10 +4,13 @@
 //! other end and does not read: a client that never looks at what its servers say, a
 //! terminal that is stopped.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing_subscriber::EnvFilter;
+
+use crate::store::without_known;
 
 /// What can be written to at all takes so much without a wait: `PIPE_BUF`.
 const AT_ONCE: usize = 4096;
@@ -30,7 +33,17 @@ struct Unwaited;
 impl Write for Unwaited {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         if takes_more() {
-            io::stderr().write(text.get(..AT_ONCE).unwrap_or(text))
+            match std::str::from_utf8(text).map(without_known) {
+                // A line with a secret of a server's; beyond what is taken at once it is cut.
+                Ok(Cow::Owned(clean)) => {
+                    let clean = clean.as_bytes();
+                    io::stderr().write(clean.get(..AT_ONCE).unwrap_or(clean))?;
+                    Ok(text.len())
+                }
+                Ok(Cow::Borrowed(_)) | Err(_) => {
+                    io::stderr().write(text.get(..AT_ONCE).unwrap_or(text))
+                }
+            }
         } else {
             Ok(text.len())
         }

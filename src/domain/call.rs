@@ -252,6 +252,16 @@ impl Call {
     pub fn title(&self) -> Title<'_> {
         Title(self)
     }
+
+    /// The line that its tier follows from; none when its server's hints raise it above what
+    /// the line says.
+    #[must_use]
+    pub fn tier_place(&self) -> Option<&Place> {
+        match self.offer {
+            Offer::At(said) if said < self.tier => None,
+            Offer::At(_) | Offer::Unclassified | Offer::Off => self.offer_place.as_ref(),
+        }
+    }
 }
 
 /// Displays as `server.tool`.

@@ -22,6 +22,11 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
             tier @ (Tier::Read | Tier::Reversible) => {
                 return tell.pass(|| format!("tier {tier} needs nobody"));
             }
+            tier @ (Tier::Consequential | Tier::Irreversible) if tier > said => {
+                format!(
+                    "its server's hints raise it from tier {said} to {tier}, which needs a person's yes"
+                )
+            }
             tier @ (Tier::Consequential | Tier::Irreversible) => {
                 format!("tier {tier} needs a person's yes")
             }
@@ -31,6 +36,6 @@ fn check(call: &Call, _: &Facts<'_>, tell: Tell) -> Verdict {
     Verdict::Refuse(
         Refusal::new(Code::ApprovalUnavailable, GATE.name, says)
             .remedy("Do not retry; tell your user.")
-            .rule(call.offer_place.clone()),
+            .rule(call.tier_place().cloned()),
     )
 }

@@ -11,12 +11,11 @@ pub(super) const GATE: Gate = Gate {
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     match call.offer {
         Offer::Off => {
-            return refuse(
-                call,
-                Code::ToolOff,
-                "the operator does not offer this tool".into(),
-                "Use another tool.",
-            );
+            let says = "the operator does not offer this tool";
+            let refusal = Refusal::new(Code::ToolOff, GATE.name, says)
+                .remedy("Use another tool.")
+                .rule(call.offer_place.clone());
+            return Verdict::Refuse(refusal);
         }
         Offer::At(_) | Offer::Unclassified => {}
     }
@@ -24,7 +23,6 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         Standing::Plain => match &call.subject {
             // Nobody looked at what the server offers.
             Subject::Tool(_) => refuse(
-                call,
                 Code::ToolOff,
                 format!("what server `{}` offers is not known", call.server),
                 "Ask for the list of tools again.",
@@ -36,19 +34,16 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
             | Subject::Unsubscribe(_) => tell.pass(|| "not a tool: nothing to pin".into()),
         },
         Standing::Unreachable(why) => refuse(
-            call,
             Code::ServerUnavailable,
             format!("server `{}` cannot be reached: {why}", call.server),
             "Go on without it, or tell your user.",
         ),
         Standing::Missing => refuse(
-            call,
             Code::ToolOff,
             format!("server `{}` no longer offers this tool", call.server),
             "Ask for the list of tools again.",
         ),
         Standing::Renewed(now) if facts.pinned == Some(*now) => refuse(
-            call,
             Code::ToolChanged,
             "its definition was accepted anew a moment ago".into(),
             "Ask for the list of tools again, then call again.",
@@ -58,7 +53,6 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
                 tell.pass(|| format!("pinned {}, unchanged", now.short()))
             }
             Some(pinned) => refuse(
-                call,
                 Code::ToolChanged,
                 format!(
                     "its definition changed since it was accepted ({} then, {} now)",
@@ -77,7 +71,6 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
             ),
             // A definition nobody has accepted is not a known tool.
             None => refuse(
-                call,
                 Code::ToolChanged,
                 format!("its definition {} was never accepted", now.short()),
                 &match as_argument(&call.title().to_string()) {
@@ -93,10 +86,7 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     }
 }
 
-fn refuse(call: &Call, code: Code, says: String, remedy: &str) -> Verdict {
-    Verdict::Refuse(
-        Refusal::new(code, GATE.name, says)
-            .remedy(remedy)
-            .rule(call.offer_place.clone()),
-    )
+/// What no line of the file decided.
+fn refuse(code: Code, says: String, remedy: &str) -> Verdict {
+    Verdict::Refuse(Refusal::new(code, GATE.name, says).remedy(remedy))
 }

@@ -5,6 +5,7 @@ use crate::{
     config,
     control::{ServerRow, ToolRow},
     domain::Offer,
+    store::without_known,
     tools::Health,
 };
 
@@ -13,7 +14,7 @@ impl Tollgate {
         let catalog = self.broker.catalog();
         let lines = |of: fn(&Health) -> &Vec<String>| {
             let lines = health.into_iter().flat_map(of);
-            lines.map(|line| visible(line)).collect()
+            lines.map(|line| shown(line)).collect()
         };
         ServerRow {
             name: server.name.clone(),
@@ -30,13 +31,13 @@ impl Tollgate {
             hidden: catalog
                 .hidden(&server.name)
                 .iter()
-                .map(|why| visible(why))
+                .map(|why| shown(why))
                 .collect(),
             instances: health.map_or(0, |health| health.instances),
             stderr_tail: lines(|health| &health.stderr),
             last_words: lines(|health| &health.last_words),
             last_exit: health.and_then(|health| {
-                let trouble = health.trouble.clone()?;
+                let trouble = without_known(health.trouble.as_deref()?).into_owned();
                 Some(match health.retry_in {
                     Some(seconds) => format!("{trouble}; next try in {seconds} s"),
                     None => trouble,
@@ -87,8 +88,9 @@ impl Tollgate {
 }
 
 /// A line of somebody else's, safe to show in a terminal.
-fn visible(line: &str) -> String {
-    line.chars()
+fn shown(line: &str) -> String {
+    without_known(line)
+        .chars()
         .map(|c| {
             if c.is_control() && c != '\t' {
                 '\u{fffd}'

@@ -15,6 +15,7 @@ mod files;
 mod footing;
 mod index;
 pub mod journal;
+mod known;
 mod ledger;
 mod limits;
 mod lives;
@@ -47,6 +48,7 @@ mod sweeping;
 mod usage;
 
 pub use files::{can_rebuild, verify_files};
+pub use known::{keep_out, without_known};
 pub use local::{LocalStore, Setup};
 pub use memory::MemoryStore;
 pub use redact::name as recorded_name;

@@ -143,7 +143,7 @@ impl Noted {
             }
         }
         members.text("decision", "pass");
-        if let Some(place) = &call.offer_place {
+        if let Some(place) = call.tier_place() {
             members.place("rule", place);
         }
         members.number("step", open.step);
@@ -188,6 +188,8 @@ impl Noted {
         if let Some(remedy) = &refusal.remedy {
             members.text("remedy", &redact::words(remedy, REASON));
         }
+        // The step that it would have been part of.
+        members.number("step", sight.step);
         if let Some(turn) = call.claim.turn {
             members.number("turn", turn);
         }

@@ -1,15 +1,17 @@
-//! What of a call may stand in a record: known shapes of secrets taken out, sizes bounded.
+//! What of a call may stand in a record: secrets taken out, sizes bounded.
 //!
-//! A help, not a wall: a secret that looks like a word is a word here. What is
-//! looked at is bounded too, so a large value costs no more than a small one.
+//! Those that tollgate hands out are known by their value, and go first; others by their
+//! shape. A help, not a wall: a secret of an agent's that looks like a word is a word here.
+//! What is looked at is bounded too, so a large value costs no more than a small one.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr2};
 
+use super::known::{Known, known};
 use super::record::NAME;
-use super::secrets::{REDACTED, clean_text, is_secret};
+use super::secrets::{self as shaped, REDACTED, is_secret};
 use crate::domain::Subject;
 use crate::wire::{self, Raw};
 
@@ -32,18 +34,24 @@ pub(super) struct Bounded {
 
 /// Takes secrets out of a value and cuts it to `limit` bytes.
 pub(super) fn raw(value: &Raw, limit: usize) -> Bounded {
-    bounded(value.head(limit + SLACK), value.bytes().len(), limit)
+    let window = value.head(limit + SLACK);
+    bounded(window, value.bytes().len(), limit, known().as_deref())
 }
 
 /// The same for a valid JSON text.
 pub(super) fn value(json: &str, limit: usize) -> Bounded {
-    bounded(head(json, limit + SLACK), json.len(), limit)
+    let window = head(json, limit + SLACK);
+    bounded(window, json.len(), limit, known().as_deref())
 }
 
 /// `window` is the beginning of a text of `full` bytes.
-fn bounded(window: &str, full: usize, limit: usize) -> Bounded {
+fn bounded(window: &str, full: usize, limit: usize, known: Option<&Known>) -> Bounded {
+    let window = whole(window, full, known);
+    // Only what is written with escapes has to be read to find that none stands in it.
+    let escaped = memchr(b'\\', window.as_bytes()).is_some();
+    let known = known.filter(|known| escaped || known.stands_in(window));
     let mut out = String::with_capacity(window.len() + 32);
-    clean_json(window, &mut out);
+    clean_json(window, &mut out, known);
     if window.len() == full && out.len() <= limit {
         return Bounded {
             json: out,
@@ -69,12 +77,48 @@ pub fn name(subject: &Subject) -> Arc<str> {
 
 /// Takes secrets out of plain text and cuts it to `limit` bytes.
 pub(super) fn words(text: &str, limit: usize) -> Cow<'_, str> {
-    let window = head(text, limit + SLACK);
-    let clean = clean_text(window).map_or(Cow::Borrowed(window), Cow::Owned);
+    words_without(text, limit, known().as_deref())
+}
+
+fn words_without<'a>(text: &'a str, limit: usize, known: Option<&Known>) -> Cow<'a, str> {
+    let window = whole(head(text, limit + SLACK), text.len(), known);
+    let mended = known.and_then(|known| mended(window, known));
+    let clean = match mended {
+        Some(mended) => Cow::Owned(clean_text(&mended, known).unwrap_or(mended)),
+        None => clean_text(window, known).map_or(Cow::Borrowed(window), Cow::Owned),
+    };
     if window.len() == text.len() && clean.len() <= limit {
         return clean;
     }
     Cow::Owned(format!("{}…", head(&clean, limit.saturating_sub(3))))
+}
+
+/// The beginning of a text of `full` bytes; of a known secret that it cuts nothing stays.
+fn whole<'a>(window: &'a str, full: usize, known: Option<&Known>) -> &'a str {
+    match known {
+        Some(known) if window.len() < full => known.whole(window),
+        Some(_) | None => window,
+    }
+}
+
+/// Whoever made the sentence may have cut what it quotes.
+fn mended(text: &str, known: &Known) -> Option<String> {
+    let (first, mut rest) = text.split_once('…')?;
+    let mut mended = known.whole(first).to_owned();
+    while let Some((part, behind)) = rest.split_once('…') {
+        mended.push('…');
+        mended.push_str(known.whole(part));
+        rest = behind;
+    }
+    mended.push('…');
+    mended.push_str(rest);
+    Some(mended)
+}
+
+/// The text without known secrets and without those of known shapes; none when it has none.
+fn clean_text(text: &str, known: Option<&Known>) -> Option<String> {
+    let without = known.and_then(|known| known.clean(text));
+    shaped::clean_text(without.as_deref().unwrap_or(text)).or(without)
 }
 
 /// The longest beginning of at most `limit` bytes that ends between characters.
@@ -104,18 +148,18 @@ fn cut(text: &str, limit: usize, full: usize) -> String {
     wire::quote(&format!("{}{marker}", text.get(..end).unwrap_or_default()))
 }
 
-fn clean_json(mut rest: &str, out: &mut String) {
+fn clean_json(mut rest: &str, out: &mut String, known: Option<&Known>) {
     while let Some(at) = memchr(b'"', rest.as_bytes()) {
         let (before, from) = rest.split_at(at);
-        out.push_str(before);
+        clean_outside(before, out, known);
         let (token, tail) = string(from);
         let Some(value) = tail.trim_start().strip_prefix(':') else {
-            clean_string(token, out);
+            clean_string(token, out, known);
             rest = tail;
             continue;
         };
         // Also a key can be one: of a map from addresses, say.
-        clean_string(token, out);
+        clean_string(token, out, known);
         let value = value.trim_start();
         // `true`, `false` and `null` tell that there is a secret, not which.
         let literal = value.starts_with(['t', 'f', 'n']) || value.is_empty();
@@ -128,6 +172,31 @@ fn clean_json(mut rest: &str, out: &mut String) {
         out.push_str(REDACTED);
         out.push('"');
         rest = behind(value);
+    }
+    clean_outside(rest, out, known);
+}
+
+/// What stands between strings: a known secret may be a number.
+fn clean_outside(text: &str, out: &mut String, known: Option<&Known>) {
+    let Some(known) = known.filter(|known| known.stands_in(text)) else {
+        out.push_str(text);
+        return;
+    };
+    let of_number = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let mut rest = text;
+    while let Some(at) = rest.find(of_number) {
+        let (before, number) = rest.split_at(at);
+        let end = number.find(|c| !of_number(c)).unwrap_or(number.len());
+        let (number, behind) = number.split_at(end);
+        out.push_str(before);
+        if known.stands_in(number) {
+            out.push('"');
+            out.push_str(REDACTED);
+            out.push('"');
+        } else {
+            out.push_str(number);
+        }
+        rest = behind;
     }
     out.push_str(rest);
 }
@@ -177,19 +246,19 @@ fn behind(text: &str) -> &str {
     }
 }
 
-fn clean_string(token: &str, out: &mut String) {
+fn clean_string(token: &str, out: &mut String, known: Option<&Known>) {
     let inner = token.strip_prefix('"').unwrap_or(token);
     let inner = inner.strip_suffix('"').unwrap_or(inner);
     if memchr(b'\\', inner.as_bytes()).is_some()
         && let Some(text) = wire::unquote(token)
     {
-        match clean_text(&text) {
+        match clean_text(&text, known) {
             Some(clean) => out.push_str(&wire::quote(&clean)),
             None => out.push_str(token),
         }
         return;
     }
-    match clean_text(inner) {
+    match clean_text(inner, known) {
         Some(clean) => {
             out.push('"');
             out.push_str(&clean);
@@ -357,7 +426,55 @@ mod tests {
             r#"{"token":{"a":"\\\"","b":[1,{"c":"sk-abcdefghijklmnopqrst"}]},"d":"\u0041é"}"#;
         for end in (0..json.len()).filter(|end| json.is_char_boundary(*end)) {
             let mut out = String::new();
-            clean_json(json.get(..end).unwrap(), &mut out);
+            clean_json(json.get(..end).unwrap(), &mut out, None);
         }
+    }
+
+    #[test]
+    fn a_known_secret_is_taken_out_first_whatever_it_looks_like_and_the_rest_stays_json() {
+        let known = Known::of(["plainword", "20261123", "cor\"rect"]);
+        for (json, clean) in [
+            (
+                r#"{"a":"a plainword b","plainword":1}"#,
+                r#"{"a":"a [REDACTED] b","[REDACTED]":1}"#,
+            ),
+            (
+                r#"{"n":20261123,"m":[120261123.5,7]}"#,
+                r#"{"n":"[REDACTED]","m":["[REDACTED]",7]}"#,
+            ),
+            (r#"["plainw\u006frd"]"#, r#"["[REDACTED]"]"#),
+            (
+                r#"["{\"a\":\"cor\\\"rect\"}"]"#,
+                r#"["{\"a\":\"[REDACTED]\"}"]"#,
+            ),
+        ] {
+            let bounded = bounded(json, json.len(), ARGUMENTS, Some(&known));
+            assert_eq!(bounded.json, clean);
+            serde_json::from_str::<&serde_json::value::RawValue>(&bounded.json).unwrap();
+        }
+        let says = "it said plainword and more";
+        let clean = words_without(says, ARGUMENTS, Some(&known));
+        assert_eq!(clean, "it said [REDACTED] and more");
+    }
+
+    #[test]
+    fn of_a_known_secret_that_a_bound_cuts_nothing_stays() {
+        let secret: String = ('a'..='z').cycle().take(4000).collect();
+        let known = Known::of([secret.as_str()]);
+        let json = format!(r#"["{}{secret}"]"#, "- ".repeat(100));
+        let cut = bounded(
+            head(&json, RESULT + SLACK),
+            json.len(),
+            RESULT,
+            Some(&known),
+        );
+        assert!(!cut.json.contains("abcd"), "{}", cut.json);
+        assert!(cut.json.contains("- "), "{}", cut.json);
+        let says = json.as_str();
+        assert!(!words_without(says, 512, Some(&known)).contains("abcd"));
+        // Somebody else has cut it.
+        let says = format!("it is {}…\" and more", head(&secret, 40));
+        let clean = words_without(&says, 512, Some(&known));
+        assert_eq!(clean, "it is …\" and more");
     }
 }

@@ -26,6 +26,13 @@ pub(crate) const SUPERVISE: &str = "supervise";
 const BASE: [&str; 10] = [
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ",
 ];
+
+/// Whether a variable passes to every server, whatever its file says.
+#[must_use]
+pub fn has_every_server(name: &str) -> bool {
+    BASE.contains(&name)
+}
+
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// One start of one server.

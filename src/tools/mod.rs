@@ -33,5 +33,6 @@ mod unplaced;
 mod unread;
 mod watched;
 
+pub use launch::has_every_server;
 pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;
