@@ -11,6 +11,7 @@
 
 #[path = "../prompt/mod.rs"]
 mod prompt;
+mod record;
 mod stops;
 
 use std::fs;

@@ -1,0 +1,28 @@
+//! What people are shown of the record: by default, with bounds, and when a daemon ends.
+
+use serde_json::json;
+
+use crate::RULES;
+use crate::prompt::{Home, text};
+
+#[test]
+fn a_limit_of_runs_counts_runs_and_not_their_records() {
+    let home = Home::new(RULES);
+    let mail = json!({ "id": "m-4" });
+    let mut agent = home.agent();
+    for _ in 0..3 {
+        agent.call("demo__read_mail", &mail);
+    }
+    home.run(&["stop-daemon"]);
+    // What a start records is newer than all of it.
+    let mut next = home.agent();
+    let listed = |limit: &str| text(&home.run(&["runs", "--limit", limit]));
+    assert!(listed("1").contains("3 calls: 3 done"), "{}", listed("1"));
+    next.call("demo__read_mail", &mail);
+    let last = listed("1");
+    assert!(last.contains("1 call: 1 done"), "{last}");
+    assert!(!last.contains("3 calls"), "{last}");
+    for all in ["2", "0", "9"] {
+        assert_eq!(listed(all).lines().count(), 2, "{}", listed(all));
+    }
+}
