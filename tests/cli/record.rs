@@ -1,6 +1,6 @@
 //! What people are shown of the record: by default, with bounds, and when a daemon ends.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::RULES;
 use crate::prompt::{Home, text};
@@ -25,4 +25,19 @@ fn a_limit_of_runs_counts_runs_and_not_their_records() {
     for all in ["2", "0", "9"] {
         assert_eq!(listed(all).lines().count(), 2, "{}", listed(all));
     }
+}
+
+#[test]
+fn how_it_ended_is_asked_of_calls_and_of_nothing_beside_them() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let all = text(&home.run(&["audit", "--json"]));
+    assert!(all.contains("first_use"), "{all}");
+    let done = text(&home.run(&["audit", "--outcome", "done", "--json"]));
+    let kinds: Vec<Value> = done
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].take())
+        .collect();
+    assert_eq!(kinds, ["call.intent", "call.outcome"]);
 }
