@@ -1,9 +1,13 @@
 //! What people are shown of the record: by default, with bounds, and when a daemon ends.
 
+use std::fs::File;
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::RULES;
-use crate::prompt::{Home, text};
+use crate::prompt::{Home, complaint, text};
 
 #[test]
 fn a_limit_of_runs_counts_runs_and_not_their_records() {
@@ -40,4 +44,25 @@ fn how_it_ended_is_asked_of_calls_and_of_nothing_beside_them() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].take())
         .collect();
     assert_eq!(kinds, ["call.intent", "call.outcome"]);
+}
+
+#[test]
+fn answers_that_cannot_be_written_are_told() {
+    let home = Home::new(RULES);
+    let mut shim = home
+        .command(&["stdio", "--agent", "me"])
+        .stdin(Stdio::piped())
+        .stdout(File::options().write(true).open("/dev/full").unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Held open: it is not the agent that leaves.
+    let mut agent = shim.stdin.take().unwrap();
+    writeln!(agent, r#"{{"jsonrpc":"2.0","id":1,"method":"ping"}}"#).unwrap();
+    let ended = shim.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(
+        complaint(&ended).contains("answers to the agent are lost: can't write to stdout"),
+        "{ended:?}"
+    );
 }
