@@ -43,7 +43,7 @@ mod state;
 pub mod stop_file;
 mod usage;
 
-pub use files::{can_rebuild, verify_files};
+pub use files::{can_rebuild, stops_of_files, verify_files};
 pub use local::{LocalStore, Setup};
 pub use memory::MemoryStore;
 pub use redact::name as recorded_name;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
 
 use crate::RULES;
@@ -29,6 +31,37 @@ fn a_limit_of_runs_counts_runs_and_not_their_records() {
     for all in ["2", "0", "9"] {
         assert_eq!(listed(all).lines().count(), 2, "{}", listed(all));
     }
+}
+
+#[test]
+fn the_screen_shows_what_happened_before_the_daemon_was_started() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    agent.call_code("demo__write_file", &json!({ "path": "/x", "text": "x" }));
+    home.run(&["stop-daemon"]);
+    let mut next = home.agent();
+    let latest = || {
+        let screen = text(&home.run(&[]));
+        let (_, latest) = screen.split_once("latest:\n").unwrap();
+        let lines = latest.lines().map(|line| line.trim().to_owned());
+        lines.collect::<Vec<_>>()
+    };
+    let shown = latest();
+    assert!(
+        shown[0].ends_with("  me  demo.write_file  ARGS_OUT_OF_BOUNDS"),
+        "{shown:?}"
+    );
+    assert!(
+        shown[1].ends_with("  me  demo.read_mail  done"),
+        "{shown:?}"
+    );
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    // What it remembers itself is not shown twice.
+    next.call("demo__wait", &json!({ "seconds": 0 }));
+    let more = latest();
+    assert!(more[0].ends_with("  me  demo.wait  done"), "{more:?}");
+    assert_eq!(more[1..], shown);
 }
 
 #[test]
@@ -65,4 +98,36 @@ fn answers_that_cannot_be_written_are_told() {
         complaint(&ended).contains("answers to the agent are lost: can't write to stdout"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_stop_in_the_record_is_shown_while_no_daemon_runs() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    home.run(&["stop", "--agent", "me", "-m", "enough"]);
+    home.run(&["stop", "--server", "demo"]);
+    home.run(&["resume", "--server", "demo", "--yes"]);
+    let shown = || {
+        let screen = text(&home.run(&[]));
+        assert!(screen.starts_with("tollgate is not running\n"), "{screen}");
+        let stops = screen.lines().filter(|line| line.starts_with("STOPPED"));
+        stops.map(str::to_owned).collect::<Vec<_>>()
+    };
+    home.run(&["stop-daemon"]);
+    let after_an_end = shown();
+    assert_eq!(after_an_end.len(), 1, "{after_an_end:?}");
+    assert!(after_an_end[0].contains("agent `me`"), "{after_an_end:?}");
+    assert!(after_an_end[0].contains("enough"), "{after_an_end:?}");
+    // Looking at it changes nothing: the next start has it, and a kill keeps it as well.
+    let mut next = home.agent();
+    assert_eq!(next.call_code("demo__read_mail", &json!({})), "STOPPED");
+    home.run(&["stop", "--server", "demo"]);
+    let daemon = home.daemon();
+    let pidfd = pidfd_open(daemon, PidfdFlags::empty()).unwrap();
+    kill_process(daemon, Signal::KILL).unwrap();
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
+    let after_a_kill = shown();
+    assert_eq!(after_a_kill.len(), 2, "{after_a_kill:?}");
+    assert!(after_a_kill.contains(&after_an_end[0]), "{after_a_kill:?}");
 }
