@@ -1,7 +1,7 @@
 //! What people are shown of the record: by default, with bounds, and when a daemon ends.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -31,6 +31,38 @@ fn a_limit_of_runs_counts_runs_and_not_their_records() {
     for all in ["2", "0", "9"] {
         assert_eq!(listed(all).lines().count(), 2, "{}", listed(all));
     }
+}
+
+#[test]
+fn who_follows_the_record_is_told_that_the_daemon_has_ended() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let mut follower = home
+        .command(&["audit", "follow", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = BufReader::new(follower.stdout.take().unwrap());
+    seen.read_line(&mut String::new()).unwrap();
+    assert_eq!(home.run(&["stop-daemon"]).status.code(), Some(0));
+    for line in seen.lines() {
+        line.unwrap();
+    }
+    let ended = follower.wait_with_output().unwrap();
+    assert_eq!(complaint(&ended), "tollgate: the daemon has ended\n");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[test]
+fn who_follows_until_a_time_that_has_passed_waits_for_nothing() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let followed = home.run(&["audit", "follow", "--until", "1h"]);
+    assert_eq!(followed.status.code(), Some(0), "{followed:?}");
+    assert_eq!(text(&followed), "");
 }
 
 #[test]
@@ -98,6 +130,18 @@ fn answers_that_cannot_be_written_are_told() {
         complaint(&ended).contains("answers to the agent are lost: can't write to stdout"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_table_for_a_spreadsheet_that_cannot_be_had_is_not_begun() {
+    let home = Home::new(RULES);
+    let none = home.run(&["audit", "--csv"]);
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+    assert_eq!(text(&none), "");
+    // Nothing that matches is a table without rows.
+    let _agent = home.agent();
+    let empty = text(&home.run(&["audit", "--csv", "--agent", "nobody"]));
+    assert_eq!(empty.lines().count(), 1, "{empty}");
 }
 
 #[test]
