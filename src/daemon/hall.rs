@@ -303,6 +303,7 @@ async fn answer<S: Service>(
     // One that asks nothing at the end waits for nothing.
     let (mut is_over, untold) = (over.is_over, over.untold.downgrade());
     drop(over.untold);
+    let mut held = None;
     let peer = listen::peer(&stream);
     let mut asker = Conversation::new(stream);
     let peer_pid = match peer {
@@ -319,13 +320,16 @@ async fn answer<S: Service>(
                 continue;
             }
             Ok(Request::Ask(question)) if question.waits() => {
-                let held = untold.upgrade();
-                let told = tokio::select! {
-                    told = entrance.question(peer_pid, question) => told,
-                    _ = is_over.wait_for(|over| *over) => Err(ending()),
+                // Also between its questions it has yet to be told.
+                held = held.or_else(|| untold.upgrade());
+                let (told, is_last) = tokio::select! {
+                    told = entrance.question(peer_pid, question) => (told, false),
+                    _ = is_over.wait_for(|over| *over) => (Err(ending()), true),
                 };
                 asker.reply(told).await?;
-                drop(held);
+                if is_last {
+                    return Ok(());
+                }
                 continue;
             }
             Ok(Request::Ask(question)) => entrance.question(peer_pid, question).await,
