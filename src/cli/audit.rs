@@ -9,12 +9,14 @@ use jiff::Timestamp;
 
 use super::csv;
 use super::filter::Filter;
-use super::out::Out;
+use super::out::{Out, aside};
 use super::record::Record;
 use super::rows::{Calls, Row, merged};
-use super::{LONG, Trouble, all_records, beside_the_point, elsewhere_hint, not_running, records};
+use super::{
+    LONG, Trouble, all_records, ask_on, beside_the_point, elsewhere_hint, not_running, records,
+};
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Question, Records, Reply, Request, client};
+use crate::control::{ClientError, Question, Records, RefusedCode, Reply};
 use crate::daemon::{Door, Failure, FailureKind, Place, connect, elsewhere, is_held};
 use crate::domain::{CallId, Fault};
 use crate::ports::{PrunedBy, Query, Verified};
@@ -56,7 +58,16 @@ enum What {
     },
     /// Walk the chain of records from its beginning
     Verify,
-    /// Show records as they are made
+    /// Show records as they are made, until the daemon ends
+    #[command(
+        mut_arg("limit", |limit| limit.help(
+            "Begin with at most this many records, the newest of those there are; 0 for all \
+             [default without --since: 10]",
+        )),
+        mut_arg("until", |until| until.help(
+            "End at this time, in the same notation; a date counts as a whole",
+        ))
+    )]
     Follow {
         #[command(flatten)]
         filter: Box<Filter>,
@@ -100,12 +111,14 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 
 fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
     query.no_checkpoints = !form.json && !form.csv;
-    if form.csv {
-        out.line(csv::header())?;
-    }
+    // Not before there is an answer: a table that is only begun looks like an empty one.
+    let mut is_headed = !form.csv;
     let mut found = Vec::new();
     let asked = query.since;
     let kept = all_records(place, query, |lines| {
+        if !std::mem::replace(&mut is_headed, true) {
+            out.line(csv::header())?;
+        }
         match (form.json, form.csv) {
             (true, _) => as_json(&lines, out)?,
             (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
@@ -238,8 +251,7 @@ pub(super) fn missing(
 fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
     let verified = match connect(place, Door::Control)? {
         Some(daemon) => {
-            let request = Request::Ask(Question::Verify);
-            let reply = client::ask_patiently(&daemon, &place.config_text(), request, LONG);
+            let reply = ask_on(place, &daemon, Question::Verify, LONG);
             let Reply::Verified(verified) = reply.map_err(Failure::from)? else {
                 return Err(beside_the_point().into());
             };
@@ -348,24 +360,35 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
     };
     query.no_checkpoints = !json;
     let mut calls = Calls::default();
+    let clock = SystemClock::new();
     loop {
-        let request = Request::Ask(Question::Follow(Box::new(query.clone())));
-        let reply = client::ask_patiently(&daemon, &place.config_text(), request, SILENCE);
-        let Reply::Records(records) = reply.map_err(Failure::from)? else {
+        // Looked at before the question: what is made from now on is later.
+        let is_over = query.until.is_some_and(|until| until < clock.now());
+        let question = Question::Follow(Box::new(query.clone()));
+        let reply = match ask_on(place, &daemon, question, SILENCE) {
+            Err(ClientError::Refused(end)) if end.code == RefusedCode::Ending => {
+                aside(end);
+                return Ok(());
+            }
+            reply => reply.map_err(Failure::from)?,
+        };
+        let Reply::Records(records) = reply else {
             return Err(beside_the_point().into());
         };
         let Records {
             lines,
             upto,
             sought,
+            more,
             ..
         } = records;
         if json {
             as_json(&lines, out)?;
         } else {
             for record in parsed(&lines) {
+                // A daemon that is leaving is no longer asked: then the row has no name.
                 if let Some(call) = calls.unknown(&record)
-                    && let Some(begun) = beginning(place, call)?
+                    && let Ok(Some(begun)) = beginning(place, call)
                 {
                     calls.learn(&begun);
                 }
@@ -373,6 +396,9 @@ fn follow(place: &Place, mut query: Query, json: bool, out: &mut Out) -> Result<
                     out.line(running(&row))?;
                 }
             }
+        }
+        if is_over && !more {
+            return Ok(());
         }
         query.go_on(upto, sought);
         // The daemon says every few seconds that there is nothing new.

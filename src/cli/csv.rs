@@ -30,6 +30,17 @@ pub(super) const COLUMNS: &[&str] = &[
     "estimated_cost",
     "by",
     "digest",
+    "scope",
+    "text",
+    "notice",
+    "severity",
+    "about",
+    "says",
+    "step",
+    "model",
+    "tokens",
+    "budget_left",
+    "arguments",
 ];
 
 pub(super) fn header() -> String {
@@ -39,9 +50,19 @@ pub(super) fn header() -> String {
 pub(super) fn row(record: &Record) -> String {
     let cells: Vec<String> = COLUMNS
         .iter()
-        .map(|key| cell(&record.shown(key).unwrap_or_default()))
+        .map(|key| cell(&value(record, key)))
         .collect();
     cells.join(",")
+}
+
+/// What stands under a key; what the client reports of a call stands together in it.
+fn value(record: &Record, key: &str) -> String {
+    let value = match key {
+        "step" => record.step(),
+        "model" | "tokens" => record.reported(key),
+        _ => record.shown(key),
+    };
+    value.unwrap_or_default()
 }
 
 /// What a formula begins with; in some languages also in full width.
@@ -74,6 +95,31 @@ mod tests {
         assert_eq!(cell("@SUM(A1)"), "'@SUM(A1)");
         assert_eq!(cell("＝1+1"), "'＝1+1");
         assert_eq!(cell("-1.5"), "-1.5");
+    }
+
+    #[test]
+    fn nothing_that_people_look_for_is_missing() {
+        let shown = |line: &str| {
+            let record = Record::parse(line).unwrap();
+            let values = COLUMNS.iter().map(|key| (*key, value(&record, key)));
+            values.collect::<std::collections::HashMap<_, _>>()
+        };
+        let stop = shown(r#"{"kind":"stop","scope":"agent","agent":"dev","text":"runaway"}"#);
+        assert_eq!((&*stop["scope"], &*stop["text"]), ("agent", "runaway"));
+        let notice = shown(
+            r#"{"kind":"notice","notice":"first_use","severity":"info","about":"dev a.b","says":"it is new"}"#,
+        );
+        assert_eq!(
+            (&*notice["notice"], &*notice["says"]),
+            ("first_use", "it is new")
+        );
+        let call = shown(
+            r#"{"kind":"call.intent","reported":{"model":"m-1","tokens":7,"step":4},"arguments":{"path":"a"},"budget_left":{"run.calls":3}}"#,
+        );
+        assert_eq!(
+            ["step", "model", "tokens", "arguments", "budget_left"].map(|key| &*call[key]),
+            ["4", "m-1", "7", r#"{"path":"a"}"#, r#"{"run.calls":3}"#]
+        );
     }
 
     #[test]

@@ -49,6 +49,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// How many are wanted, as it was said.
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
     /// The query, with `limit` where nothing else bounds it.
     pub(super) fn query(&self, now: Timestamp, limit: usize) -> Result<Query, Failure> {
         let moment = |when: Option<When>, end: bool| {

@@ -38,6 +38,7 @@ mod why;
 mod words;
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::control::proto::VERSION;
-use crate::control::{Question, Records, Reply, Request, client};
+use crate::control::{ClientError, Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
 use crate::domain::quoted;
 use crate::ports::Query;
@@ -201,9 +202,29 @@ fn ask_patiently(place: &Place, question: Question, patience: Duration) -> Resul
     let Some(daemon) = connect(place, Door::Control)? else {
         return Err(not_running(place));
     };
-    let request = Request::Ask(question);
-    let reply = client::ask_patiently(&daemon, &place.config_text(), request, patience)?;
-    Ok(reply)
+    Ok(ask_on(place, &daemon, question, patience)?)
+}
+
+/// The same on a connection that is there. Who waits for long is told so, and waits on only
+/// while the daemon answers others: one that hangs never will.
+fn ask_on(
+    place: &Place,
+    daemon: &UnixStream,
+    question: Question,
+    patience: Duration,
+) -> Result<Reply, ClientError> {
+    let config = place.config_text();
+    let mut is_told = false;
+    client::ask_patiently(daemon, &config, Request::Ask(question), patience, || {
+        if !std::mem::replace(&mut is_told, true) {
+            out::aside("the daemon has not answered for 10 s; looking whether it answers others");
+        }
+        match connect(place, Door::Control) {
+            Ok(Some(other)) => client::is_awake(&other, &config),
+            // It is gone, or on its way out: the connection tells.
+            Ok(None) | Err(_) => true,
+        }
+    })
 }
 
 fn not_running(place: &Place) -> Failure {

@@ -132,6 +132,11 @@ pub(super) fn complain(failure: &Failure, steps: &Steps) {
     to_stderr(text.as_bytes());
 }
 
+/// A line to a person that is neither the output nor a failure.
+pub(super) fn aside(text: impl Display) {
+    to_stderr(format!("tollgate: {}\n", Visible(&text.to_string())).as_bytes());
+}
+
 /// Says something to a person that is not the output.
 pub(super) fn remark(text: &str) {
     to_stderr(Visible(text).to_string().as_bytes());

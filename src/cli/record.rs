@@ -50,12 +50,16 @@ impl Record {
 
     /// The step: what the client reports, if it does.
     pub(super) fn step(&self) -> Option<String> {
-        let reported = self.0.get("reported").and_then(|said| said.get("step"));
-        self.shown("step").or_else(|| match reported? {
+        self.shown("step").or_else(|| self.reported("step"))
+    }
+
+    /// What the client reports of itself, as text.
+    pub(super) fn reported(&self, key: &str) -> Option<String> {
+        match self.0.get("reported")?.get(key)? {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
-        })
+        }
     }
 
     /// What a call that has ended cost: what was kept back for it where nobody saw

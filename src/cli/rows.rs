@@ -18,6 +18,8 @@ pub(super) struct Row {
     /// One word, in capitals where somebody said no.
     pub(super) verdict: String,
     pub(super) note: String,
+    /// That it is of a call, and the call is over: it ended, or was refused.
+    pub(super) has_ended: bool,
     /// That tollgate started.
     pub(super) is_start: bool,
     /// `step 4`, and whether only the client says so.
@@ -190,6 +192,7 @@ impl Calls {
             what,
             verdict: loud(&verdict),
             note,
+            has_ended: matches!(record.kind(), "call.outcome" | "call.refused"),
             is_start: record.kind() == "start",
             step: step(record),
             cost,
@@ -216,6 +219,7 @@ pub(super) fn merged(records: &[Record]) -> Vec<Row> {
                     begun.verdict = row.verdict;
                     begun.note = row.note;
                     begun.cost = row.cost;
+                    begun.has_ended = true;
                 }
                 None => rows.push(row),
             },

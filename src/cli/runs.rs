@@ -21,8 +21,9 @@ use crate::ports::Query;
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    mut_arg("limit", |limit| limit.help("At most this many runs, those that began last; 0 for all")),
     after_help = "\
-Times are UTC. Without a time, runs of the newest 5000 records are listed."
+Times are UTC. Without a time or a limit, runs of the newest 5000 records are listed."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -64,8 +65,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         return one(place, &id, query, args.json, out);
     }
     let asked = query.since;
-    let (found, kept) = all(place, query)?;
-    let mut runs = summed(&parsed(&found));
+    let (mut runs, kept) = newest(place, query, args.filter.limit())?;
     mark(&mut runs, &halts(place)?);
     if args.json {
         return Ok(runs.iter().try_for_each(|run| out.json(run))?);
@@ -103,6 +103,41 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
     }
     Ok(())
 }
+
+/// The runs, at most so many, and from when on records are kept. How many records that
+/// takes nobody knows: it is tried with more, until there is one run too many or nothing
+/// more is found.
+fn newest(
+    place: &Place,
+    mut query: Query,
+    most: Option<usize>,
+) -> Result<(Vec<Run>, Option<Timestamp>), Trouble> {
+    // Of a stretch of time all of it is looked at.
+    let mut records = match (most, query.since) {
+        (Some(1..), None) => Some(NEWEST),
+        (Some(_), _) | (None, Some(_)) => None,
+        (None, None) => query.limit,
+    };
+    loop {
+        query.limit = records;
+        let (found, kept) = all(place, query.clone())?;
+        let mut runs = summed(&parsed(&found));
+        let Some(most) = most.filter(|most| *most > 0) else {
+            return Ok((runs, kept));
+        };
+        if let Some(looked_at) = records.filter(|records| found.len() >= *records)
+            && runs.len() <= most
+        {
+            records = looked_at.checked_mul(WIDER);
+            continue;
+        }
+        runs.drain(..runs.len().saturating_sub(most));
+        return Ok((runs, kept));
+    }
+}
+
+/// How many times as many records are looked at when those did not do.
+const WIDER: usize = 8;
 
 /// What matches, and from when on records are kept.
 fn all(place: &Place, query: Query) -> Result<(Vec<String>, Option<Timestamp>), Trouble> {
@@ -182,6 +217,7 @@ fn counts(run: &Run) -> String {
     };
     let parts: Vec<String> = [
         (run.done, "done"),
+        (run.asked, "asked"),
         (run.failed, "failed"),
         (run.refused, "REFUSED"),
         (run.unknown, "UNKNOWN"),

@@ -52,7 +52,12 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
                 Some(_) => lay_soon(place, &order),
                 None => Ok(()),
             };
-            out.steps(told(&order.scope, &report, laid.is_ok()))?;
+            out.steps(told(
+                &order.scope,
+                &report,
+                laid.is_ok(),
+                other(place).as_deref(),
+            ))?;
             Ok(laid?)
         }
         Ok(None) => beforehand(place, &order, out),
@@ -104,7 +109,10 @@ fn beforehand(place: &Place, order: &StopOrder, out: &mut Out) -> Result<(), Tro
         }
         match ask(place, order) {
             // The file is laid already.
-            Ok(Some(report)) => return Ok(out.steps(told(&order.scope, &report, true))?),
+            Ok(Some(report)) => {
+                let lines = told(&order.scope, &report, true, other(place).as_deref());
+                return Ok(out.steps(lines)?);
+            }
             Ok(None) => thread::sleep(PAUSE),
             Err(silence) => return kill(place, order, &silence, true, out),
         }
@@ -277,8 +285,16 @@ fn lay(place: &Place, order: &StopOrder) -> Result<(), Failure> {
     })
 }
 
-/// `laid` says whether the STOP file holds what could not be recorded.
-fn told(scope: &StopScope, report: &StopReport, laid: bool) -> Vec<String> {
+/// The configuration that the daemon on this state serves, if it is not the one that was
+/// named: a stop is not asked what it had in mind, and what lifts it is.
+fn other(place: &Place) -> Option<String> {
+    let served = Holder::read(place).map(|holder| holder.config);
+    served.filter(|config| *config != place.config_text())
+}
+
+/// `laid` says whether the STOP file holds what could not be recorded, `other` which
+/// configuration was stopped if it is not the one that was named.
+fn told(scope: &StopScope, report: &StopReport, laid: bool, other: Option<&str>) -> Vec<String> {
     let mut lines = vec![format!("STOPPED {:.0}  {scope}", report.at)];
     if let Some(unknown) = &report.unknown {
         let meant = unknown.meant.as_ref();
@@ -316,8 +332,15 @@ fn told(scope: &StopScope, report: &StopReport, laid: bool) -> Vec<String> {
         }
         (StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_), _) => {}
     }
+    let flag = other.map(|config| format!(" --config {}", argument(config)));
+    if let Some(config) = other {
+        lines.push(format!(
+            "what runs on this state serves the configuration `{config}`"
+        ));
+    }
     lines.push(format!(
-        "agents are told STOPPED; lift it with: tollgate resume{}",
+        "agents are told STOPPED; lift it with: tollgate{} resume{}",
+        flag.unwrap_or_default(),
         scope::flags(scope)
     ));
     lines
@@ -384,7 +407,7 @@ mod tests {
                 struck("5KQB", "tickets.search", None),
             ],
         };
-        insta::assert_snapshot!(told(&StopScope::Everything, &report, true).join("\n"));
+        insta::assert_snapshot!(told(&StopScope::Everything, &report, true, None).join("\n"));
     }
 
     #[test]
@@ -401,7 +424,7 @@ mod tests {
             ..report.clone()
         };
         let scope = StopScope::Run(RunId::from_tail("7Q2K"));
-        let said = [known, report].map(|report| told(&scope, &report, true).join("\n"));
+        let said = [known, report].map(|report| told(&scope, &report, true, None).join("\n"));
         insta::assert_snapshot!(said.join("\n\n"));
     }
 
@@ -419,8 +442,8 @@ mod tests {
         let server = StopScope::Server(crate::domain::ServerName::parse("paymnets").unwrap());
         let agent = StopScope::Agent(crate::domain::AgentName::parse("zed").unwrap());
         let said = [
-            told(&server, &unknown(Some("payments")), true).join("\n"),
-            told(&agent, &unknown(None), true).join("\n"),
+            told(&server, &unknown(Some("payments")), true, None).join("\n"),
+            told(&agent, &unknown(None), true, None).join("\n"),
         ];
         insta::assert_snapshot!(said.join("\n\n"));
     }
@@ -435,6 +458,6 @@ mod tests {
             calls: vec![],
         };
         let scope = StopScope::Server(crate::domain::ServerName::parse("files").unwrap());
-        insta::assert_snapshot!(told(&scope, &report, true).join("\n"));
+        insta::assert_snapshot!(told(&scope, &report, true, None).join("\n"));
     }
 }

@@ -38,19 +38,37 @@ pub(super) struct Run {
     pub(super) last: Option<Timestamp>,
     pub(super) calls: usize,
     pub(super) done: usize,
+    /// Calls that ended with a question to the agent.
+    pub(super) asked: usize,
     pub(super) failed: usize,
     pub(super) refused: usize,
     pub(super) unknown: usize,
     pub(super) open: usize,
     /// Time that its calls took, in milliseconds.
+    #[serde(serialize_with = "exact")]
     pub(super) busy_ms: f64,
     /// Time that they waited before they left, where that is known.
+    #[serde(serialize_with = "exact_if_known")]
     pub(super) wait_ms: Option<f64>,
     /// What its calls cost, in millionths of each currency.
     pub(super) cost: Costs,
     /// `killed` or `paused`, if its agent was halted in it and still is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) halt: Option<String>,
+}
+
+/// To the microsecond, as the record has it: a sum of such numbers is off by less than
+/// anybody measured, and shows it.
+fn exact<S: serde::Serializer>(ms: &f64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64((ms * 1000.0).round() / 1000.0)
+}
+
+#[expect(clippy::ref_option, reason = "serde asks so")]
+fn exact_if_known<S: serde::Serializer>(ms: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    match ms {
+        Some(ms) => exact(ms, to),
+        None => to.serialize_none(),
+    }
 }
 
 /// What is known of a call that has begun.
@@ -117,7 +135,8 @@ fn count(run: &mut Run, record: &Record, estimate: Option<&Cost>) {
                 run.cost.add(&cost);
             }
             match record.str("outcome") {
-                Some("done" | "asked") => run.done += 1,
+                Some("done") => run.done += 1,
+                Some("asked") => run.asked += 1,
                 Some("unknown") => run.unknown += 1,
                 Some(_) | None => run.failed += 1,
             }
@@ -129,6 +148,32 @@ fn count(run: &mut Run, record: &Record, estimate: Option<&Cost>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_is_no_end_and_times_are_exact_to_the_microsecond() {
+        let lines = [
+            ("c-1", "done", 0.154),
+            ("c-2", "asked", 0.154),
+            ("c-3", "failed", 0.154),
+        ];
+        let records: Vec<Record> = lines
+            .iter()
+            .flat_map(|(call, outcome, ms)| {
+                [
+                    format!(r#"{{"kind":"call.intent","call":"{call}","run":"r-1"}}"#),
+                    format!(
+                        r#"{{"kind":"call.outcome","call":"{call}","outcome":"{outcome}","duration_ms":{ms},"wait_ms":0.1}}"#
+                    ),
+                ]
+            })
+            .map(|line| Record::parse(&line).unwrap())
+            .collect();
+        let runs = summed(&records);
+        let run = &runs[0];
+        assert_eq!((run.done, run.asked, run.failed), (1, 1, 1));
+        let json = serde_json::to_string(run).unwrap();
+        assert!(json.contains(r#""busy_ms":0.462,"wait_ms":0.3,"#), "{json}");
+    }
 
     #[test]
     fn a_call_whose_end_nobody_saw_costs_what_was_kept_back_for_it() {

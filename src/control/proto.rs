@@ -146,6 +146,14 @@ pub struct Trial {
     pub arguments: String,
 }
 
+impl Question {
+    /// Whether it waits for what is to come, and has to be told that nothing comes any more.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self, Question::Follow(_))
+    }
+}
+
 impl Trial {
     /// As many bytes as the arguments may have: no call has more.
     pub const LONGEST: u64 = 16 << 20;
@@ -421,6 +429,8 @@ pub enum RefusedCode {
     NotFound,
     /// The service can't do it now.
     Unavailable,
+    /// The daemon ends in order, and there is nothing more to tell.
+    Ending,
 }
 
 #[cfg(test)]

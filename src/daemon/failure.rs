@@ -111,7 +111,8 @@ impl From<Refused> for Failure {
             | RefusedCode::Descriptors
             | RefusedCode::RunDenied
             | RefusedCode::NotFound
-            | RefusedCode::Unavailable => FailureKind::Fault,
+            | RefusedCode::Unavailable
+            | RefusedCode::Ending => FailureKind::Fault,
             RefusedCode::OtherConfig | RefusedCode::AgentUnknown => FailureKind::Config,
             RefusedCode::TokenWrong | RefusedCode::NotAPerson => FailureKind::Proof,
         };
@@ -127,7 +128,10 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(refused) => refused.into(),
-            ClientError::Lost(_) | ClientError::Garbled(_) => Self::fault(error.to_string()),
+            ClientError::Lost(_) | ClientError::Garbled(_) => Self {
+                hint: error.hint().map(str::to_owned),
+                ..Self::fault(error.to_string())
+            },
         }
     }
 }

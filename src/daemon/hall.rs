@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
@@ -150,6 +150,7 @@ impl<S: Service> Hall<S> {
         let (tell, stop) = Stop::channel();
         let mut sessions = JoinSet::new();
         let mut questions = JoinSet::new();
+        let farewell = Farewell::new();
         let leave = match leave {
             Leave::WhenTold => Patience::Endless,
             Leave::WhenIdle(idle) => Patience::Idle(idle),
@@ -159,12 +160,20 @@ impl<S: Service> Hall<S> {
             }
         };
         let cause = self
-            .accept(&doors, &stop, leave, &mut sessions, &mut questions)
+            .accept(
+                &doors,
+                (&stop, &farewell.0),
+                leave,
+                &mut sessions,
+                &mut questions,
+            )
             .await;
         tracing::info!(?cause, agents = sessions.len(), "tollgate stops");
         // Nobody new: the names go before the first agent is told.
         drop(doors);
         self.see_out(tell, sessions).await;
+        // Only now is there nothing more to tell those who follow the record.
+        farewell.say().await;
         Ended {
             cause,
             _waiting: questions,
@@ -174,7 +183,7 @@ impl<S: Service> Hall<S> {
     async fn accept(
         &mut self,
         doors: &Doors,
-        stop: &Stop,
+        (stop, over): (&Stop, &Over),
         leave: Patience,
         sessions: &mut JoinSet<()>,
         questions: &mut JoinSet<()>,
@@ -196,7 +205,7 @@ impl<S: Service> Hall<S> {
                 },
                 stream = doors.control.accept() => if let Some(stream) = usable(stream).await {
                     let entrance = self.entrance();
-                    questions.spawn(ask(entrance, stream, self.stopper.clone()));
+                    questions.spawn(ask(entrance, stream, self.stopper.clone(), over.clone()));
                     yield_now().await;
                 },
                 Some(ended) = sessions.join_next() => {
@@ -250,9 +259,39 @@ impl<S: Service> Hall<S> {
     }
 }
 
+/// Tells that all is over, and waits until who waited for more has heard it.
+struct Farewell(Over, watch::Sender<bool>, mpsc::Receiver<()>);
+
+/// How a connection hears of it.
+#[derive(Clone)]
+struct Over {
+    is_over: watch::Receiver<bool>,
+    /// Held while somebody has yet to be told.
+    untold: mpsc::Sender<()>,
+}
+
+impl Farewell {
+    fn new() -> Self {
+        let (tell, is_over) = watch::channel(false);
+        let (untold, told) = mpsc::channel(1);
+        Self(Over { is_over, untold }, tell, told)
+    }
+
+    async fn say(self) {
+        let Self(over, tell, mut told) = self;
+        drop(over);
+        tell.send_replace(true);
+        // Nothing is ever sent: it ends when the last of them has let go.
+        if timeout(LAST_WORD, told.recv()).await.is_err() {
+            tracing::debug!("somebody who follows the record does not read");
+        }
+    }
+}
+
 /// A session has its own grace; this one is for a shim that doesn't read.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(12);
 const LONGEST_DRAIN: Duration = Duration::from_secs(6);
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The shim that started the daemon is still on its way.
 const FIRST_AGENT: Duration = Duration::from_secs(10);
@@ -312,8 +351,8 @@ pub(crate) struct Entrance<S> {
 }
 
 /// One connection of the command line.
-async fn ask<S: Service>(entrance: Entrance<S>, stream: UnixStream, stopper: Stopper) {
-    if let Err(cause) = answer(entrance, stream, stopper).await {
+async fn ask<S: Service>(entrance: Entrance<S>, stream: UnixStream, stopper: Stopper, over: Over) {
+    if let Err(cause) = answer(entrance, stream, stopper, over).await {
         tracing::debug!("a control connection broke: {cause}");
     }
 }
@@ -322,7 +361,12 @@ async fn answer<S: Service>(
     entrance: Entrance<S>,
     stream: UnixStream,
     stopper: Stopper,
+    over: Over,
 ) -> io::Result<()> {
+    // One that asks nothing at the end waits for nothing.
+    let (mut is_over, untold) = (over.is_over, over.untold.downgrade());
+    drop(over.untold);
+    let mut held = None;
     let peer = listen::peer(&stream);
     let mut asker = Conversation::new(stream);
     let peer_pid = match peer {
@@ -357,11 +401,24 @@ async fn answer<S: Service>(
                 continue;
             }
             // It waits for news, as long as there is room for who does.
-            Ok(Request::Ask(question @ Question::Follow(_))) => tokio::select! {
-                biased;
-                result = entrance.question(peer_pid, question) => result,
-                () = waiting.pushed_out() => return turn_away(&mut asker).await,
-            },
+            Ok(Request::Ask(question)) if question.waits() => {
+                // Also between its questions it has yet to be told.
+                held = held.or_else(|| untold.upgrade());
+                let told = tokio::select! {
+                    biased;
+                    told = entrance.question(peer_pid, question) => Some((told, false)),
+                    _ = is_over.wait_for(|over| *over) => Some((Err(ending()), true)),
+                    () = waiting.pushed_out() => None,
+                };
+                let Some((told, is_last)) = told else {
+                    return turn_away(&mut asker).await;
+                };
+                asker.reply(told).await?;
+                if is_last {
+                    return Ok(());
+                }
+                continue;
+            }
             Ok(Request::Ask(question)) => {
                 // Begun, and so not ended half way.
                 drop(waiting);
@@ -387,6 +444,10 @@ async fn turn_away(asker: &mut Conversation) -> io::Result<()> {
     let says = "more are connected to the daemon than it has room for";
     let full = Refused::new(RefusedCode::Unavailable, says);
     timeout(Duration::ZERO, asker.reply(Err(full))).await?
+}
+
+fn ending() -> Refused {
+    Refused::new(RefusedCode::Ending, "the daemon has ended")
 }
 
 impl<S: Service> Entrance<S> {

@@ -132,10 +132,9 @@ where
         output: own.output,
     };
     let ended = hall.serve(doors, Leave::WithAgent(guest)).await;
-    if let Some(copying) = own.copying {
-        copying.finish(STOP_GRACE);
-    }
-    close(ended, lock)
+    let copied = own.copying.map(|copying| copying.finish(STOP_GRACE));
+    close(ended, lock)?;
+    copied.unwrap_or(Ok(()))
 }
 
 /// The lock goes first: whoever waits for a connection of ours to end may then

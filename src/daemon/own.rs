@@ -17,6 +17,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::net::{AddressFamily, SocketType};
 
+use super::failure::Failure;
+
 /// Stdin and stdout, ready to be given away.
 #[derive(Debug)]
 pub(crate) struct Own {
@@ -28,7 +30,7 @@ pub(crate) struct Own {
 /// Two threads that carry bytes between the real descriptors and a socket pair.
 #[derive(Debug)]
 pub(crate) struct Copying {
-    output_is_through: mpsc::Receiver<()>,
+    output_is_through: mpsc::Receiver<io::Result<()>>,
 }
 
 impl Own {
@@ -79,17 +81,28 @@ impl Copying {
         spawn(
             "stdout",
             Box::new(move || {
-                let _ = copy(pair, stdout);
-                let _ = through.send(());
+                let copied = copy(&pair, stdout);
+                // An agent that cannot be told anything has left, whatever it still asks.
+                let _ = pair.shutdown(Shutdown::Both);
+                let _ = through.send(copied);
             }),
         )?;
         Ok(Self { output_is_through })
     }
 
     /// Waits until all that the daemon wrote has been written on.
-    pub(crate) fn finish(&self, patience: Duration) {
-        // A reader that takes longer has given up reading.
-        let _ = self.output_is_through.recv_timeout(patience);
+    ///
+    /// # Errors
+    /// When it could not be. Who has closed its end has left, and that is no error.
+    pub(crate) fn finish(&self, patience: Duration) -> Result<(), Failure> {
+        match self.output_is_through.recv_timeout(patience) {
+            Ok(Err(cause)) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io(
+                "answers to the agent are lost: can't write to stdout",
+                &cause,
+            )),
+            // A reader that takes longer has given up reading.
+            Ok(Ok(()) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -192,6 +205,29 @@ pub(crate) fn wait_if_it_would_block(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_output_that_takes_nothing_is_told_and_ends_the_session() {
+        let finished = |output: OwnedFd| {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let (input, _agent) = UnixStream::pair().unwrap();
+            let input = OwnedFd::from(input);
+            let copying = Copying::start(input.into(), output.into(), ours).unwrap();
+            theirs.write_all(b"an answer").unwrap();
+            // The agent says nothing, and the session is over all the same.
+            assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+            copying.finish(Duration::from_secs(60))
+        };
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let failure = finished(full.into()).unwrap_err();
+        assert!(
+            failure.message.contains("can't write to stdout"),
+            "{failure}"
+        );
+        let (gone, left) = rustix::pipe::pipe().unwrap();
+        drop(gone);
+        assert_eq!(finished(left), Ok(()));
+    }
 
     #[test]
     fn pipes_pass_in_their_own_direction_only() {

@@ -37,14 +37,14 @@ pub fn run(place: &Place, hello: &Hello) -> Result<(), Failure> {
     drop((input, output));
     own::let_go().map_err(stdio)?;
     let goodbye = settle(daemon.get_ref()).and_then(|()| wait(daemon));
-    if let Some(copying) = copying {
+    let copied = copying.map(|copying| {
         copying.finish(match goodbye {
             Ok(_) => PATIENCE,
             Err(_) => Duration::from_millis(100),
-        });
-    }
+        })
+    });
     match goodbye {
-        Ok(Bye::AgentLeft | Bye::DaemonStops) => Ok(()),
+        Ok(Bye::AgentLeft | Bye::DaemonStops) => copied.unwrap_or(Ok(())),
         Err(cause) => Err(Failure::io("the daemon died", &cause).hint(format!(
             "what it was doing is in `{}`; the next `tollgate stdio` starts it again",
             place.daemon_log().display()

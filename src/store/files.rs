@@ -1,9 +1,12 @@
 //! A state directory that nobody has open: whether its journal is whole, and whether the
 //! state can be built anew from it.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::{
+    change::Change,
     checkpoint::Loaded,
     journal::{Loss, Options, Placed, RealDisk, Report, verify_with},
     retention,
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::Fault,
+    domain::{Fault, Stop},
     ports::{PrunedBy, Verified},
 };
 
@@ -66,6 +69,60 @@ pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
         ));
     }
     retention::can_build(state, &options(clock))
+}
+
+/// The stops that the next start of a state directory that nobody has open finds in the
+/// record: those of the state that is kept, and what the records behind it say.
+///
+/// # Errors
+/// When that state is not there or cannot be read: then only a start finds out.
+pub fn stops_of_files(state: &Path) -> Result<Vec<Stop>, String> {
+    if !state.join("journal").exists() {
+        return Ok(Vec::new());
+    }
+    let (mut stops, applied) = match Loaded::read(&state.join(KEPT)) {
+        Ok(loaded) => (loaded.state.stops().to_vec(), loaded.applied),
+        Err(Trouble::InUse) => return Err("another process has opened it".to_owned()),
+        Err(Trouble::Bad(why)) => return Err(why),
+    };
+    for segment in applied.place.segment.. {
+        let path = state.join("journal").join(format!("{segment:06}.jsonl"));
+        let Ok(file) = File::open(path) else {
+            break;
+        };
+        for line in BufReader::new(file).lines() {
+            // What is not whole is cut off by the next start.
+            let Ok(line) = line else {
+                break;
+            };
+            if let Some(change) = stop_behind(&line, applied) {
+                match change {
+                    Change::Stopped(stop) => {
+                        stops.retain(|old| old.scope != stop.scope);
+                        stops.push(stop);
+                    }
+                    Change::Resumed(scope) => stops.retain(|old| old.scope != scope),
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(stops)
+}
+
+/// That a record behind another one stops something or lifts a stop.
+fn stop_behind(line: &str, applied: Placed) -> Option<Change> {
+    #[derive(serde::Deserialize)]
+    struct Head<'a> {
+        seq: u64,
+        kind: &'a str,
+    }
+    if !line.contains(r#""kind":"stop""#) && !line.contains(r#""kind":"resume""#) {
+        return None;
+    }
+    let head: Head<'_> = serde_json::from_str(line).ok()?;
+    let is_stop = matches!(head.kind, "stop" | "resume") && head.seq > applied.seq.get();
+    Change::read(head.kind, line).ok().filter(|_| is_stop)
 }
 
 fn options(clock: &dyn Clock) -> Options {

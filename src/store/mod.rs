@@ -47,7 +47,7 @@ pub mod stop_file;
 mod sweeping;
 mod usage;
 
-pub use files::{can_rebuild, verify_files};
+pub use files::{can_rebuild, stops_of_files, verify_files};
 pub use known::{keep_out, without_known};
 pub use local::{LocalStore, Setup};
 pub use memory::MemoryStore;

@@ -312,6 +312,8 @@ impl<L: Log> Search<'_, L> {
                 wanted: *after < seq
                     && seq <= *last
                     && !(query.no_checkpoints && seen.kind == "checkpoint")
+                    // How a call ended is said of the call: not of what it brought about.
+                    && (query.outcome.is_none() || tells_of_call(seen.kind))
                     && time_fits(query, seen.at),
             };
             if !anything {
@@ -404,13 +406,10 @@ impl<L: Log> Search<'_, L> {
 
 /// What a record says of its call. A notice names a call and tells nothing of it.
 fn note(query: &Query, kind: &str, said: &Said<'_>, calls: &mut HashMap<String, Told>) {
-    let begins = matches!(kind, "call.intent" | "call.refused" | "call.held");
-    let Some(call) = said.call.as_deref() else {
+    let begins = kind != "call.outcome";
+    let Some(call) = said.call.as_deref().filter(|_| tells_of_call(kind)) else {
         return;
     };
-    if !begins && kind != "call.outcome" {
-        return;
-    }
     if !calls.contains_key(call) {
         calls.insert(call.to_owned(), Told::default());
     }
@@ -425,6 +424,13 @@ fn note(query: &Query, kind: &str, said: &Said<'_>, calls: &mut HashMap<String, 
         "call.refused" => told.outcome = Some("refused".to_owned()),
         _ => {}
     }
+}
+
+fn tells_of_call(kind: &str) -> bool {
+    matches!(
+        kind,
+        "call.intent" | "call.refused" | "call.held" | "call.outcome"
+    )
 }
 
 /// The lines that belong to a call, oldest first.

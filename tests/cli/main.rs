@@ -11,6 +11,7 @@
 
 #[path = "../prompt/mod.rs"]
 mod prompt;
+mod record;
 mod scripted;
 mod stops;
 
@@ -20,7 +21,7 @@ use std::process::{Child, Stdio};
 
 use prompt::{Agent, Home, PROGRAM, complaint, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use serde_json::{Value, json};
 
 const RULES: &str = r#"command = "tollgate"

@@ -341,3 +341,27 @@ fn ended(pid: Pid) {
         assert_eq!(poll(&mut ends, Some(&patience)).unwrap(), 1, "it lives");
     }
 }
+
+#[test]
+fn what_lifts_a_stop_is_said_of_the_configuration_that_was_stopped() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    // Another one, and the same state.
+    let other = home.path("other");
+    fs::create_dir(&other).unwrap();
+    let on_its_state = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("TOLLGATE_STATE", home.state());
+        command.output().unwrap()
+    };
+    let stopped = on_its_state(&["--config", other.to_str().unwrap(), "stop"]);
+    let said = text(&stopped);
+    let (_, lifts) = said.split_once("lift it with: tollgate ").unwrap();
+    let config = home.path("config/tollgate").canonicalize().unwrap();
+    let lifts = lifts.trim_end();
+    assert_eq!(lifts, format!("--config {} resume", config.display()));
+    let words: Vec<&str> = lifts.split(' ').chain(["--yes"]).collect();
+    let lifted = on_its_state(&words);
+    assert!(text(&lifted).contains("everything may go on"), "{lifted:?}");
+}
