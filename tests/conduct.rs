@@ -349,6 +349,22 @@ fn three_failures_open_a_breaker_and_after_60_seconds_one_call_tries() {
 }
 
 #[test]
+fn of_a_breaker_that_has_closed_nothing_is_known_after_a_start_nor_before_it() {
+    let mut world = World::new(&only("breaker = { failures = 1 }"), "");
+    let fails = |world: &mut World| {
+        let call = world.call();
+        let flying = world.ask(call).unwrap();
+        world.fails(flying);
+    };
+    fails(&mut world);
+    world.wait(60);
+    world.again().unwrap();
+    world.restart();
+    fails(&mut world);
+    world.store().check().unwrap();
+}
+
+#[test]
 fn failures_that_are_far_apart_do_not_open_a_breaker() {
     let mut world = World::new(&only("breaker = {}"), "");
     for _ in 0..6 {

@@ -38,8 +38,8 @@ use simdisk::{Dice, SimDisk, Step};
 use stores::{call, context, futures, lines, print, raw, server, settlement, stop};
 use tollgate::clock::{Clock, SetClock};
 use tollgate::domain::{
-    AgentName, Amounts, Call, CallId, Dimension, Fault, Finding, Level, Offer, Outcome, RunId,
-    Scope, ServerName, Standing, StopScope, Subject, Terms, Tier, ToolFault,
+    AgentName, Amounts, Call, CallId, Dimension, Fault, Finding, Halt, Level, Offer, Outcome,
+    RunId, Scope, ServerName, Standing, StopScope, Subject, Terms, Tier, ToolFault,
 };
 use tollgate::ports::{Admission, Helping, Permit, Query, Settlement, Store};
 use tollgate::store::journal::Pace;
@@ -106,7 +106,8 @@ struct History {
     terms: Arc<Terms>,
     /// The clock went ahead so far that runs may have been forgotten.
     days: bool,
-    /// How many calls were let through while the clock was years ahead.
+    /// How many calls were let through while the clock was years ahead, or since it went
+    /// ahead by days: once it is back, they count beside what was used before.
     strayed: u64,
     fates: BTreeMap<CallId, Fate>,
     /// Calls whose fate would survive a power cut.
@@ -201,6 +202,7 @@ impl History {
                     Some(permit) => {
                         assert_eq!(*permit.call(), call.id);
                         self.running.insert(call.id.clone(), (call.clone(), permit));
+                        self.strayed += u64::from(self.days);
                         Fate::Running
                     }
                 }
@@ -565,8 +567,14 @@ impl History {
             "{how:?}: found {found:?}, not one of {:?}",
             &self.may[first..]
         );
-        if let (Crash::Kill, Some(halts)) = (how, halts) {
-            assert_eq!(self.store().halts(), halts);
+        if let (Crash::Kill, Some(before)) = (how, halts) {
+            let (now, after) = (self.clock.now().as_microsecond(), self.store().halts());
+            // One of a time to come is of the time that has proved right once a record, such
+            // as that of a start, comes a day later.
+            let stays = |halt: &&Halt| halt.at <= now;
+            assert!(before.iter().filter(stays).all(|halt| after.contains(halt)));
+            let known = |halt: &Halt| before.iter().any(|one| one.agent == halt.agent);
+            assert!(after.iter().all(known), "{before:?}, {after:?}");
         }
         self.now = found.clone();
         self.may = vec![found];

@@ -25,10 +25,8 @@ pub(super) struct Circuits {
 pub(super) struct Breaker {
     /// When, in microseconds since 1970.
     failures: VecDeque<i64>,
-    open: Option<Opened>,
-    /// When it opened.
-    #[serde(default)]
-    opened: i64,
+    /// If it is open, and since when.
+    open: Option<(Opened, i64)>,
     /// The call that tries whether it works again. Follows from the open calls.
     #[serde(skip)]
     probe: Option<CallId>,
@@ -49,7 +47,7 @@ impl Circuits {
         };
         match (&breaker.open, &breaker.probe) {
             (None, _) => Circuit::Closed,
-            (Some(open), _) if now < open.until => Circuit::Open(open.until, open.why.clone()),
+            (Some((open, _)), _) if now < open.until => Circuit::Open(open.until, open.why.clone()),
             (Some(_), Some(_)) => Circuit::Probing,
             (Some(_), None) => Circuit::HalfOpen,
         }
@@ -93,8 +91,7 @@ impl Circuits {
     pub(super) fn opened(&mut self, scope: Scope, open: Opened, at: i64) {
         self.touched.insert(scope.clone());
         let breaker = self.all.entry(scope).or_default();
-        breaker.open = Some(open);
-        breaker.opened = at;
+        breaker.open = Some((open, at));
     }
 
     pub(super) fn closed(&mut self, scope: &Scope) {
@@ -109,7 +106,8 @@ impl Circuits {
     pub(super) fn open(&self) -> impl Iterator<Item = (&Scope, &Opened)> {
         let open = |(scope, breaker)| -> Option<(&Scope, &Opened)> {
             let breaker: &Breaker = breaker;
-            Some((scope, breaker.open.as_ref()?))
+            let (open, _) = breaker.open.as_ref()?;
+            Some((scope, open))
         };
         self.all.iter().filter_map(open)
     }
@@ -136,7 +134,7 @@ impl Circuits {
             let before = breaker.failures.len();
             breaker.failures.retain(|at| now - at < KEPT);
             // An open one stays open until a call has tried it, but not for ever.
-            let stale = |open: &mut Opened| now - open.until > KEPT;
+            let stale = |(open, _): &mut (Opened, i64)| now - open.until > KEPT;
             let closed = breaker.open.take_if(stale).is_some();
             if settled || closed || before != breaker.failures.len() {
                 touched.insert(scope.clone());
@@ -157,11 +155,9 @@ impl Breaker {
             *failure = now;
             ahead = true;
         }
-        if self.opened > at {
-            if let Some(open) = &mut self.open {
-                open.until -= self.opened - now;
-            }
-            self.opened = now;
+        if let Some((open, since)) = self.open.as_mut().filter(|(_, since)| *since > at) {
+            open.until -= *since - now;
+            *since = now;
             ahead = true;
         }
         ahead

@@ -150,6 +150,28 @@ pub fn claim(terms: &Arc<Terms>) -> Claim {
     }
 }
 
+/// A halt; if it was made while the clock was ahead, it holds for a day of the right time
+/// at least.
+struct Halted {
+    at: i64,
+    until: i64,
+    /// Since when the clock is right, if it was ahead.
+    right: i64,
+}
+
+impl Halted {
+    fn clock_is(&mut self, now: i64) {
+        if now < self.at {
+            self.right = self.right.min(now);
+        }
+    }
+
+    fn holds(&self, now: i64) -> bool {
+        let is_past = now.saturating_sub(self.right) >= 24 * 3_600_000_000;
+        now < self.until && !is_past
+    }
+}
+
 type Told = BTreeMap<CallId, Vec<String>>;
 
 /// Reads the journal: the stops at its end, the records of each call, and how many
@@ -157,10 +179,13 @@ type Told = BTreeMap<CallId, Vec<String>>;
 pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, Told, BTreeMap<RunId, u64>) {
     let mut stops = BTreeSet::new();
     let mut used: BTreeMap<RunId, u64> = BTreeMap::new();
-    let mut halts = BTreeMap::new();
+    let mut halts: BTreeMap<AgentName, Halted> = BTreeMap::new();
     let mut told = Told::new();
     for record in records {
         let text = |key: &str| record[key].as_str().unwrap();
+        let at: Timestamp = text("at").parse().unwrap();
+        let at = at.as_microsecond();
+        halts.values_mut().for_each(|halted| halted.clock_is(at));
         match text("kind") {
             "stop" => drop(stops.insert(scope_of(record))),
             "resume" => drop(stops.remove(&scope_of(record))),
@@ -169,16 +194,18 @@ pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, Told, BTreeMap<RunId, u6
                 let (agent, run) = (agent.unwrap(), run.unwrap());
                 let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
                 assert!(!stops.iter().any(covers), "it ran after a stop: {record}");
-                let at: Timestamp = text("at").parse().unwrap();
-                let halted = halts
-                    .get(&agent)
-                    .is_some_and(|until| at.as_microsecond() < *until);
+                let halted = halts.get(&agent).is_some_and(|halted| halted.holds(at));
                 assert!(!halted, "it ran after a halt: {record}");
                 *used.entry(run).or_default() += 1;
             }
             "halt" => {
                 let agent = AgentName::parse(text("agent")).unwrap();
-                halts.insert(agent, record["until_us"].as_i64().unwrap());
+                let halted = Halted {
+                    at: record["at_us"].as_i64().unwrap(),
+                    until: record["until_us"].as_i64().unwrap(),
+                    right: i64::MAX,
+                };
+                halts.insert(agent, halted);
             }
             "clear" => drop(halts.remove(&AgentName::parse(text("agent")).unwrap())),
             _ => {}
