@@ -24,6 +24,7 @@ const ALLOWED = [
     at: /^(result\.inputRequests\.[^.]+\.|)params\.message$/,
     if: (a, b) => b.includes(a),
   },
+  { why: "a log message says whose it is", at: /^params\.logger$/, if: (a, b) => b.endsWith(`/${a}`) },
 ];
 
 // `_meta` keys that are the broker's.
