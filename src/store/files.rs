@@ -1,17 +1,14 @@
 //! A state directory that nobody has open: whether its journal is whole, and whether the
 //! state can be built anew from it.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::{
-    change::Change,
     checkpoint::Loaded,
-    journal::{Loss, Options, Placed, RealDisk, Report, verify_with},
+    journal::{Loss, Options, Placed, RealDisk, Report, behind, verify_with},
     retention,
     sled::Trouble,
-    start::{KEPT, refusal},
+    start::{KEPT, refusal, seen},
 };
 use crate::{
     clock::Clock,
@@ -72,57 +69,26 @@ pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
 }
 
 /// The stops that the next start of a state directory that nobody has open finds in the
-/// record: those of the state that is kept, and what the records behind it say.
+/// record: those of the state that is kept, and what the records behind it make of them.
 ///
 /// # Errors
-/// When that state is not there or cannot be read: then only a start finds out.
+/// When that state is not there or does not fit the record: then only a start finds out.
 pub fn stops_of_files(state: &Path) -> Result<Vec<Stop>, String> {
     if !state.join("journal").exists() {
         return Ok(Vec::new());
     }
-    let (mut stops, applied) = match Loaded::read(&state.join(KEPT)) {
-        Ok(loaded) => (loaded.state.stops().to_vec(), loaded.applied),
-        Err(Trouble::InUse) => return Err("another process has opened it".to_owned()),
-        Err(Trouble::Bad(why)) => return Err(why),
-    };
-    for segment in applied.place.segment.. {
-        let path = state.join("journal").join(format!("{segment:06}.jsonl"));
-        let Ok(file) = File::open(path) else {
-            break;
-        };
-        for line in BufReader::new(file).lines() {
-            // What is not whole is cut off by the next start.
-            let Ok(line) = line else {
-                break;
-            };
-            if let Some(change) = stop_behind(&line, applied) {
-                match change {
-                    Change::Stopped(stop) => {
-                        stops.retain(|old| old.scope != stop.scope);
-                        stops.push(stop);
-                    }
-                    Change::Resumed(scope) => stops.retain(|old| old.scope != scope),
-                    _ => {}
-                }
-            }
-        }
+    let Loaded {
+        state: mut kept,
+        applied,
+        ..
+    } = Loaded::read(&state.join(KEPT)).map_err(told)?;
+    let read = behind(&RealDisk, state, applied, &mut |record, place| {
+        seen(record, place).replay(&mut kept)
+    });
+    match read.map_err(|refused| refused.to_string())? {
+        true => Ok(kept.stops().to_vec()),
+        false => Err("it belongs to another journal".to_owned()),
     }
-    Ok(stops)
-}
-
-/// That a record behind another one stops something or lifts a stop.
-fn stop_behind(line: &str, applied: Placed) -> Option<Change> {
-    #[derive(serde::Deserialize)]
-    struct Head<'a> {
-        seq: u64,
-        kind: &'a str,
-    }
-    if !line.contains(r#""kind":"stop""#) && !line.contains(r#""kind":"resume""#) {
-        return None;
-    }
-    let head: Head<'_> = serde_json::from_str(line).ok()?;
-    let is_stop = matches!(head.kind, "stop" | "resume") && head.seq > applied.seq.get();
-    Change::read(head.kind, line).ok().filter(|_| is_stop)
 }
 
 fn options(clock: &dyn Clock) -> Options {
@@ -148,8 +114,14 @@ fn kept(state: &Path) -> Kept {
     }
     match Loaded::read(&dir) {
         Ok(loaded) => Kept::To(loaded.applied),
-        Err(Trouble::InUse) => Kept::Unknown("another process has opened it".to_owned()),
-        Err(Trouble::Bad(why)) => Kept::Unknown(why),
+        Err(trouble) => Kept::Unknown(told(trouble)),
+    }
+}
+
+fn told(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::InUse => "another process has opened it".to_owned(),
+        Trouble::Bad(why) => why,
     }
 }
 

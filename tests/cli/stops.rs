@@ -330,6 +330,35 @@ fn a_stop_without_a_daemon_holds_from_its_next_start() {
     assert!(status.contains("STOPPED: server `demo`"), "{status}");
 }
 
+#[test]
+fn the_screen_of_one_that_ended_shows_the_stops_of_its_record() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    home.run(&["stop", "--agent", "me"]);
+    home.run(&["stop", "--server", "demo"]);
+    home.run(&["stop-daemon"]);
+    let status = text(&home.run(&[]));
+    for stopped in ["agent `me`", "server `demo`"] {
+        let says = format!("STOPPED from its next start: {stopped}");
+        assert!(status.contains(&says), "{status}");
+    }
+
+    // What is kept of the state does not know of the last records of one that was killed.
+    drop(home.agent());
+    let daemon = home.daemon();
+    home.run(&["resume", "--agent", "me", "--yes"]);
+    home.run(&["stop", "-m", "enough"]);
+    kill_process(daemon, Signal::KILL).unwrap();
+    ended(daemon);
+    let status = text(&home.run(&[]));
+    for stopped in ["server `demo`", "everything"] {
+        let says = format!("STOPPED from its next start: {stopped}");
+        assert!(status.contains(&says), "{status}");
+    }
+    assert!(!status.contains("agent `me`"), "{status}");
+}
+
 fn ended(pid: Pid) {
     // Gone already, or it ends now.
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {

@@ -13,6 +13,7 @@ use super::key::Key;
 use super::line::{Seq, Why};
 use super::notes::{Base, Head};
 use super::pruned::Pruned;
+use super::recover::Replay;
 use super::segments;
 use super::walk::{Files, Remains, Start, survey, walk};
 
@@ -203,6 +204,36 @@ pub fn verify_with(
         vanished,
         follows,
     })
+}
+
+/// Goes through the records of a journal that nobody has open behind one that is known, as
+/// far as the chain reaches; answers whether that one is there.
+///
+/// # Errors
+/// When it can't be read at all: no key, a file out of reach.
+pub fn behind(
+    disk: &dyn Disk,
+    state: &Path,
+    known: Placed,
+    visit: &mut Replay<'_>,
+) -> Result<bool, Refused> {
+    let dir = &*state.join("journal");
+    let list = segments::list(disk, dir)?;
+    let key = &Key::load(disk, state, false)?;
+    let walked = walk(
+        Files { disk, dir, key },
+        &list,
+        Start::at_record(known.seq, known.place, known.hash),
+        None,
+        &mut |record, place| match record.seq > known.seq {
+            true => visit(record, place).map_err(|why| Refused::Replay {
+                seq: record.seq,
+                why,
+            }),
+            false => Ok(()),
+        },
+    )?;
+    Ok(walked.records > 0)
 }
 
 /// The segments, and whether nothing was ever written: as a start sees it, which then
