@@ -178,6 +178,7 @@ impl Tollgate {
             Path::new("/proc/self/exe"),
             broker.events(),
             &(listener as crate::tools::Listener),
+            &broker.watch_stops(),
         );
         broker.connect(pool.clone());
         Ok(Arc::new(Self {

@@ -182,7 +182,13 @@ async fn who_closes_the_pool_waits_for_processes_that_are_used_no_more() {
         let _ = tell.send(());
     });
     let events = tokio::sync::broadcast::Sender::new(16);
-    let pool = Pool::start(vec![registered], Path::new(KEEPER), &events, &listener);
+    let pool = Pool::start(
+        vec![registered],
+        Path::new(KEEPER),
+        &events,
+        &listener,
+        &watch::channel(Vec::new()).1,
+    );
     given_up.recv().await.unwrap();
     pool.close(std::time::Duration::from_secs(20)).await;
     assert_eq!(survivors(&marker), []);

@@ -13,7 +13,7 @@ use std::{
 use super::{
     Answer, Broker, Session, Tool, View,
     asking::{Asked, Asking, other_spelling},
-    reported,
+    offer, reported,
 };
 use crate::{
     domain::{
@@ -107,10 +107,7 @@ impl Broker {
         let Some(server) = self.policy.servers.get(&route.server) else {
             return Err(wrong("its server is no longer configured"));
         };
-        let (offer, tier) = route
-            .tool
-            .as_ref()
-            .map_or(PLAIN, |tool| (tool.offer, tool.tier));
+        let (offer, tier) = route.rated;
         let unfollowed = RefCell::new(Vec::new());
         let note = |path: &Path| {
             unfollowed.borrow_mut().push(path.to_owned());
@@ -207,14 +204,38 @@ impl Broker {
     fn tool_route(&self, name: &str, view: &View) -> Result<Route, Answer> {
         let catalog = self.catalog();
         // A tool of a server that the agent may not see does not exist for it.
-        let tool = catalog
-            .tool(name)
-            .filter(|tool| view.shows(&tool.server))
-            .ok_or_else(|| wrong(format!("unknown tool: {}", shown(name))))?;
+        let Some(tool) = catalog.tool(name).filter(|tool| view.shows(&tool.server)) else {
+            let unlisted = self.unlisted_route(name, view);
+            return unlisted.ok_or_else(|| wrong(format!("unknown tool: {}", shown(name))));
+        };
         Ok(Route {
             server: tool.server.clone(),
             subject: Subject::Tool(tool.name.clone()),
+            rated: (tool.offer, tool.tier),
             tool: Some(tool.clone()),
+        })
+    }
+
+    /// To what may be a tool of a server that was stopped before it was ever listed: who
+    /// asks for one hears of the stop.
+    fn unlisted_route(&self, name: &str, view: &View) -> Option<Route> {
+        let catalog = self.catalog();
+        let stops = self.stops.borrow();
+        let is_held = |server: &&ServerName| {
+            let mut stops = stops.iter();
+            !catalog.listings().contains_key(server)
+                && view.shows(server)
+                && stops.any(|stop| stop.scope.covers_server(server))
+        };
+        let server = self.owners.named(name).iter().find(is_held)?;
+        let rules = self.policy.servers.get(server)?;
+        let name = name.get(rules.prefix.len()..)?;
+        let offer = rules.tool(name).offer;
+        Some(Route {
+            server: server.clone(),
+            subject: Subject::Tool(name.into()),
+            rated: (offer, offer::said(offer)),
+            tool: None,
         })
     }
 
@@ -226,6 +247,7 @@ impl Broker {
         Ok(Route {
             server: prompt.server.clone(),
             subject: Subject::Prompt(prompt.name.clone()),
+            rated: PLAIN,
             tool: None,
         })
     }
@@ -246,6 +268,7 @@ impl Broker {
         Ok(Route {
             server,
             subject: subject(uri.into()),
+            rated: PLAIN,
             tool: None,
         })
     }
@@ -280,6 +303,7 @@ impl Broker {
                 Some(server) => Route {
                     server,
                     subject: Subject::Resource(uri.into()),
+                    rated: PLAIN,
                     tool: None,
                 },
                 None => self.resource_route(uri, view, Subject::Resource)?,
@@ -374,6 +398,7 @@ const RESOURCE_NOT_FOUND: i32 = -32002;
 struct Route {
     server: ServerName,
     subject: Subject,
+    rated: (Offer, Tier),
     tool: Option<Arc<Tool>>,
 }
 

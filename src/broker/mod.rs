@@ -55,7 +55,7 @@ pub use stop::{Stopped, Struck};
 
 use crate::{
     clock::Clock,
-    domain::{Call, CallId, Dimension, Era, ServerName, ToolFault},
+    domain::{Call, CallId, Dimension, Era, ServerName, Stop, ToolFault},
     ids::{IdKind, Ids},
     ports::{Admission, Context, Event, Job, Permit, Seat, Shelf, Store, Tools},
 };
@@ -78,6 +78,8 @@ pub struct Broker {
     digest_key: [u8; 32],
     events: broadcast::Sender<Event>,
     changed: broadcast::Sender<Changed>,
+    /// Those that are in force.
+    stops: watch::Sender<Vec<Stop>>,
     news: news::News,
     beside: beside::Beside,
     owners: owners::Owners,
@@ -135,6 +137,7 @@ impl Broker {
         let told = store.clone();
         let asks = Arc::new(move |call: &CallId, waits| told.asks(call, waits));
         let under_way = under_way::UnderWay::new(silenced, asks, clock.clone());
+        let in_force = store.stops();
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
             store,
@@ -147,6 +150,7 @@ impl Broker {
             digest_key,
             events: broadcast::Sender::new(256),
             changed: broadcast::Sender::new(16),
+            stops: watch::Sender::new(in_force),
             news: news::News::default(),
             beside: beside::Beside::default(),
             owners,

@@ -10,10 +10,7 @@ use crate::{
 /// says more. Its hints may raise a tier, never lower it; what it does not say
 /// is no hint.
 pub(super) fn tier(offer: Offer, definition: &Raw) -> Tier {
-    let said = match offer {
-        Offer::At(tier) => tier,
-        Offer::Unclassified | Offer::Off => Tier::Irreversible,
-    };
+    let said = said(offer);
     let hints = definition.get("annotations");
     let hint = |name: &str| {
         let value = hints.as_ref()?.get(name)?;
@@ -30,6 +27,14 @@ pub(super) fn tier(offer: Offer, definition: &Raw) -> Tier {
         (None, _) => Tier::Read,
     };
     said.max(raised)
+}
+
+/// The tier that the operator's file gives a tool, whatever its server says.
+pub(super) fn said(offer: Offer) -> Tier {
+    match offer {
+        Offer::At(tier) => tier,
+        Offer::Unclassified | Offer::Off => Tier::Irreversible,
+    }
 }
 
 /// The members of a definition that we write.

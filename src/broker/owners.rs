@@ -71,6 +71,12 @@ impl Owners {
         }
     }
 
+    /// The servers whose names begin like this one.
+    pub(super) fn named(&self, exposed: &str) -> &[ServerName] {
+        let owners = self.beginnings.owners(exposed);
+        owners.map_or(&[], |(_, servers)| servers)
+    }
+
     /// Whether no tool of another server has this name.
     pub(super) fn is_free(&self, server: &ServerName, exposed: &str) -> Result<(), String> {
         match self.taken().get(&config::alike(exposed)) {

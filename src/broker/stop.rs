@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Broker;
 use crate::domain::{
     AgentName, Became, CallId, Fault, RunId, ServerName, Stop, StopScope, Subject,
@@ -48,6 +50,8 @@ impl Broker {
     /// # Errors
     /// When it cannot be said that it is in force.
     pub async fn stop(&self, stop: Stop) -> Result<Stopped, Fault> {
+        // What no agent asks for does not leave either.
+        self.stops.send_modify(|stops| stops.push(stop.clone()));
         let store = self.store.clone();
         let order = stop.clone();
         // The disk may hang; the switch may not.
@@ -60,7 +64,10 @@ impl Broker {
         // Told even if the store has failed: what is under way can be cancelled
         // without it.
         let told = self.under_way.tell(&stop);
-        if recorded.is_err() && !self.store.stops().iter().any(|s| s.scope == stop.scope) {
+        let in_force = self.store.stops();
+        let is_in_force = in_force.iter().any(|s| s.scope == stop.scope);
+        self.stops.send_replace(in_force);
+        if recorded.is_err() && !is_in_force {
             return Err(Fault::new("the stop could not be put in force"));
         }
         let ended = async {
@@ -79,8 +86,16 @@ impl Broker {
     /// When it cannot be recorded: the stop then stays.
     pub async fn resume(&self, scope: StopScope, by: String) -> Result<bool, Fault> {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.resume(&scope, &by))
+        let lifted = tokio::task::spawn_blocking(move || store.resume(&scope, &by))
             .await
-            .map_err(|_| Fault::new("the store gave way while recording it"))?
+            .map_err(|_| Fault::new("the store gave way while recording it"))?;
+        self.stops.send_replace(self.store.stops());
+        lifted
+    }
+
+    /// The stops that are in force, as they change.
+    #[must_use]
+    pub fn watch_stops(&self) -> watch::Receiver<Vec<Stop>> {
+        self.stops.subscribe()
     }
 }

@@ -30,6 +30,16 @@ impl StopScope {
         }
     }
 
+    /// Whether it covers whatever anybody asks of this server.
+    #[must_use]
+    pub fn covers_server(&self, server: &ServerName) -> bool {
+        match self {
+            StopScope::Everything => true,
+            StopScope::Server(stopped) => stopped == server,
+            StopScope::Agent(_) | StopScope::Run(_) => false,
+        }
+    }
+
     /// Whether it covers all that this agent asks in this run, of whatever server.
     #[must_use]
     pub fn covers_all(&self, agent: &AgentName, run: &RunId) -> bool {

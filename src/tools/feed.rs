@@ -1,6 +1,6 @@
 //! Keeping the catalogue of one server fresh: lists again when the server says
 //! so, starts it again when it has ended, never faster than its backoff. And the
-//! same for what an instance of a run offers.
+//! same for what an instance of a run offers. While it is stopped it is not asked.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use super::{
     pool::{Listed, Listener},
     server::Server,
     subscribe,
+    switch::Switch,
 };
 use crate::domain::Era;
 
@@ -38,7 +39,12 @@ pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watc
 
 /// Keeps what is known of a run's own instance true: its calls are judged by
 /// what it offers, not by what the catalogue's instance does.
-pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: Listener) {
+pub(super) async fn follow(
+    instance: Arc<Instance>,
+    limit: Duration,
+    listener: Listener,
+    switch: Switch,
+) {
     let mut changes = instance.watch_changes();
     if instance.era() == Era::Modern {
         subscribe::begin(&instance).await;
@@ -49,7 +55,7 @@ pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: L
         patience.listed(Instant::now());
         tokio::select! {
             () = async { drop(ended.wait_for(Option::is_some).await) } => return,
-            again = changed(&mut changes, &mut patience) => if !again { return },
+            again = changed(&mut changes, &mut patience, &switch) => if !again { return },
         }
         match listing::tools(&instance, limit).await {
             Ok(tools) => listener(Listed::Beside(instance.server.clone(), tools)),
@@ -60,6 +66,10 @@ pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: L
 
 async fn keep(server: &Arc<Server>, listener: &Listener) {
     loop {
+        if server.switch.is_stopped() {
+            listener(Listed::Not(server.registered.name.clone()));
+            server.switch.lifted().await;
+        }
         tokio::time::sleep(server.wait()).await;
         let Ok(instance) = server.catalogue().await else {
             listener(Listed::Not(server.registered.name.clone()));
@@ -85,18 +95,24 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
             patience.listed(Instant::now());
             tokio::select! {
                 () = async { drop(ended.wait_for(Option::is_some).await) } => break,
-                again = changed(&mut changes, &mut patience) => if !again { break },
+                again = changed(&mut changes, &mut patience, &server.switch) => if !again { break },
             }
         }
     }
 }
 
-/// Waits until a list has changed and others with it; `false` when nothing more can.
-async fn changed(changes: &mut watch::Receiver<u64>, patience: &mut Patience) -> bool {
+/// Waits until a list has changed and others with it, and may be asked for; `false` when
+/// nothing more can.
+async fn changed(
+    changes: &mut watch::Receiver<u64>,
+    patience: &mut Patience,
+    switch: &Switch,
+) -> bool {
     if changes.changed().await.is_err() {
         return false;
     }
     tokio::time::sleep(patience.next(Instant::now())).await;
+    switch.lifted().await;
     changes.mark_unchanged();
     true
 }
@@ -134,6 +150,7 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ServerName;
 
     /// How often a server is listed within `limit` that tells of a change `every`
     /// so often.
@@ -149,7 +166,9 @@ mod tests {
         let mut listed = 0;
         let follow = async {
             let mut patience = Patience::default();
-            while changed(&mut changes, &mut patience).await {
+            let (_keep, stops) = watch::channel(Vec::new());
+            let switch = Switch::new(ServerName::parse("chatty").unwrap(), stops);
+            while changed(&mut changes, &mut patience, &switch).await {
                 listed += 1;
                 patience.listed(Instant::now());
             }

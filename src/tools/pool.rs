@@ -23,6 +23,7 @@ use super::{
     instance::lock,
     server::{Health, Server, ready},
     subscribe,
+    switch::{Stops, Switch},
     watched::Leaves,
 };
 use crate::{
@@ -71,20 +72,24 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts the catalogue instances of all servers in the background.
+    /// Starts the catalogue instances of all servers in the background, but of those that
+    /// are stopped.
     #[must_use]
     pub fn start(
         registered: Vec<Registered>,
         keeper: &Path,
         events: &broadcast::Sender<Event>,
         listener: &Listener,
+        stops: &Stops,
     ) -> Arc<Self> {
         let stop = watch::Sender::new(false);
         let servers: BTreeMap<_, _> = registered
             .into_iter()
             .map(|registered| {
                 let name = registered.name.clone();
-                let server = Server::new(registered, keeper, events.clone(), listener.clone());
+                let switch = Switch::new(name.clone(), stops.clone());
+                let server =
+                    Server::new(registered, keeper, events.clone(), listener.clone(), switch);
                 (name, Arc::new(server))
             })
             .collect();

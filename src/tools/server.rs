@@ -21,6 +21,7 @@ use super::{
     listing,
     place::{Cell, Held, Places},
     pool::{Listed, Listener, Registered},
+    switch::Switch,
     track::{Record, other, remember_end},
     unplaced::{Unplaced, begin},
 };
@@ -61,6 +62,7 @@ pub(super) struct Server {
     events: broadcast::Sender<Event>,
     /// Hears what instances of runs have.
     listener: Listener,
+    pub(super) switch: Switch,
     record: Arc<Mutex<Record>>,
 }
 
@@ -87,6 +89,7 @@ impl Server {
         keeper: &Path,
         events: broadcast::Sender<Event>,
         listener: Listener,
+        switch: Switch,
     ) -> Self {
         let record = Record {
             era: registered.era.or(registered.known),
@@ -99,6 +102,7 @@ impl Server {
             keeper: keeper.to_owned(),
             events,
             listener,
+            switch,
             record: Arc::new(Mutex::new(record)),
         }
     }
@@ -166,6 +170,7 @@ impl Server {
                         unplaced.clone(),
                         self.registered.start,
                         self.listener.clone(),
+                        self.switch.clone(),
                     ));
                 }
                 unplaced.placed()
@@ -258,7 +263,10 @@ impl Server {
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<(Unplaced, Vec<Raw>), ToolFault> {
+        self.switch.may_leave()?;
         let instance = self.launch(declare, host).await?;
+        // While it came up.
+        self.switch.may_leave()?;
         match listing::tools(&instance, self.registered.start).await {
             Ok(tools) => Ok((instance, tools)),
             Err(fault) => {
@@ -447,6 +455,7 @@ impl Server {
             server: self.registered.name.to_string(),
             state: match (live.is_empty(), retry.is_some(), record.trouble.is_some()) {
                 (false, _, _) => "running",
+                (true, _, _) if self.switch.is_stopped() => "stopped",
                 (true, true, _) => "backing off",
                 (true, false, true) => "ended",
                 (true, false, false) => "starting",

@@ -331,6 +331,21 @@ fn a_stop_without_a_daemon_holds_from_its_next_start() {
 }
 
 #[test]
+fn a_stopped_server_is_started_when_that_is_lifted() {
+    let home = Home::new(RULES);
+    home.run(&["stop", "--server", "demo"]);
+    let mut agent = home.agent();
+    let servers = text(&home.run(&["servers", "demo"]));
+    assert!(servers.contains("state     stopped"), "{servers}");
+    assert!(servers.contains("running   0"), "{servers}");
+    let resumed = home.run(&["resume", "--server", "demo", "--yes"]);
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
+    agent.hears("notifications/tools/list_changed");
+    let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    assert_ne!(mail["result"]["isError"], true, "{mail}");
+}
+
+#[test]
 fn the_screen_of_one_that_ended_shows_the_stops_of_its_record() {
     let home = Home::new(RULES);
     let mut agent = home.agent();

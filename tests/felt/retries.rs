@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
-use tollgate::domain::{Era, ServerName};
+use serde_json::json;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{broadcast, mpsc, watch};
+use tollgate::domain::{Era, ServerName, Stop, StopScope};
 use tollgate::tools::child::Launch;
-use tollgate::tools::{Listed, Listener, Pool, Registered};
+use tollgate::tools::{Listed, Listener, Pool, Registered, Stops};
 
 use crate::support::home::{Home, double};
 use crate::support::server::Server;
 
-/// A pool with one server that all share, once it is listed.
-async fn listed(server: &Server) -> Arc<Pool> {
+/// A pool with one server that all share, once it is listed, and what it tells from then on.
+async fn listed(server: &Server, stops: &Stops) -> (Arc<Pool>, UnboundedReceiver<Listed>) {
     let (tell, mut told) = mpsc::unbounded_channel();
     let listener: Listener = Arc::new(move |listed| drop(tell.send(listed)));
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
@@ -34,10 +36,10 @@ async fn listed(server: &Server) -> Arc<Pool> {
     };
     let keeper = env!("CARGO_BIN_EXE_tollgate").as_ref();
     let events = broadcast::Sender::new(16);
-    let pool = Pool::start(vec![registered], keeper, &events, &listener);
+    let pool = Pool::start(vec![registered], keeper, &events, &listener, stops);
     let listed = told.recv().await.unwrap();
     assert!(matches!(listed, Listed::Lists(_)), "{listed:?}");
-    pool
+    (pool, told)
 }
 
 /// Looks at the server beside the runtime: no time passes meanwhile.
@@ -52,11 +54,19 @@ async fn beside<T: Send + 'static>(
     looked.await.unwrap()
 }
 
+/// Returns when the pool has read what the server said until now, and the server what the
+/// pool had to say until then.
+fn catch_up(server: &mut Server, id: u64) {
+    let ping = json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
+    server.order(&format!("say {ping}"));
+    server.is_answered(&id.to_string());
+}
+
 #[tokio::test]
 async fn a_server_that_ended_its_stream_is_asked_for_another_after_a_minute_and_listed() {
     let home = Home::new();
     let alpha = home.server("alpha", "era modern\ncall hi: text hello");
-    let pool = listed(&alpha).await;
+    let (pool, _told) = listed(&alpha, &watch::channel(Vec::new()).1).await;
     tokio::time::pause();
     let (mut alpha, ()) = beside(alpha, |alpha| {
         for _ in 0..alpha.count("tools/list") {
@@ -69,7 +79,11 @@ async fn a_server_that_ended_its_stream_is_asked_for_another_after_a_minute_and_
     let mut waited = 0;
     loop {
         let asked;
-        (alpha, asked) = beside(alpha, |alpha| alpha.count("subscriptions/listen")).await;
+        (alpha, asked) = beside(alpha, move |alpha| {
+            catch_up(alpha, waited);
+            alpha.count("subscriptions/listen")
+        })
+        .await;
         if asked > 1 {
             break;
         }
@@ -82,5 +96,61 @@ async fn a_server_that_ended_its_stream_is_asked_for_another_after_a_minute_and_
     tokio::time::advance(Duration::from_secs(1)).await;
     let (_alpha, ()) = beside(alpha, |alpha| drop(alpha.gets("tools/list"))).await;
     tokio::time::resume();
+    pool.close(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
+    let home = Home::new();
+    let alpha = home.server("alpha", "era modern\ncall hi: text hello");
+    let switch = watch::Sender::new(Vec::new());
+    let (pool, mut told) = listed(&alpha, &switch.subscribe()).await;
+    let stopped = || {
+        let scope = StopScope::Server(ServerName::parse("alpha").unwrap());
+        vec![Stop {
+            scope,
+            by: "ada".to_owned(),
+            text: None,
+            at: "2026-11-20T10:00:00Z".to_owned(),
+        }]
+    };
+
+    switch.send_replace(stopped());
+    tokio::time::pause();
+    let (alpha, lists) = beside(alpha, move |alpha| {
+        let lists = alpha.count("tools/list");
+        alpha.order(
+            r#"say {"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":$sub}}}"#,
+        );
+        catch_up(alpha, 1);
+        lists
+    })
+    .await;
+    tokio::time::advance(Duration::from_secs(100)).await;
+    let (alpha, ()) = beside(alpha, move |alpha| {
+        catch_up(alpha, 2);
+        assert_eq!(alpha.count("tools/list"), lists);
+    })
+    .await;
+    switch.send_replace(Vec::new());
+    let (alpha, ()) = beside(alpha, move |alpha| {
+        alpha.gets("tools/list");
+        assert_eq!(alpha.count("tools/list"), lists + 1);
+    })
+    .await;
+    told.recv().await.unwrap();
+
+    switch.send_replace(stopped());
+    let (alpha, ()) = beside(alpha, |alpha| alpha.order("exit 0")).await;
+    let not = told.recv().await.unwrap();
+    assert!(matches!(not, Listed::Not(_)), "{not:?}");
+    assert_eq!(pool.health(0)[0].state, "stopped");
+    tokio::time::advance(Duration::from_secs(100)).await;
+    let (mut alpha, ()) = beside(alpha, |alpha| assert_eq!(alpha.count_starts(), 1)).await;
+    tokio::time::resume();
+    switch.send_replace(Vec::new());
+    let lists = told.recv().await.unwrap();
+    assert!(matches!(lists, Listed::Lists(_)), "{lists:?}");
+    assert_eq!(alpha.count_starts(), 2);
     pool.close(Duration::from_secs(5)).await;
 }

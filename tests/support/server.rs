@@ -61,6 +61,13 @@ impl Server {
         self.until(method, |line| has_method(line, method))
     }
 
+    /// Waits for the answer to something that it was told to ask.
+    pub fn is_answered(&mut self, id: &str) -> String {
+        self.until(id, |line| {
+            member(line, "id").as_deref() == Some(id) && member(line, "method").is_none()
+        })
+    }
+
     /// Waits until an instance has ended.
     pub fn ends(&mut self) {
         self.until("its end", |line| line == "end");
