@@ -18,8 +18,8 @@ use proptest::test_runner::{Config, TestRunner};
 use tollgate::domain::{
     AgentName, BreakerRule, Call, CallId, Circuit, Claim, Dimension, Finding, Findings,
     Fingerprint, Halt, HaltKind, Level, Limit, Loops, Offer, Over, Owner, Period, Place, Principal,
-    Rate, Reach, Refusal, RunId, ServerName, Standing, Stop, StopScope, Streaks, Subject, Terms,
-    Then, Tier, Unmeasured, Window, Zone,
+    Rate, Reach, Refusal, RunId, ServerName, Standing, Stop, StopScope, Stops, Streaks, Subject,
+    Terms, Then, Tier, Unmeasured, Window, Zone,
 };
 use tollgate::gate::{Decision, Facts, GATES, Verdict, decide, explain};
 
@@ -53,6 +53,7 @@ struct Stands {
     rates: Vec<Option<i64>>,
     circuits: Vec<Circuit>,
     levels: Vec<Level>,
+    stops: Stops,
 }
 
 impl Case {
@@ -88,6 +89,7 @@ impl Case {
                 .map(|(_, circuit)| circuit.clone())
                 .collect(),
             levels: self.levels.iter().map(|(_, level)| *level).collect(),
+            stops: Stops::of(self.stops.clone()),
         }
     }
 
@@ -116,7 +118,7 @@ impl Case {
             circuits: &stands.circuits,
             levels: &stands.levels,
             begins_step: self.begins_step,
-            ..Facts::calm(now(), &self.stops, self.pinned)
+            ..Facts::calm(now(), &stands.stops, self.pinned)
         }
     }
 
@@ -172,7 +174,8 @@ impl Case {
             (_, Standing::Unreachable(_) | Standing::Missing | Standing::Renewed(_)) => false,
         };
         let low = |tier| tier <= Tier::Reversible;
-        !self.stops.iter().any(|stop| stop.covers(call))
+        let stopped = |stop: &Stop| stop.scope.covers(&call.by.agent, &call.server, &call.run);
+        !self.stops.iter().any(stopped)
             && self.follows.is_none()
             && reached
             && admitted

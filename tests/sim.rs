@@ -225,7 +225,7 @@ impl History {
     /// only agreement is held here; what follows is held in `tests/stores.rs`.
     fn follows(&self, call: &Call) -> bool {
         let stop = self.store().stop_of(&call.by.agent, &call.run);
-        matches!(stop, Some(stop) if !stop.covers(call))
+        matches!(stop, Some(stop) if !stop.scope.covers(&call.by.agent, &call.server, &call.run))
     }
 
     /// By what the store says of its limits, which the journal is held against.

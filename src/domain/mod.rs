@@ -43,7 +43,7 @@ pub use outcome::Outcome;
 pub use place::Place;
 pub use rate::Rate;
 pub use refusal::{Bound, Code, Refusal};
-pub use stop::{Became, Stop, StopScope};
+pub use stop::{Became, Stop, StopScope, Stops};
 pub use terms::{Path, PricePlaces, Prices, Terms};
 pub use tier::{Offer, Tier};
 pub use window::{Window, Zone};

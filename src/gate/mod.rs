@@ -25,7 +25,7 @@ pub use stop::refusal as stopped;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Amounts, Call, CallId, Circuit, Fingerprint, Halt, Level, Over, Refusal, Stop, Streaks,
+    Amounts, Call, CallId, Circuit, Fingerprint, Halt, Level, Over, Refusal, Stop, Stops, Streaks,
 };
 
 /// One gate.
@@ -75,7 +75,7 @@ pub struct Facts<'a> {
     /// When that is.
     pub now: Timestamp,
     /// The stops in force.
-    pub stops: &'a [Stop],
+    pub stops: &'a Stops,
     /// The stop of another run of the agent, if the call would begin one: a stop is
     /// not to be got around by connecting again.
     pub follows: Option<&'a Stop>,
@@ -107,7 +107,7 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Nothing has happened yet.
     #[must_use]
-    pub fn calm(now: Timestamp, stops: &'a [Stop], pinned: Option<Fingerprint>) -> Self {
+    pub fn calm(now: Timestamp, stops: &'a Stops, pinned: Option<Fingerprint>) -> Self {
         Self {
             now,
             stops,

@@ -9,7 +9,9 @@ pub(super) const GATE: Gate = Gate {
 };
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
-    let stop = facts.stops.iter().find(|stop| stop.covers(call));
+    let stop = facts
+        .stops
+        .covering(&call.by.agent, &call.server, &call.run);
     match (stop, facts.follows) {
         (Some(stop), _) => Verdict::Refuse(refusal(stop)),
         (None, Some(stop)) => Verdict::Refuse(follows(stop)),

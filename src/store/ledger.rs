@@ -363,7 +363,7 @@ impl<L: Log> Store for Ledger<L> {
     }
 
     fn stops(&self) -> Vec<Stop> {
-        self.section().in_force.clone()
+        self.section().in_force.all().to_vec()
     }
 
     fn stop_of(&self, agent: &AgentName, run: &RunId) -> Option<Stop> {
@@ -402,8 +402,7 @@ impl<L: Log> Store for Ledger<L> {
     fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault> {
         let (placed, lifted) = {
             let mut section = self.section();
-            let known = section.in_force.iter().find(|stop| stop.scope == *scope);
-            let Some(lifted) = known.cloned() else {
+            let Some(lifted) = section.in_force.get(scope).cloned() else {
                 return Ok(false);
             };
             // Applied with the record: what comes next is written behind it.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{AgentName, Call, Fault, RunId, Stop},
+    domain::{AgentName, Call, Fault, RunId, Stop, Stops},
 };
 
 /// What the end of one open call may take on disk, and what a stop may.
@@ -49,7 +49,7 @@ pub(super) struct Section {
     /// Stops that are in force although no record says so: the disk refused.
     pub(super) unrecorded: Vec<Stop>,
     /// Those and the recorded ones.
-    pub(super) in_force: Vec<Stop>,
+    pub(super) in_force: Stops,
     pub(super) closed: bool,
 }
 
@@ -113,10 +113,9 @@ impl Section {
 
     /// The stop of all that an agent does in a run, or of the run that it follows.
     pub(super) fn stop_of(&self, agent: &AgentName, run: &RunId, now: Timestamp) -> Option<&Stop> {
-        let covers = |stop: &&Stop| stop.scope.covers_all(agent, run);
         let now = now.as_microsecond();
         let follows = || self.state.usage.follows(&self.in_force, agent, run, now);
-        self.in_force.iter().find(covers).or_else(follows)
+        self.in_force.all_of(agent, run).or_else(follows)
     }
 
     pub(super) fn around<'a>(&'a mut self, call: &'a Call, now: Timestamp) -> Around<'a> {
@@ -135,11 +134,7 @@ impl Section {
     }
 
     pub(super) fn count_stops(&mut self) {
-        self.in_force = self.state.stops().to_vec();
-        for stop in &self.unrecorded {
-            if !self.in_force.iter().any(|known| known.scope == stop.scope) {
-                self.in_force.push(stop.clone());
-            }
-        }
+        let recorded = self.state.stops().iter();
+        self.in_force = Stops::of(recorded.chain(&self.unrecorded).cloned());
     }
 }

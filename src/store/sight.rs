@@ -7,7 +7,7 @@ use super::{calendar::Calendar, rates::Rates, state::State};
 use crate::{
     domain::{
         Amounts, Call, Circuit, Dimension, Fingerprint, Halt, Left, Level, Period, Scope, Stop,
-        Streaks, Subject,
+        Stops, Streaks, Subject,
     },
     gate::Facts,
 };
@@ -37,7 +37,7 @@ impl Sight {
         state: &mut State,
         rates: &mut Rates,
         calendar: &mut Calendar,
-        in_force: &[Stop],
+        in_force: &Stops,
         call: &Call,
         now: Timestamp,
     ) -> Self {
@@ -86,7 +86,7 @@ impl Sight {
     }
 
     /// As the gates want it.
-    pub(super) fn facts<'a>(&'a self, stops: &'a [Stop]) -> Facts<'a> {
+    pub(super) fn facts<'a>(&'a self, stops: &'a Stops) -> Facts<'a> {
         Facts {
             now: self.now,
             stops,

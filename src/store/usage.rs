@@ -18,7 +18,7 @@ use super::{
     series::{Series, Width},
 };
 use crate::domain::{
-    AgentName, Amounts, Call, CallId, Level, Limit, Period, RunId, Scope, Stop, StopScope,
+    AgentName, Amounts, Call, CallId, Level, Limit, Period, RunId, Scope, Stop, StopScope, Stops,
 };
 
 /// See the module.
@@ -241,11 +241,12 @@ impl Usage {
     /// stopped does not go on in the next run. As long as the stopped one is known.
     pub(super) fn follows<'a>(
         &self,
-        stops: &'a [Stop],
+        stops: &'a Stops,
         agent: &AgentName,
         run: &RunId,
         now: i64,
     ) -> Option<&'a Stop> {
+        let stops = stops.all();
         if stops.is_empty() || self.run(run, now).is_some() {
             return None;
         }

@@ -37,4 +37,4 @@ mod watched;
 pub use launch::has_every_server;
 pub use pool::{Listed, Listener, Pool, Registered};
 pub use server::Health;
-pub use switch::Stops;
+pub use switch::InForce;

@@ -23,7 +23,7 @@ use super::{
     instance::lock,
     server::{Health, Server, ready},
     subscribe,
-    switch::{Stops, Switch},
+    switch::{InForce, Switch},
     watched::Leaves,
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Pool {
         keeper: &Path,
         events: &broadcast::Sender<Event>,
         listener: &Listener,
-        stops: &Stops,
+        stops: &InForce,
     ) -> Arc<Self> {
         let stop = watch::Sender::new(false);
         let servers: BTreeMap<_, _> = registered

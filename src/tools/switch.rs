@@ -6,17 +6,17 @@ use tokio::sync::watch;
 use crate::domain::{ServerName, Stop, ToolFault};
 
 /// The stops that are in force, as they change.
-pub type Stops = watch::Receiver<Vec<Stop>>;
+pub type InForce = watch::Receiver<Vec<Stop>>;
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Switch {
     server: ServerName,
-    stops: Stops,
+    stops: InForce,
 }
 
 impl Switch {
-    pub(super) fn new(server: ServerName, stops: Stops) -> Self {
+    pub(super) fn new(server: ServerName, stops: InForce) -> Self {
         Self { server, stops }
     }
 

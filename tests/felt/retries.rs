@@ -8,13 +8,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{broadcast, mpsc, watch};
 use tollgate::domain::{Era, ServerName, Stop, StopScope};
 use tollgate::tools::child::Launch;
-use tollgate::tools::{Listed, Listener, Pool, Registered, Stops};
+use tollgate::tools::{InForce, Listed, Listener, Pool, Registered};
 
 use crate::support::home::{Home, double};
 use crate::support::server::Server;
 
 /// A pool with one server that all share, once it is listed, and what it tells from then on.
-async fn listed(server: &Server, stops: &Stops) -> (Arc<Pool>, UnboundedReceiver<Listed>) {
+async fn listed(server: &Server, stops: &InForce) -> (Arc<Pool>, UnboundedReceiver<Listed>) {
     let (tell, mut told) = mpsc::unbounded_channel();
     let listener: Listener = Arc::new(move |listed| drop(tell.send(listed)));
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
