@@ -17,7 +17,10 @@ macro_rules! id {
             pub fn from_tail(tail: &str) -> Self {
                 let mut id = String::with_capacity($prefix.len() + tail.len());
                 id.push_str($prefix);
-                id.extend(tail.chars().map(|letter| letter.to_ascii_uppercase()));
+                id.push_str(tail);
+                if let Some(tail) = id.get_mut($prefix.len()..) {
+                    tail.make_ascii_uppercase();
+                }
                 Self(id.into())
             }
 

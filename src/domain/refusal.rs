@@ -180,7 +180,7 @@ impl Code {
                 "The call has arguments that take long to measure, and it took too long, calls of the same agent are being measured already, or it was cancelled before that was done. Wait for those to end, or call with less."
             }
             Code::StateUnavailable => {
-                "tollgate cannot read or write its state, so it lets nothing pass. The daemon's log says why."
+                "tollgate cannot read or write its state, so it lets nothing pass. `tollgate` says why and what to do; while no daemon runs, what it last said is in its log."
             }
         }
     }

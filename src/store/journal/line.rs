@@ -320,9 +320,10 @@ impl<'a> Record<'a> {
         let prev = prev.strip_prefix(r#","prev":""#)?.strip_suffix('"')?;
         let (rest, mark) = rest.rsplit_once(',')?;
         let mark = number(mark.strip_prefix(r#""mark":"#)?)?;
-        let (seq, rest) = rest.split_once(r#","at":""#)?;
-        let (at, rest) = rest.split_once(r#"","kind":""#)?;
-        let (kind, rest) = rest.split_once('"')?;
+        // One letter is found much faster than a word, and none of these has a quote in it.
+        let (seq, rest) = rest.split_once(',')?;
+        let (at, rest) = rest.strip_prefix(r#""at":""#)?.split_once('"')?;
+        let (kind, rest) = rest.strip_prefix(r#","kind":""#)?.split_once('"')?;
         let members = match rest {
             "" => "",
             some => some.strip_prefix(',')?,
