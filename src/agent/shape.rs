@@ -176,6 +176,11 @@ pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> 
         if paid.cost > 0 {
             push(&[",\"cost\":\"", &show_money(paid.cost, currency), "\""]);
         }
+        // What is not felt is not worth a word.
+        let waited = paid.waited.as_millis();
+        if waited > 0 {
+            push(&[",\"wait_ms\":", &waited.to_string()]);
+        }
         push(&[",\"budget_left\":"]);
         paid.left.write_json(currency, &mut out);
     }
@@ -288,6 +293,10 @@ fn failed(call: &Call, fault: &ToolFault, paid: Option<&Paid>, era: Era, asked: 
         told.insert("run".into(), call.run.as_str().into());
         if paid.cost > 0 {
             told.insert("cost".into(), show_money(paid.cost, currency).into());
+        }
+        let waited = u64::try_from(paid.waited.as_millis()).unwrap_or(u64::MAX);
+        if waited > 0 {
+            told.insert("wait_ms".into(), waited.into());
         }
         let mut left = String::new();
         paid.left.write_json(currency, &mut left);

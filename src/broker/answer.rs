@@ -1,6 +1,7 @@
 //! What is asked of the broker, and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Asked, Session};
 use crate::{
@@ -21,13 +22,15 @@ pub struct Request {
     pub caller: Arc<dyn Caller>,
 }
 
-/// What a call cost, and what is left.
+/// What a call cost in money and time, and what is left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Paid {
     /// In millionths.
     pub cost: u64,
     /// Of the budgets that it met.
     pub left: Left,
+    /// How long it waited, before it left and for answers of its agent.
+    pub waited: Duration,
 }
 
 /// The answer to a request.

@@ -419,8 +419,15 @@ impl Tool {
         let said = rules.tool(&name);
         let exposed = config::exposed(&rules.prefix, server, &name);
         let tier = offer::tier(said.offer, &accepted);
+        let terms = rules.terms_of(tier, &said.terms);
+        let risk = offer::Risk {
+            offer: said.offer,
+            tier,
+            prices: &said.prices,
+            terms: &terms,
+        };
         Ok(Self {
-            listed: offer::present(&accepted, &exposed, said.offer, tier),
+            listed: offer::present(&accepted, &exposed, risk),
             exposed: exposed.into(),
             server: server.clone(),
             name: name.as_ref().into(),
@@ -433,7 +440,7 @@ impl Tool {
             schema: Schema::new(schema),
             has_output_schema: accepted.get("outputSchema").is_some(),
             rules: said.rules,
-            terms: rules.terms_of(tier, &said.terms),
+            terms,
             prices: said.prices,
             durable: said.durable,
             idle: said.idle,

@@ -282,6 +282,7 @@ impl Broker {
         let paid = Box::new(Paid {
             cost: settlement.charged.get(Dimension::Cost),
             left: settled.left,
+            waited: settlement.wait.unwrap_or_default(),
         });
         let stopped = open.stopped();
         match (&reply, stopped) {

@@ -1,8 +1,10 @@
 //! A tool's definition as agents see it: the server's own, with the name and the
 //! tier that it has here.
 
+use serde_json::{Map, Value};
+
 use crate::{
-    domain::{Offer, Tier},
+    domain::{Currency, Offer, Prices, Terms, Tier, money::show_money},
     wire::{self, Edit, Raw, keys},
 };
 
@@ -43,10 +45,19 @@ const OURS: [&str; 4] = ["name", "description", "annotations", "_meta"];
 /// Those of its annotations.
 const HINTS: [&str; 3] = ["readOnlyHint", "destructiveHint", "idempotentHint"];
 
+/// What can be said of the risk of a tool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Risk<'a> {
+    pub(super) offer: Offer,
+    pub(super) tier: Tier,
+    pub(super) prices: &'a Prices,
+    pub(super) terms: &'a Terms,
+}
+
 /// The definition with its exposed name, annotations of its tier, a word for the
 /// model and the risk for programs. Every other byte is the server's, but for what some
 /// clients would take for one of these.
-pub(super) fn present(definition: &Raw, exposed: &str, offer: Offer, tier: Tier) -> Raw {
+pub(super) fn present(definition: &Raw, exposed: &str, risk: Risk<'_>) -> Raw {
     let definition = &*wire::without_misspelt(definition, &OURS);
     let mut edit = Edit::new(definition);
     let same_name = definition
@@ -60,10 +71,10 @@ pub(super) fn present(definition: &Raw, exposed: &str, offer: Offer, tier: Tier)
     let gap = if own.is_empty() { "" } else { " " };
     edit.set(
         "description",
-        wire::quote(&format!("{own}{gap}{}", suffix(offer, tier))),
+        wire::quote(&format!("{own}{gap}{}", suffix(risk.offer, risk.tier))),
     );
-    edit.set("annotations", annotations(definition, tier));
-    edit.set("_meta", meta(definition, offer, tier));
+    edit.set("annotations", annotations(definition, risk.tier));
+    edit.set("_meta", meta(definition, risk));
     edit.raw()
 }
 
@@ -102,8 +113,14 @@ fn annotations(definition: &Raw, tier: Tier) -> String {
     edit.raw().text().to_owned()
 }
 
-fn meta(definition: &Raw, offer: Offer, tier: Tier) -> String {
-    let risk = serde_json::json!({
+fn meta(definition: &Raw, risk: Risk<'_>) -> String {
+    let Risk {
+        offer,
+        tier,
+        prices,
+        terms,
+    } = risk;
+    let mut risk = serde_json::json!({
         "tier": tier.level(),
         "name": tier.name(),
         "approval": match (offer, tier) {
@@ -117,9 +134,43 @@ fn meta(definition: &Raw, offer: Offer, tier: Tier) -> String {
             Offer::Unclassified | Offer::Off => "default",
         },
     });
+    if let Some(risk) = risk.as_object_mut() {
+        let (cost, budgets) = (cost(prices), budgets(terms, prices.currency));
+        risk.extend(cost.map(|cost| ("cost".to_owned(), cost.into())));
+        risk.extend(budgets.map(|budgets| ("budgets".to_owned(), budgets.into())));
+    }
     let mut members = without_ours(definition.get("_meta").as_ref());
     members.push(format!("\"{}risk\":{risk}", keys::OUR_PREFIX));
     format!("{{{}}}", members.join(","))
+}
+
+/// What a call costs, as far as it is known before its arguments are; none if it is free.
+fn cost(prices: &Prices) -> Option<Map<String, Value>> {
+    let parts = [
+        ("call", prices.call),
+        ("each", prices.each),
+        ("kib", prices.kib),
+    ];
+    let said = parts.into_iter().filter(|(_, micros)| *micros > 0);
+    let said = said.map(|(part, micros)| {
+        let money = show_money(micros, prices.currency);
+        (part.to_owned(), money.into())
+    });
+    let said: Map<String, Value> = said.collect();
+    (!said.is_empty()).then_some(said)
+}
+
+/// The limits of the server and of the tool alone that its calls count for.
+fn budgets(terms: &Terms, currency: Currency) -> Option<Vec<Value>> {
+    let budgets = terms.limits.iter().map(|limit| {
+        serde_json::json!({
+            "over": limit.over.name(),
+            "limit": limit.name(),
+            "at": limit.dimension.show(limit.at, currency),
+        })
+    });
+    let budgets: Vec<Value> = budgets.collect();
+    (!budgets.is_empty()).then_some(budgets)
 }
 
 /// The members of a server's `_meta` that may pass: what it sends under our
@@ -135,6 +186,7 @@ pub(super) fn without_ours(meta: Option<&Raw>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Dimension, Limit, Over, Period, Then};
 
     fn raw(text: &str) -> Raw {
         Raw::parse(text.to_owned().into()).unwrap()
@@ -164,15 +216,51 @@ mod tests {
         let definition = raw(
             r#"{"name":"x","vendor":{"n":1e400},"description":"Does x.","inputSchema":{"type":"object","z":1,"a":2},"execution":{"taskSupport":"optional"},"annotations":{"title":"X","vendorHint":7},"_meta":{"dev.tollgate/risk":{"tier":0},"v/k":1}}"#,
         );
+        let risk = Risk {
+            offer: Offer::At(Tier::Reversible),
+            tier: Tier::Reversible,
+            prices: &Prices::free(Currency::USD),
+            terms: &Terms::default(),
+        };
         assert_eq!(
-            present(
-                &definition,
-                "s__x",
-                Offer::At(Tier::Reversible),
-                Tier::Reversible
-            )
-            .text(),
+            present(&definition, "s__x", risk).text(),
             r#"{"name":"s__x","vendor":{"n":1e400},"description":"Does x. [tollgate: reversible]","inputSchema":{"type":"object","z":1,"a":2},"execution":{"taskSupport":"optional"},"annotations":{"title":"X","vendorHint":7,"readOnlyHint":false,"destructiveHint":false},"_meta":{"v/k":1,"dev.tollgate/risk":{"approval":"none","name":"reversible","source":"operator","tier":1}}}"#
+        );
+    }
+
+    #[test]
+    fn the_risk_says_what_a_call_costs_and_which_limits_it_counts_for() {
+        let limit = Limit {
+            over: Over::Tool,
+            period: Period::Day,
+            dimension: Dimension::Cost,
+            at: 5_000_000,
+            warn: None,
+            notify: None,
+            then: Then::Refuse,
+            rolling: false,
+            place: None,
+        };
+        let risk = Risk {
+            offer: Offer::At(Tier::Read),
+            tier: Tier::Read,
+            prices: &Prices {
+                call: 250_000,
+                kib: 1_000,
+                ..Prices::free(Currency::USD)
+            },
+            terms: &Terms {
+                limits: vec![limit],
+                ..Terms::default()
+            },
+        };
+        let listed = present(&raw(r#"{"name":"x","inputSchema":{}}"#), "s__x", risk);
+        let said = listed
+            .get("_meta")
+            .and_then(|meta| meta.get("dev.tollgate/risk"));
+        assert_eq!(
+            said.unwrap().text(),
+            r#"{"approval":"none","budgets":[{"at":"5.00 USD","limit":"day.cost","over":"tool"}],"cost":{"call":"0.25 USD","kib":"0.001 USD"},"name":"read","source":"operator","tier":0}"#
         );
     }
 }

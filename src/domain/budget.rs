@@ -69,6 +69,19 @@ pub enum Over {
     Tool,
 }
 
+impl Over {
+    /// In one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Over::Everything => "everything",
+            Over::Agent => "agent",
+            Over::Server => "server",
+            Over::Tool => "tool",
+        }
+    }
+}
+
 /// A counter belongs to this.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {

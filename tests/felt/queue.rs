@@ -92,7 +92,7 @@ fn a_call_that_waited_for_its_turn_says_how_long_beside_what_its_server_took() {
     records(&home, "call.intent", 3);
     shop.order("go");
     agent.text(slow);
-    agent.text(quick);
+    let meta = member(&agent.result(quick), "_meta").unwrap();
     let outcomes = records(&home, "call.outcome", 3);
     let [_, slow, quick] = outcomes.as_slice() else {
         panic!("{outcomes:#?}");
@@ -102,6 +102,8 @@ fn a_call_that_waited_for_its_turn_says_how_long_beside_what_its_server_took() {
     assert!(took > milliseconds(slow, "wait_ms"), "{slow}");
     let waited = milliseconds(quick, "wait_ms");
     assert!(waited > milliseconds(quick, "duration_ms"), "{quick}");
+    let told = milliseconds(&member(&meta, "dev.tollgate/call").unwrap(), "wait_ms");
+    assert_eq!(told, waited.floor(), "{meta}");
     let run = home.tollgate().args(["runs"]).output().unwrap();
     let run = String::from_utf8(run.stdout).unwrap();
     let run = said(&home, &["runs", run.split_whitespace().next().unwrap()]);
