@@ -186,38 +186,28 @@ fn errors_of_a_time_to_come_demand_a_pause_from_now_on() {
 fn an_agent_that_has_worked_alone_for_too_long_has_so_when_the_clock_is_back() {
     for by in [22 * HOUR, 90_000 * HOUR] {
         let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
-        let send = |world: &mut World| {
-            let n = world.now();
-            let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
-            world.makes(call)
-        };
-        send(&mut world).unwrap();
+        world.sends().unwrap();
         world.wait(2 * HOUR);
         world.again().unwrap();
-        assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
+        assert_eq!(world.sends(), Err("REAUTH_REQUIRED"));
         let right = world.clock.now();
         world.wait(by);
-        send(&mut world).unwrap();
+        world.sends().unwrap();
         world.clock.jump_to(right);
         each_way(&mut world, |world| {
-            assert_eq!(send(world), Err("REAUTH_REQUIRED"), "{by}");
+            assert_eq!(world.sends(), Err("REAUTH_REQUIRED"), "{by}");
             world.again().unwrap();
         });
-        days_until(&mut world, |world| send(world).is_ok());
+        days_until(&mut world, |world| world.sends().is_ok());
     }
 }
 
 #[test]
 fn what_a_person_allows_while_the_clock_is_ahead_is_as_long_as_they_said() {
     let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
-    let send = |world: &mut World| {
-        let n = world.now();
-        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
-        world.makes(call)
-    };
-    send(&mut world).unwrap();
+    world.sends().unwrap();
     ahead(&mut world, |world| {
-        send(world).unwrap();
+        world.sends().unwrap();
         let four_hours = world.now() + 4 * 3_600_000_000;
         let helping = Helping {
             added: Amounts::ZERO,
@@ -226,32 +216,27 @@ fn what_a_person_allows_while_the_clock_is_ahead_is_as_long_as_they_said() {
         let run = RunId::from_tail("1");
         world.store().extend(&run, &helping, "ana").unwrap();
     });
-    send(&mut world).unwrap();
+    world.sends().unwrap();
     world.rebuild();
     world.wait(4 * HOUR - 1);
-    assert_eq!(send(&mut world), Ok(()));
+    assert_eq!(world.sends(), Ok(()));
     world.wait(1);
-    assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
+    assert_eq!(world.sends(), Err("REAUTH_REQUIRED"));
 }
 
 #[test]
 fn a_rate_that_is_used_up_is_so_when_the_clock_is_back() {
     let shop = "[tools.send]\ntier = \"reversible\"\nrate = { per = \"6/min\", burst = 5 }\n";
     let mut world = World::new(world::NO_LIMITS, shop);
-    let send = |world: &mut World| {
-        let n = world.now();
-        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
-        world.makes(call)
-    };
     for _ in 0..5 {
-        send(&mut world).unwrap();
+        world.sends().unwrap();
     }
-    assert_eq!(send(&mut world), Err("RATE_LIMITED"));
-    ahead(&mut world, |world| send(world).unwrap());
-    assert_eq!(send(&mut world), Err("RATE_LIMITED"));
+    assert_eq!(world.sends(), Err("RATE_LIMITED"));
+    ahead(&mut world, |world| world.sends().unwrap());
+    assert_eq!(world.sends(), Err("RATE_LIMITED"));
     world.wait(10);
-    assert_eq!(send(&mut world), Ok(()));
-    assert_eq!(send(&mut world), Err("RATE_LIMITED"));
+    assert_eq!(world.sends(), Ok(()));
+    assert_eq!(world.sends(), Err("RATE_LIMITED"));
 }
 
 #[test]

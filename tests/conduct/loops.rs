@@ -95,12 +95,7 @@ fn a_call_that_goes_on_with_the_answer_to_a_question_is_no_repetition() {
 #[test]
 fn what_a_person_allows_may_be_longer_than_a_day() {
     let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
-    let send = |world: &mut World| {
-        let n = world.now();
-        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
-        world.makes(call)
-    };
-    send(&mut world).unwrap();
+    world.sends().unwrap();
     let helping = Helping {
         added: Amounts::ZERO,
         alone: Some(Some(world.now() + 48 * 3_600_000_000)),
@@ -109,10 +104,10 @@ fn what_a_person_allows_may_be_longer_than_a_day() {
     world.store().extend(&run, &helping, "ana").unwrap();
     for _ in 0..47 {
         world.wait(3600);
-        send(&mut world).unwrap();
+        world.sends().unwrap();
     }
     world.wait(3600);
-    assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
+    assert_eq!(world.sends(), Err("REAUTH_REQUIRED"));
 }
 
 #[test]

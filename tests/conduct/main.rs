@@ -69,15 +69,11 @@ fn a_rate_lets_a_burst_pass_and_then_one_after_another() {
 fn a_tier_has_a_rate_for_each_of_its_tools() {
     let main = format!("{}[tiers.reversible]\nrate = \"1/min\"\n", world::NO_LIMITS);
     let mut world = World::new(&main, WRITES);
-    let send = |world: &mut World, n: u32| {
-        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
-        world.makes(call)
-    };
-    send(&mut world, 1).unwrap();
-    assert_eq!(send(&mut world, 2), Err("RATE_LIMITED"));
+    world.sends().unwrap();
+    assert_eq!(world.sends(), Err("RATE_LIMITED"));
     world.again().unwrap();
     world.wait(60);
-    send(&mut world, 3).unwrap();
+    world.sends().unwrap();
 }
 
 #[test]
@@ -236,21 +232,16 @@ fn after_two_hours_the_next_call_that_changes_something_needs_a_person() {
 #[test]
 fn a_clock_that_was_ahead_lets_no_agent_go_on_alone_for_longer() {
     let mut world = World::new(&only("autonomy = \"2h\""), WRITES);
-    let send = |world: &mut World| {
-        let n = world.now();
-        let call = world.call_with("bot", "1", "send", &format!("{{\"n\":{n}}}"));
-        world.makes(call)
-    };
     let right = world.clock.now();
     world.clock.jump_to("2037-01-01T00:00:00Z".parse().unwrap());
-    send(&mut world).unwrap();
+    world.sends().unwrap();
     world.clock.jump_to(right);
-    send(&mut world).unwrap();
+    world.sends().unwrap();
     world.rebuild();
     world.wait(7_199);
-    assert_eq!(send(&mut world), Ok(()));
+    assert_eq!(world.sends(), Ok(()));
     world.wait(1);
-    assert_eq!(send(&mut world), Err("REAUTH_REQUIRED"));
+    assert_eq!(world.sends(), Err("REAUTH_REQUIRED"));
 }
 
 #[test]

@@ -254,6 +254,13 @@ impl World {
         }
     }
 
+    /// The run `1` of `bot` sends something that it has not sent before.
+    pub fn sends(&mut self) -> Result<(), &'static str> {
+        let arguments = format!("{{\"n\":{}}}", self.now());
+        let call = self.call_with("bot", "1", "send", &arguments);
+        self.makes(call)
+    }
+
     /// The same for a call that differs from every other.
     pub fn again(&mut self) -> Result<(), &'static str> {
         let call = self.call();
