@@ -16,6 +16,7 @@ use super::{
     offer, reported,
 };
 use crate::{
+    config,
     domain::{
         Amounts, Call, Claim, Dimension, Findings, Fingerprint, Offer, Prices, RunId, ServerName,
         Standing, Subject, Tier, Unmeasured, shown,
@@ -219,6 +220,9 @@ impl Broker {
     /// To what may be a tool of a server that was stopped before it was ever listed: who
     /// asks for one hears of the stop.
     fn unlisted_route(&self, name: &str, view: &View) -> Option<Route> {
+        if !config::can_be_exposed(name) {
+            return None;
+        }
         let catalog = self.catalog();
         let stops = self.stops.borrow();
         let is_held = |server: &&ServerName| {
@@ -229,7 +233,8 @@ impl Broker {
         };
         let server = self.owners.named(name).iter().find(is_held)?;
         let rules = self.policy.servers.get(server)?;
-        let name = name.get(rules.prefix.len()..)?;
+        let name = name.strip_prefix(&rules.prefix);
+        let name = name.filter(|name| !name.is_empty())?;
         let offer = rules.tool(name).offer;
         Some(Route {
             server: server.clone(),

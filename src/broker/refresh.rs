@@ -126,6 +126,20 @@ impl Broker {
         self.met.send_if_modified(|met| met.insert(server.clone()));
     }
 
+    /// Servers that could not be listed because they were stopped, and may be now, are waited
+    /// for again.
+    pub(super) fn unmeet(&self) {
+        let catalog = self.catalog();
+        let stops = self.stops.borrow().clone();
+        let is_held = |server: &ServerName| {
+            let mut stops = stops.iter();
+            stops.any(|stop| stop.scope.covers_server(server))
+        };
+        self.met.send_modify(|met| {
+            met.retain(|server| catalog.listings().contains_key(server) || is_held(server));
+        });
+    }
+
     /// Whether every server there is was listed once or could not be.
     pub(super) fn all_met(&self) -> bool {
         self.met.borrow().len() >= self.policy.servers.len()

@@ -11,6 +11,7 @@ use super::Broker;
 use crate::domain::{
     AgentName, Became, CallId, Fault, RunId, ServerName, Stop, StopScope, Subject,
 };
+use crate::ports::Store;
 
 /// How long the record of a stop may take before its answer goes without.
 const RECORD: Duration = Duration::from_millis(300);
@@ -53,9 +54,13 @@ impl Broker {
         // What no agent asks for does not leave either.
         self.stops.send_modify(|stops| stops.push(stop.clone()));
         let store = self.store.clone();
-        let order = stop.clone();
+        let (order, stops) = (stop.clone(), self.stops.clone());
         // The disk may hang; the switch may not.
-        let put = tokio::task::spawn_blocking(move || store.stop(order));
+        let put = tokio::task::spawn_blocking(move || {
+            let recorded = store.stop(order);
+            follow(&stops, store.as_ref());
+            recorded
+        });
         let recorded = match tokio::time::timeout(RECORD, put).await {
             Ok(Ok(recorded)) => recorded,
             Ok(Err(_)) => Err(Fault::new("the store gave way while recording it")),
@@ -64,10 +69,7 @@ impl Broker {
         // Told even if the store has failed: what is under way can be cancelled
         // without it.
         let told = self.under_way.tell(&stop);
-        let in_force = self.store.stops();
-        let is_in_force = in_force.iter().any(|s| s.scope == stop.scope);
-        self.stops.send_replace(in_force);
-        if recorded.is_err() && !is_in_force {
+        if recorded.is_err() && !self.store.stops().iter().any(|s| s.scope == stop.scope) {
             return Err(Fault::new("the stop could not be put in force"));
         }
         let ended = async {
@@ -85,11 +87,15 @@ impl Broker {
     /// # Errors
     /// When it cannot be recorded: the stop then stays.
     pub async fn resume(&self, scope: StopScope, by: String) -> Result<bool, Fault> {
-        let store = self.store.clone();
-        let lifted = tokio::task::spawn_blocking(move || store.resume(&scope, &by))
-            .await
-            .map_err(|_| Fault::new("the store gave way while recording it"))?;
-        self.stops.send_replace(self.store.stops());
+        let (store, stops) = (self.store.clone(), self.stops.clone());
+        let lifted = tokio::task::spawn_blocking(move || {
+            let lifted = store.resume(&scope, &by);
+            follow(&stops, store.as_ref());
+            lifted
+        })
+        .await
+        .map_err(|_| Fault::new("the store gave way while recording it"))?;
+        self.unmeet();
         lifted
     }
 
@@ -98,4 +104,10 @@ impl Broker {
     pub fn watch_stops(&self) -> watch::Receiver<Vec<Stop>> {
         self.stops.subscribe()
     }
+}
+
+/// Tells which stops are in force now. They are asked for while nobody else tells, so that
+/// the last who does knows of all.
+fn follow(stops: &watch::Sender<Vec<Stop>>, store: &dyn Store) {
+    stops.send_modify(|stops| *stops = store.stops());
 }

@@ -38,7 +38,7 @@ pub use error::{Code, ConfigError, ConfigErrors, Excerpt, Position, suggest};
 pub use files::read;
 pub use launch::{EnvValue, Launch};
 pub use limits::Lifted;
-pub use names::{Beginnings, OWN, alike, exposed, is_own};
+pub use names::{Beginnings, OWN, alike, can_be_exposed, exposed, is_own};
 pub use schema::{tollgate_schema, tools_schema};
 pub use secret::SecretRef;
 pub use server::{Era, Instances, Places, Prefix, Server, Timeouts};

@@ -27,6 +27,12 @@ pub fn exposed(prefix: &str, server: &ServerName, name: &str) -> String {
     format!("{clean}_{}", hash.get(..HASH).unwrap_or_default())
 }
 
+/// Whether a tool of a server can have this name here.
+#[must_use]
+pub fn can_be_exposed(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LIMIT && !is_own(name)
+}
+
 fn fits(c: char, prefix: &str) -> bool {
     c.is_ascii_alphanumeric()
         || matches!(c, '_' | '-')

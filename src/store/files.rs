@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{
     checkpoint::Loaded,
-    journal::{Loss, Options, Placed, RealDisk, Report, behind, verify_with},
+    journal::{Loss, Options, Placed, RealDisk, Refused, Report, behind, is_fresh, verify_with},
     retention,
     sled::Trouble,
     start::{KEPT, refusal, seen},
@@ -74,20 +74,26 @@ pub fn can_rebuild(state: &Path, clock: &dyn Clock) -> Result<(), Fault> {
 /// # Errors
 /// When that state is not there or does not fit the record: then only a start finds out.
 pub fn stops_of_files(state: &Path) -> Result<Vec<Stop>, String> {
-    if !state.join("journal").exists() {
-        return Ok(Vec::new());
+    let dir = state.join(KEPT);
+    let says = |refused: Refused| refused.to_string();
+    // Looking makes no state where there is none: a start would take it for one.
+    if !is_there(&dir) {
+        return match is_fresh(&RealDisk, state).map_err(says)? {
+            true => Ok(Vec::new()),
+            false => Err("no state is kept beside it".to_owned()),
+        };
     }
     let Loaded {
         state: mut kept,
         applied,
         ..
-    } = Loaded::read(&state.join(KEPT)).map_err(told)?;
+    } = Loaded::read(&dir).map_err(told)?;
     let read = behind(&RealDisk, state, applied, &mut |record, place| {
         seen(record, place).replay(&mut kept)
     });
-    match read.map_err(|refused| refused.to_string())? {
+    match read.map_err(says)? {
         true => Ok(kept.stops().to_vec()),
-        false => Err("it belongs to another journal".to_owned()),
+        false => Err("the last record that the kept state knows of is not there".to_owned()),
     }
 }
 
@@ -109,13 +115,18 @@ enum Kept {
 
 fn kept(state: &Path) -> Kept {
     let dir = state.join(KEPT);
-    if !std::fs::read_dir(&dir).is_ok_and(|mut names| names.next().is_some()) {
+    if !is_there(&dir) {
         return Kept::Nothing;
     }
     match Loaded::read(&dir) {
         Ok(loaded) => Kept::To(loaded.applied),
         Err(trouble) => Kept::Unknown(told(trouble)),
     }
+}
+
+/// Whether something is kept in this directory.
+fn is_there(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut names| names.next().is_some())
 }
 
 fn told(trouble: Trouble) -> String {

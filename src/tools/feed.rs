@@ -12,7 +12,6 @@ use super::{
     pool::{Listed, Listener},
     server::Server,
     subscribe,
-    switch::Switch,
 };
 use crate::domain::Era;
 
@@ -39,25 +38,19 @@ pub(super) async fn feed(server: Arc<Server>, listener: Listener, mut stop: watc
 
 /// Keeps what is known of a run's own instance true: its calls are judged by
 /// what it offers, not by what the catalogue's instance does.
-pub(super) async fn follow(
-    instance: Arc<Instance>,
-    limit: Duration,
-    listener: Listener,
-    switch: Switch,
-) {
+pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: Listener) {
     let mut changes = instance.watch_changes();
-    if instance.era() == Era::Modern {
-        subscribe::begin(&instance).await;
-    }
+    listen(&instance).await;
     let mut ended = instance.watch_end();
     let mut patience = Patience::default();
     loop {
         patience.listed(Instant::now());
         tokio::select! {
             () = async { drop(ended.wait_for(Option::is_some).await) } => return,
-            again = changed(&mut changes, &mut patience, &switch) => if !again { return },
+            again = changed(&mut changes, &mut patience) => if !again { return },
         }
-        match listing::tools(&instance, limit).await {
+        let tools = || listing::tools(&instance, limit);
+        match instance.switch.in_turn(tools, || ()).await {
             Ok(tools) => listener(Listed::Beside(instance.server.clone(), tools)),
             Err(fault) => instance.remark(&format!("could not be listed: it {fault}")),
         }
@@ -65,54 +58,59 @@ pub(super) async fn follow(
 }
 
 async fn keep(server: &Arc<Server>, listener: &Listener) {
+    let not = || listener(Listed::Not(server.registered.name.clone()));
     loop {
         if server.switch.is_stopped() {
-            listener(Listed::Not(server.registered.name.clone()));
+            not();
             server.switch.lifted().await;
         }
         tokio::time::sleep(server.wait()).await;
         let Ok(instance) = server.catalogue().await else {
-            listener(Listed::Not(server.registered.name.clone()));
+            not();
             // The wait before the next try is the server's backoff.
             tokio::time::sleep(DEBOUNCE).await;
             continue;
         };
-        if instance.era() == Era::Modern {
-            subscribe::begin(&instance).await;
-        }
+        listen(&instance).await;
         let mut changes = instance.watch_changes();
         let mut ended = instance.watch_end();
         let mut patience = Patience::default();
         changes.mark_unchanged();
         loop {
-            match listing::everything(&instance, server.registered.start).await {
+            let everything = || listing::everything(&instance, server.registered.start);
+            match server.switch.in_turn(everything, not).await {
                 Ok(listing) => listener(Listed::Lists(Box::new(listing))),
                 Err(fault) => {
                     instance.remark(&format!("could not be listed: it {fault}"));
-                    listener(Listed::Not(server.registered.name.clone()));
+                    not();
                 }
             }
             patience.listed(Instant::now());
             tokio::select! {
                 () = async { drop(ended.wait_for(Option::is_some).await) } => break,
-                again = changed(&mut changes, &mut patience, &server.switch) => if !again { break },
+                again = changed(&mut changes, &mut patience) => if !again { break },
             }
         }
     }
 }
 
-/// Waits until a list has changed and others with it, and may be asked for; `false` when
-/// nothing more can.
-async fn changed(
-    changes: &mut watch::Receiver<u64>,
-    patience: &mut Patience,
-    switch: &Switch,
-) -> bool {
+/// Asks to be told of changes, where a server has to be asked.
+async fn listen(instance: &Arc<Instance>) {
+    match instance.era() {
+        Era::Legacy => {}
+        Era::Modern => {
+            instance.switch.lifted().await;
+            subscribe::begin(instance).await;
+        }
+    }
+}
+
+/// Waits until a list has changed and others with it; `false` when nothing more can.
+async fn changed(changes: &mut watch::Receiver<u64>, patience: &mut Patience) -> bool {
     if changes.changed().await.is_err() {
         return false;
     }
     tokio::time::sleep(patience.next(Instant::now())).await;
-    switch.lifted().await;
     changes.mark_unchanged();
     true
 }
@@ -150,7 +148,6 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ServerName;
 
     /// How often a server is listed within `limit` that tells of a change `every`
     /// so often.
@@ -166,9 +163,7 @@ mod tests {
         let mut listed = 0;
         let follow = async {
             let mut patience = Patience::default();
-            let (_keep, stops) = watch::channel(Vec::new());
-            let switch = Switch::new(ServerName::parse("chatty").unwrap(), stops);
-            while changed(&mut changes, &mut patience, &switch).await {
+            while changed(&mut changes, &mut patience).await {
                 listed += 1;
                 patience.listed(Instant::now());
             }

@@ -22,6 +22,7 @@ use super::{
     logged, overdue, questions,
     streams::Streams,
     subscribe,
+    switch::Switch,
     ticket::Requests,
     turns::Turns,
     unread::Unread,
@@ -74,6 +75,8 @@ pub(super) struct Instance {
     pub(super) streams: Mutex<Streams>,
     pub(super) requests: Requests,
     events: broadcast::Sender<Event>,
+    /// Of its server.
+    pub(super) switch: Switch,
     /// Counts list changes; the pool debounces them.
     changes: watch::Sender<u64>,
     /// Why it ended, once it has.
@@ -108,6 +111,7 @@ impl Instance {
         declared: Capabilities,
         shared: bool,
         events: broadcast::Sender<Event>,
+        switch: Switch,
     ) -> Result<Arc<Self>, ToolFault> {
         let failed = |error: std::io::Error| ToolFault::NotStarted(error.to_string());
         let Started {
@@ -135,6 +139,7 @@ impl Instance {
             streams: Mutex::default(),
             requests: Requests::new(busy.clone()),
             events,
+            switch,
             changes: watch::Sender::new(0),
             ended: watch::Sender::new(None),
             questions: Mutex::default(),

@@ -170,7 +170,6 @@ impl Server {
                         unplaced.clone(),
                         self.registered.start,
                         self.listener.clone(),
-                        self.switch.clone(),
                     ));
                 }
                 unplaced.placed()
@@ -263,12 +262,12 @@ impl Server {
         declare: Capabilities,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<(Unplaced, Vec<Raw>), ToolFault> {
-        self.switch.may_leave()?;
         let instance = self.launch(declare, host).await?;
-        // While it came up.
-        self.switch.may_leave()?;
-        match listing::tools(&instance, self.registered.start).await {
+        let tools = listing::tools(&instance, self.registered.start);
+        match self.switch.unless_stopped(tools).await {
             Ok(tools) => Ok((instance, tools)),
+            // It has done nothing wrong.
+            Err(fault) if self.switch.is_stopped() => Err(fault),
             Err(fault) => {
                 let why = format!("its tools could not be listed: it {fault}");
                 tracing::warn!(server = %self.registered.name, "{why}");
@@ -331,6 +330,7 @@ impl Server {
                 record.live.push(Arc::downgrade(&instance));
                 Ok(instance)
             }
+            Err(fault) if self.switch.is_stopped() => Err(fault),
             Err(fault) => {
                 let why = match fault {
                     ToolFault::Exited(how) => format!("it ended during its start: {how}"),
@@ -362,6 +362,7 @@ impl Server {
         if lock(&self.record).is_closed {
             return Err(stopping());
         }
+        self.switch.may_start()?;
         let started = Child::spawn(&self.keeper, &self.registered.launch)
             .await
             .map_err(|error| {
@@ -376,6 +377,7 @@ impl Server {
             declare,
             self.registered.shared,
             self.events.clone(),
+            self.switch.clone(),
         )?);
         *lock(&instance.host) = host.cloned();
         if !lock(&self.record).started(&instance) {
@@ -444,7 +446,8 @@ impl Server {
         let record = lock(&self.record);
         let retry = record
             .not_before
-            .and_then(|then| then.checked_duration_since(Instant::now()));
+            .and_then(|then| then.checked_duration_since(Instant::now()))
+            .filter(|_| !self.switch.is_stopped());
         let skip = record.last_words.len().saturating_sub(lines);
         let last_words = record.last_words.iter().skip(skip).cloned().collect();
         let (stderr, last_words) = match live.last() {

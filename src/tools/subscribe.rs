@@ -384,6 +384,7 @@ fn until_over(instance: Arc<Instance>, ticket: Ticket) -> Boxed<'static, ()> {
                 if tokio::time::timeout(AGAIN, ended).await.is_ok() {
                     return;
                 }
+                instance.switch.lifted().await;
                 lock(&instance.streams).retried();
                 begin(&instance).await;
                 // What has changed meanwhile nobody has heard of.

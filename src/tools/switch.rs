@@ -24,22 +24,65 @@ impl Switch {
         self.covered(&self.stops.borrow())
     }
 
-    /// Whether something may leave for it now.
-    pub(super) fn may_leave(&self) -> Result<(), ToolFault> {
+    /// Whether a process of it may be started now.
+    pub(super) fn may_start(&self) -> Result<(), ToolFault> {
         match self.is_stopped() {
-            true => Err(ToolFault::NotStarted("an operator stopped it".to_owned())),
+            true => Err(stopped()),
             false => Ok(()),
         }
     }
 
-    /// Returns when nothing stops it, or nothing can be lifted any more.
+    /// Returns when nothing stops it.
     pub(super) async fn lifted(&self) {
+        self.until(false).await;
+    }
+
+    /// Asks it for something, and breaks off when it is stopped.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        asks: impl Future<Output = Result<T, ToolFault>>,
+    ) -> Result<T, ToolFault> {
+        tokio::select! {
+            biased;
+            () = self.until(true) => Err(stopped()),
+            done = asks => done,
+        }
+    }
+
+    /// Asks it for something once nothing stops that, and from the beginning again if a
+    /// stop came in between. `waits` hears of each stop that it waits for.
+    pub(super) async fn in_turn<T, F: Future<Output = Result<T, ToolFault>>>(
+        &self,
+        asks: impl Fn() -> F,
+        waits: impl Fn(),
+    ) -> Result<T, ToolFault> {
+        loop {
+            if self.is_stopped() {
+                waits();
+                self.lifted().await;
+            }
+            match self.unless_stopped(asks()).await {
+                Err(_) if self.is_stopped() => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn until(&self, is_stopped: bool) {
         let mut stops = self.stops.clone();
-        drop(stops.wait_for(|stops| !self.covered(stops)).await);
+        let is_so = |stops: &Vec<Stop>| self.covered(stops) == is_stopped;
+        if stops.wait_for(is_so).await.is_err() {
+            // Nobody pulls or lifts anything any more.
+            std::future::pending::<()>().await;
+        }
     }
 
     fn covered(&self, stops: &[Stop]) -> bool {
         let mut stops = stops.iter();
         stops.any(|stop| stop.scope.covers_server(&self.server))
     }
+}
+
+fn stopped() -> ToolFault {
+    ToolFault::NotStarted("an operator stopped it".to_owned())
 }

@@ -340,9 +340,68 @@ fn a_stopped_server_is_started_when_that_is_lifted() {
     assert!(servers.contains("running   0"), "{servers}");
     let resumed = home.run(&["resume", "--server", "demo", "--yes"]);
     assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
-    agent.hears("notifications/tools/list_changed");
+    // Whoever calls at once waits until it is there.
     let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
     assert_ne!(mail["result"]["isError"], true, "{mail}");
+}
+
+#[test]
+fn what_no_tool_can_be_called_is_unknown_under_a_stop_as_well() {
+    let home = Home::new(RULES);
+    home.run(&["stop"]);
+    let mut agent = home.agent();
+    let long = format!("demo__{}", "x".repeat(64));
+    for name in [
+        &*long,
+        "demo__",
+        "DEMO__read_mail",
+        "tollgate__x",
+        "mail",
+        "",
+    ] {
+        let id = agent.send_call(name, &json!({}));
+        let answer = agent.answer(id);
+        assert_eq!(answer["error"]["code"], -32602, "{name}: {answer}");
+    }
+    assert_eq!(agent.call_code("demo__x", &json!({})), "STOPPED");
+}
+
+#[test]
+fn the_screen_says_when_it_cannot_know_what_is_stopped_and_looking_changes_nothing() {
+    let home = Home::new(RULES);
+    drop(home.agent());
+    home.run(&["stop-daemon"]);
+    drop(home.agent());
+    let daemon = home.daemon();
+    home.run(&["stop", "--agent", "me"]);
+    home.run(&["stop", "--server", "demo"]);
+    kill_process(daemon, Signal::KILL).unwrap();
+    ended(daemon);
+    let segment = home.state().join("journal/000001.jsonl");
+    let whole = fs::read_to_string(&segment).unwrap();
+    let damaged = whole.replacen(r#""agent":"me""#, r#""agent":"mE""#, 1);
+    assert_ne!(damaged, whole);
+    fs::write(&segment, damaged).unwrap();
+    let status = text(&home.run(&[]));
+    assert!(
+        status.contains("stops in its record are not known: the journal is damaged at record"),
+        "{status}"
+    );
+    fs::write(&segment, whole).unwrap();
+
+    let kept = home.state().join("state.sled");
+    fs::remove_dir_all(&kept).unwrap();
+    let status = text(&home.run(&[]));
+    assert!(
+        status.contains("stops in its record are not known: no state is kept beside it"),
+        "{status}"
+    );
+    assert!(!kept.exists());
+    let mut agent = home.agent();
+    assert_eq!(
+        agent.call_code("demo__read_mail", &json!({ "id": "m-4" })),
+        "STOPPED"
+    );
 }
 
 #[test]

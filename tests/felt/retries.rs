@@ -13,9 +13,9 @@ use tollgate::tools::{InForce, Listed, Listener, Pool, Registered};
 use crate::support::home::{Home, double};
 use crate::support::server::Server;
 
-/// A pool with one server that all share, once it is listed, and what it tells from then on.
-async fn listed(server: &Server, stops: &InForce) -> (Arc<Pool>, UnboundedReceiver<Listed>) {
-    let (tell, mut told) = mpsc::unbounded_channel();
+/// A pool with one server that all share, and what it tells.
+fn started(server: &Server, stops: &InForce) -> (Arc<Pool>, UnboundedReceiver<Listed>) {
+    let (tell, told) = mpsc::unbounded_channel();
     let listener: Listener = Arc::new(move |listed| drop(tell.send(listed)));
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let registered = Registered {
@@ -37,9 +37,34 @@ async fn listed(server: &Server, stops: &InForce) -> (Arc<Pool>, UnboundedReceiv
     let keeper = env!("CARGO_BIN_EXE_tollgate").as_ref();
     let events = broadcast::Sender::new(16);
     let pool = Pool::start(vec![registered], keeper, &events, &listener, stops);
+    (pool, told)
+}
+
+/// The same, once it is listed.
+async fn listed(server: &Server, stops: &InForce) -> (Arc<Pool>, UnboundedReceiver<Listed>) {
+    let (pool, mut told) = started(server, stops);
+    is_listed(&mut told).await;
+    (pool, told)
+}
+
+async fn is_listed(told: &mut UnboundedReceiver<Listed>) {
     let listed = told.recv().await.unwrap();
     assert!(matches!(listed, Listed::Lists(_)), "{listed:?}");
-    (pool, told)
+}
+
+async fn is_not_listed(told: &mut UnboundedReceiver<Listed>) {
+    let not = told.recv().await.unwrap();
+    assert!(matches!(not, Listed::Not(_)), "{not:?}");
+}
+
+/// A stop of the server.
+fn stopped() -> Vec<Stop> {
+    vec![Stop {
+        scope: StopScope::Server(ServerName::parse("alpha").unwrap()),
+        by: "ada".to_owned(),
+        text: None,
+        at: "2026-11-20T10:00:00Z".to_owned(),
+    }]
 }
 
 /// Looks at the server beside the runtime: no time passes meanwhile.
@@ -105,15 +130,6 @@ async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
     let alpha = home.server("alpha", "era modern\ncall hi: text hello");
     let switch = watch::Sender::new(Vec::new());
     let (pool, mut told) = listed(&alpha, &switch.subscribe()).await;
-    let stopped = || {
-        let scope = StopScope::Server(ServerName::parse("alpha").unwrap());
-        vec![Stop {
-            scope,
-            by: "ada".to_owned(),
-            text: None,
-            at: "2026-11-20T10:00:00Z".to_owned(),
-        }]
-    };
 
     switch.send_replace(stopped());
     tokio::time::pause();
@@ -138,19 +154,62 @@ async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
         assert_eq!(alpha.count("tools/list"), lists + 1);
     })
     .await;
-    told.recv().await.unwrap();
+    is_not_listed(&mut told).await;
+    is_listed(&mut told).await;
 
     switch.send_replace(stopped());
     let (alpha, ()) = beside(alpha, |alpha| alpha.order("exit 0")).await;
-    let not = told.recv().await.unwrap();
-    assert!(matches!(not, Listed::Not(_)), "{not:?}");
+    is_not_listed(&mut told).await;
     assert_eq!(pool.health(0)[0].state, "stopped");
     tokio::time::advance(Duration::from_secs(100)).await;
     let (mut alpha, ()) = beside(alpha, |alpha| assert_eq!(alpha.count_starts(), 1)).await;
     tokio::time::resume();
     switch.send_replace(Vec::new());
-    let lists = told.recv().await.unwrap();
-    assert!(matches!(lists, Listed::Lists(_)), "{lists:?}");
+    is_listed(&mut told).await;
+    assert_eq!(alpha.count_starts(), 2);
+    pool.close(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_list_breaks_it_off_and_it_is_asked_for_anew() {
+    let home = Home::new();
+    let script = "era modern\ncapabilities {\"tools\":{},\"prompts\":{}}\non tools/list: wait\nresult {\"tools\":[]}";
+    let alpha = home.server("alpha", script);
+    let switch = watch::Sender::new(Vec::new());
+    let (pool, mut told) = started(&alpha, &switch.subscribe());
+    let asked = |alpha| beside(alpha, |alpha| drop(alpha.gets("tools/list")));
+    let goes = |alpha| {
+        beside(alpha, |alpha| {
+            alpha.gets("tools/list");
+            alpha.order("go");
+        })
+    };
+
+    // Before anybody knows of it: it is ended, and has not failed.
+    let (alpha, ()) = asked(alpha).await;
+    switch.send_replace(stopped());
+    let (alpha, ()) = beside(alpha, Server::ends).await;
+    is_not_listed(&mut told).await;
+    let health = &pool.health(0)[0];
+    assert_eq!((health.state, &health.trouble), ("stopped", &None));
+    switch.send_replace(Vec::new());
+
+    // It is asked for its tools before it takes calls, and then for all its lists.
+    let (alpha, ()) = goes(alpha).await;
+    let (alpha, ()) = asked(alpha).await;
+    switch.send_replace(stopped());
+    let (alpha, ()) = beside(alpha, |alpha| {
+        alpha.gets("notifications/cancelled");
+        // What was cancelled answers all the same.
+        alpha.order("go");
+        catch_up(alpha, 1);
+        assert_eq!(alpha.count("prompts/list"), 0);
+    })
+    .await;
+    switch.send_replace(Vec::new());
+    let (mut alpha, ()) = goes(alpha).await;
+    while let Listed::Not(_) = told.recv().await.unwrap() {}
+    assert_eq!(alpha.count("prompts/list"), 1);
     assert_eq!(alpha.count_starts(), 2);
     pool.close(Duration::from_secs(5)).await;
 }

@@ -45,7 +45,7 @@ pub use notes::{Base, Stand};
 pub use options::{Loss, Opened, Options, Pace, Place, Placed, TailCut};
 pub use pruned::{Pruned, start_of};
 pub use synced::Synced;
-pub use verify::{Broken, PrunedBy, Report, behind, verify, verify_with};
+pub use verify::{Broken, PrunedBy, Report, behind, is_fresh, verify, verify_with};
 
 use ahead::Ahead;
 use engine::Engine;

@@ -6,16 +6,16 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::Placed;
 use super::disk::{Disk, Open};
-use super::error::Refused;
+use super::error::{MarkedBy, Refused};
 use super::key::Key;
 use super::line::{Seq, Why};
-use super::notes::{Base, Head};
+use super::notes::{Base, End, Head};
 use super::pruned::Pruned;
 use super::recover::Replay;
 use super::segments;
 use super::walk::{Files, Remains, Start, survey, walk};
+use super::{Place, Placed};
 
 /// What a walk over the whole journal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,11 +206,21 @@ pub fn verify_with(
     })
 }
 
-/// Goes through the records of a journal that nobody has open behind one that is known, as
-/// far as the chain reaches; answers whether that one is there.
+/// Whether nothing was ever written to the journal of a state directory.
 ///
 /// # Errors
-/// When it can't be read at all: no key, a file out of reach.
+/// When its files are out of reach.
+pub fn is_fresh(disk: &dyn Disk, state: &Path) -> Result<bool, Refused> {
+    let (_, fresh) = found(disk, &state.join("journal"))?;
+    Ok(fresh)
+}
+
+/// Goes through the records of a journal that nobody has open behind one that is known, as
+/// far as the next start would; answers whether that one is there.
+///
+/// # Errors
+/// When it can't be read, or is damaged where it had been written safely: then it is not
+/// known what the records behind it say.
 pub fn behind(
     disk: &dyn Disk,
     state: &Path,
@@ -220,8 +230,9 @@ pub fn behind(
     let dir = &*state.join("journal");
     let list = segments::list(disk, dir)?;
     let key = &Key::load(disk, state, false)?;
+    let files = Files { disk, dir, key };
     let walked = walk(
-        Files { disk, dir, key },
+        files,
         &list,
         Start::at_record(known.seq, known.place, known.hash),
         None,
@@ -233,7 +244,39 @@ pub fn behind(
             false => Ok(()),
         },
     )?;
-    Ok(walked.records > 0)
+    if walked.records == 0 {
+        return Ok(false);
+    }
+    let remains = match &walked.broken {
+        Some(broken) => survey(files, &list, broken.place)?,
+        None => Remains::default(),
+    };
+    let head = Head::open(disk, dir, key, Open::Read)?;
+    let head = head
+        .and_then(|(_, slot)| slot)
+        .map_or(Seq::ZERO, |slot| slot.seq);
+    let (mark, by) = match remains.mark > head {
+        true => (remains.mark, MarkedBy::Record),
+        false => (head, MarkedBy::Head),
+    };
+    if walked.end.seq < mark {
+        let End {
+            segment, offset, ..
+        } = walked.end;
+        let (place, why) = match walked.broken {
+            Some(broken) => (broken.place, broken.why),
+            None => (Place { segment, offset }, Why::Missing),
+        };
+        let seq = walked.end.seq.next();
+        return Err(Refused::Damaged {
+            place,
+            seq,
+            why,
+            mark,
+            by,
+        });
+    }
+    Ok(true)
 }
 
 /// The segments, and whether nothing was ever written: as a start sees it, which then
