@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate::broker::Broker;
 use tollgate::clock::SetClock;
-use tollgate::domain::{AgentName, Fault, Fingerprint, ServerName};
+use tollgate::domain::{AgentName, Fault, Fingerprint, ServerName, Stop, StopScope};
 use tollgate::ports::{Listing, Shelf, Store};
 use tollgate::store::MemoryStore;
 use tollgate::wire::Raw;
@@ -76,6 +76,43 @@ async fn what_a_person_accepts_is_read_again() {
     let now = broker.catalog().tool("alpha__two").unwrap().clone();
     assert!(!now.changed);
     assert_eq!(now.accepted, changed.offered);
+}
+
+/// Whether nobody has to wait for the first list of a server.
+async fn all_met(broker: &Broker) -> bool {
+    let session = broker.join(&AgentName::parse("bot").unwrap(), None);
+    let session = session.unwrap();
+    tokio::select! {
+        biased;
+        () = broker.met(&session) => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_listed_is_waited_for_when_the_last_stop_of_it_is_lifted() {
+    let broker = broker();
+    broker.listed(listing("beta", Vec::new()));
+    assert!(!all_met(&broker).await);
+    let scopes = [StopScope::Everything, StopScope::Server(server("alpha"))];
+    for scope in scopes.clone() {
+        let stop = Stop {
+            scope,
+            by: "ada".to_owned(),
+            text: None,
+            at: "2026-11-20T10:00:00Z".to_owned(),
+        };
+        broker.stop(stop).await.unwrap();
+    }
+    // As who would start it says.
+    broker.meet(&server("alpha"));
+    let [everything, alpha] = scopes;
+    broker.resume(everything, "ada".to_owned()).await.unwrap();
+    assert!(all_met(&broker).await);
+    broker.resume(alpha, "ada".to_owned()).await.unwrap();
+    assert!(!all_met(&broker).await);
+    broker.listed(listing("alpha", Vec::new()));
+    assert!(all_met(&broker).await);
 }
 
 #[test]
