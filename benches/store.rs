@@ -77,6 +77,7 @@ fn main() -> ExitCode {
         meta: Some(raw(
             r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","progressToken":17}"#,
         )),
+        answers: None,
     };
     let outcome = Outcome::Done {
         error: false,

@@ -76,6 +76,7 @@ impl Case {
             autonomy: Some((Duration::from_secs(7200), None)),
             runs: None,
             spend: None,
+            no_sampling: None,
         }));
         call
     }

@@ -13,7 +13,7 @@
 mod world;
 
 use tollgate::domain::{Amounts, Dimension, HaltKind};
-use tollgate::ports::{Helping, Settlement, Store};
+use tollgate::ports::{Helping, Questions, Settlement, Store};
 use world::{World, done, only};
 
 const DOLLAR: &str = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n";

@@ -95,6 +95,7 @@ promise!(a_call_is_an_intent_and_an_outcome_under_one_id, |world| {
         meta: Some(raw(
             r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","dev.tollgate/model":"m-1"}"#,
         )),
+        answers: None,
     };
     let permit = permit(store, &one, &context);
     assert_eq!(store.in_flight()[0].title, "files.file:///a");

@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     connection::{Cancel, Connection, lock},
     meta,
-    questions::Asked,
 };
 use crate::{
     domain::{Capabilities, Era},
@@ -21,7 +20,6 @@ pub(super) struct LegacyCaller {
     pub(super) connection: Arc<Connection>,
     pub(super) cancel: Arc<Cancel>,
     pub(super) progress: Option<Raw>,
-    pub(super) asked: Asked,
 }
 
 impl Caller for LegacyCaller {
@@ -57,9 +55,6 @@ impl Caller for LegacyCaller {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            if let Err(refused) = self.asked.one_more() {
-                return refused;
-            }
             let params = question.params.map(for_legacy);
             tokio::select! {
                 answer = self.connection.questions.ask(&question.method, params.as_ref()) => answer,
@@ -83,7 +78,6 @@ impl Caller for LegacyCaller {
 pub(super) struct ModernCaller {
     pub(super) connection: Arc<Connection>,
     pub(super) questions: mpsc::UnboundedSender<Pending>,
-    pub(super) asked: Asked,
     /// Cancels the call itself, over all its rounds.
     pub(super) cancel: Arc<Cancel>,
     pub(super) round: Mutex<Round>,
@@ -185,9 +179,6 @@ impl Caller for ModernCaller {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            if let Err(refused) = self.asked.one_more() {
-                return refused;
-            }
             let (pending, answered) = pending(question);
             if self.questions.send(pending).is_err() {
                 return Answer::Gone;

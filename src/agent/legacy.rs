@@ -8,7 +8,7 @@ use super::{
     dispatch::CAPABILITIES,
     listen,
     meta::{self, Meta},
-    questions, shape,
+    shape,
     subscribed::{self, MAX_WATCHED},
 };
 use crate::{
@@ -78,7 +78,6 @@ pub(super) async fn call(
         connection: connection.clone(),
         cancel: responder.cancel.clone(),
         progress: meta.progress,
-        asked: questions::Asked::default(),
     });
     let uri = match asked {
         Asked::Subscribe | Asked::Unsubscribe => {

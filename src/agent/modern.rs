@@ -19,7 +19,6 @@ use super::{
     dispatch::{self, CAPABILITIES},
     meta::Meta,
     parked::{self, Parked, Waiting},
-    questions::Asked as Asks,
     shape::{self, Shaped},
     state::{Binding, Bound, State},
     unanswered::Share,
@@ -168,7 +167,6 @@ fn begin(
     let caller = Arc::new(ModernCaller {
         connection: connection.clone(),
         questions: sender,
-        asked: Asks::default(),
         cancel: Cancel::new(),
         round: Mutex::new(round),
     });

@@ -1,15 +1,15 @@
-//! Questions to an agent: how many one call may put, and those to agents of the
-//! handshake era, which are requests of ours on their connection.
+//! Questions to agents of the handshake era, which are requests of ours on their
+//! connection.
 //!
 //! A server may ask whatever it likes and withdraw it at once. So a question takes
-//! room like an answer does and has it until it is written, read or not, and the
-//! questions of one call are counted: while one is open the call's clock stands.
+//! room like an answer does and has it until it is written, read or not. How many one
+//! call may put is the broker's to say.
 
 use std::{
     collections::HashMap,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -26,29 +26,8 @@ use crate::{
     wire::{self, Raw},
 };
 
-/// Questions that one call may put to its agent in all.
-const MAX_ASKED: usize = 100;
-
 /// What the withdrawal of a question takes behind it.
 const WITHDRAWAL: usize = 128;
-
-/// The questions of one call.
-#[derive(Debug, Default)]
-pub(super) struct Asked(AtomicUsize);
-
-impl Asked {
-    /// Counts one more; the answer to it if it is one too many.
-    pub(super) fn one_more(&self) -> Result<(), Answer> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        if before < MAX_ASKED {
-            return Ok(());
-        }
-        // It must not come round to zero.
-        self.0.store(MAX_ASKED, Ordering::Relaxed);
-        let says = format!("more than {MAX_ASKED} questions in one call");
-        Err(Answer::Error(error(-32603, &says)))
-    }
-}
 
 /// Questions that are open on one connection.
 #[derive(Debug)]
@@ -237,14 +216,5 @@ mod tests {
         let waited = tokio::time::timeout(Duration::from_secs(1), &mut asked).await;
         assert!(matches!(waited, Ok(Answer::Gone)));
         drop(room);
-    }
-
-    #[test]
-    fn a_call_puts_a_hundred_questions_and_not_one_more() {
-        let asked = Asked::default();
-        assert!((0..MAX_ASKED).all(|_| asked.one_more().is_ok()));
-        for _ in 0..3 {
-            assert!(matches!(asked.one_more(), Err(Answer::Error(_))));
-        }
     }
 }

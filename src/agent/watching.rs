@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use super::{
     caller::{ModernCaller, Round},
     connection::{Cancel, Connection},
-    questions,
     stream::Listen,
 };
 use crate::{
@@ -117,7 +116,6 @@ impl Watching {
         let caller = ModernCaller {
             connection: connection.clone(),
             questions,
-            asked: questions::Asked::default(),
             cancel: self.cancel.clone(),
             round: Mutex::new(Round {
                 capabilities: self.capabilities,

@@ -169,6 +169,7 @@ impl Broker {
                     route.tool.is_none().then(|| params.clone())
                 }),
                 meta,
+                answers: params.get("inputResponses"),
             },
             idle: route
                 .tool

@@ -134,9 +134,7 @@ impl Broker {
         let catalog = Catalog::build(listings, &policy, store.as_ref(), &owners, None);
         refresh::warn_of(catalog.warnings(), &[]);
         let silenced = halt::silenced(store.clone());
-        let told = store.clone();
-        let asks = Arc::new(move |call: &CallId, waits| told.asks(call, waits));
-        let under_way = under_way::UnderWay::new(silenced, asks, clock.clone());
+        let under_way = under_way::UnderWay::new(silenced, store.clone(), clock.clone());
         let in_force = store.stops();
         let met = catalog.listings().keys().cloned().collect();
         Arc::new(Self {
@@ -261,6 +259,7 @@ impl Broker {
         };
         let (spent, reply) = seat.run(permit, job).await;
         let reply = reply.map_err(|fault| open.unsent(fault));
+        let reply = reply.and_then(|reply| open.allowed(reply));
 
         // 6. (Framing comes here.) 7. Settle, then answer.
         let settlement = charge::settlement(&call, &prices, &reply, &open.times());

@@ -337,6 +337,7 @@ fn together(generation: &Generation, agent: &Agent) -> Terms {
     terms.limits.extend(own.limits.iter().cloned());
     terms.windows.extend(own.windows.iter().cloned());
     terms.rates.extend(own.rates.iter().cloned());
+    terms.no_sampling = terms.no_sampling.or_else(|| own.no_sampling.clone());
     terms.autonomy = agent.autonomy(&generation.terms).cloned();
     terms.runs = agent.runs(&generation.terms).cloned();
     terms.spend = agent.spend(&generation.terms).cloned();

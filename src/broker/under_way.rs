@@ -20,35 +20,40 @@ use super::stop::Struck;
 use crate::{
     clock::Clock,
     domain::{
-        AgentName, Became, Call, CallId, Halt, Outcome, Refusal, RunId, ServerName, Stop, Subject,
-        ToolFault,
+        AgentName, Became, Call, CallId, Halt, Limit, Outcome, Place, Refusal, RunId, Scope,
+        ServerName, Stop, Subject, Terms, ToolFault,
     },
     gate,
-    ports::Caller,
+    ports::{Caller, Posed, Question, Questions, Reply, SAMPLING},
+    wire::{self, Raw},
 };
 use stoppable::Stoppable;
 
 /// Tells whether somebody is stopped, or has been ended: neither calls nor answers.
 pub(super) type Silenced = Arc<dyn Fn(&AgentName, &ServerName, &RunId) -> bool + Send + Sync>;
 
-/// Is told when the server of a call waits for an answer of its agent, and when it works
-/// again.
-pub(super) type Asks = Arc<dyn Fn(&CallId, bool) + Send + Sync>;
+/// So often a server may ask in one call, and between it and the next: each is a record, and
+/// while one is open the call's clock stands.
+const QUESTIONS: u32 = 100;
 
 /// Every call between the door and its answer.
 pub(super) struct UnderWay {
     calls: Mutex<HashMap<CallId, Arc<One>>>,
     silenced: Silenced,
-    asks: Asks,
+    questions: Arc<dyn Questions>,
     clock: Arc<dyn Clock>,
 }
 
 impl UnderWay {
-    pub(super) fn new(silenced: Silenced, asks: Asks, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        silenced: Silenced,
+        questions: Arc<dyn Questions>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             calls: Mutex::default(),
             silenced,
-            asks,
+            questions,
             clock,
         }
     }
@@ -68,6 +73,7 @@ impl UnderWay {
             agent: call.by.agent.clone(),
             server: call.server.clone(),
             subject: call.subject.clone(),
+            terms: call.claim.terms.clone(),
             state: Mutex::default(),
             changed: Notify::new(),
         });
@@ -78,7 +84,7 @@ impl UnderWay {
                 inner: caller,
                 one: one.clone(),
                 silenced: self.silenced.clone(),
-                asks: self.asks.clone(),
+                questions: self.questions.clone(),
                 clock: self.clock.clone(),
             }),
             one,
@@ -160,6 +166,31 @@ impl Open<'_> {
         }
     }
 
+    /// What its server answered, if it may: one that asks what its file turns off was told
+    /// that nobody answers that.
+    pub(super) fn allowed(&self, reply: Reply) -> Result<Reply, ToolFault> {
+        let asks_the_model = |asked: &Raw| {
+            let mut requests = wire::members(asked.text());
+            requests.any(|(_, request)| {
+                let method = asked.part(request).get("method");
+                method.is_some_and(|method| method.as_str().as_deref() == Some(SAMPLING))
+            })
+        };
+        match (&reply, self.one.no_sampling()) {
+            (Reply::Asks(result), Some(place))
+                if result
+                    .get("inputRequests")
+                    .as_ref()
+                    .is_some_and(asks_the_model) =>
+            {
+                Err(ToolFault::Protocol(format!(
+                    "it asks with `{SAMPLING}`, which {place} turns off"
+                )))
+            }
+            (Reply::Asks(_) | Reply::Result(_) | Reply::Error(_), _) => Ok(reply),
+        }
+    }
+
     /// Where its time went until now.
     pub(super) fn times(&self) -> Times {
         let now = self.under_way.clock.elapsed();
@@ -206,6 +237,8 @@ pub(super) struct One {
     agent: AgentName,
     server: ServerName,
     subject: Subject,
+    /// What its questions are held to as well.
+    terms: Vec<Arc<Terms>>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -221,6 +254,8 @@ struct State {
     asking_since: Duration,
     /// How long there was one before.
     asked: Duration,
+    /// How many there were.
+    questions: u32,
 }
 
 impl State {
@@ -252,6 +287,41 @@ impl State {
 }
 
 impl One {
+    /// Where it says that its server may not ask the client's model.
+    fn no_sampling(&self) -> Option<&Place> {
+        let mut terms = self.terms.iter();
+        terms.find_map(|terms| terms.no_sampling.as_ref())
+    }
+
+    /// One more question; says whether that is not too many.
+    fn may_be_asked_more(&self) -> bool {
+        let mut state = self.lock();
+        state.questions = state.questions.saturating_add(1);
+        state.questions <= QUESTIONS
+    }
+
+    /// A question of its server.
+    fn posed<'a>(&'a self, question: &'a Question, limits: &'a [(Scope, &'a Limit)]) -> Posed<'a> {
+        Posed {
+            call: &self.call,
+            run: &self.run,
+            agent: &self.agent,
+            question,
+            no_sampling: self.no_sampling(),
+            limits,
+        }
+    }
+
+    /// Every limit that it counts for, with what that counts.
+    fn limits(&self) -> Vec<(Scope, &Limit)> {
+        let limits = self.terms.iter().flat_map(|terms| &terms.limits);
+        let scoped = limits.filter_map(|limit| {
+            let scope = Scope::among(limit.over, &self.agent, &self.server, &self.subject)?;
+            Some((scope, limit))
+        });
+        scoped.collect()
+    }
+
     fn end(&self, became: Became) {
         self.lock().became.get_or_insert(became);
         self.changed.notify_waiters();

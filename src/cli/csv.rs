@@ -41,6 +41,8 @@ pub(super) const COLUMNS: &[&str] = &[
     "tokens",
     "budget_left",
     "arguments",
+    "asks",
+    "answer",
 ];
 
 pub(super) fn header() -> String {

@@ -128,6 +128,12 @@ impl Record {
         }
     }
 
+    /// What a tool server asks a person, in its words.
+    pub(super) fn asked(&self) -> Option<String> {
+        let message = self.0.get("asks")?.get("message")?;
+        message.as_str().map(str::to_owned)
+    }
+
     /// What a stop covers, or covered.
     pub(super) fn scope(&self) -> String {
         let scope = self.str("scope").unwrap_or("?");

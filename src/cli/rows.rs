@@ -119,6 +119,24 @@ impl Calls {
                 "REFUSED",
                 record.shown("code").unwrap_or_default(),
             ),
+            "question" => (
+                agent(record),
+                record.title(),
+                match record.str("decision") {
+                    Some("refuse") => "REFUSED",
+                    Some(_) | None => "asks",
+                },
+                record
+                    .asked()
+                    .or_else(|| record.shown("reason"))
+                    .unwrap_or_default(),
+            ),
+            "answer" => (
+                agent(record),
+                record.title(),
+                record.str("answer").unwrap_or_default(),
+                ending(record, None),
+            ),
             "call.held" => (agent(record), record.title(), "HELD", reason()),
             "stop" => (
                 by(),
@@ -391,6 +409,27 @@ pub(super) mod tests {
     #[test]
     fn what_limits_do_is_a_readable_line_each() {
         let rows = merged(&limits());
+        let text: Vec<String> = rows.iter().map(|row| row.cells().join("  ")).collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    /// A call whose server asks in the middle of it.
+    pub(in crate::cli) fn asked() -> Vec<Record> {
+        let lines = [
+            r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","owner":"ana","server":"mail","tool":"send","tier":"read","decision":"pass","step":2}"#,
+            r#"{"kind":"question","at":"2026-11-20T16:02:12.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"elicitation/create","decision":"pass","asks":{"message":"[mail] To whom?"}}"#,
+            r#"{"kind":"answer","at":"2026-11-20T16:02:15.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"elicitation/create","answer":"accept","wait_ms":3000.000,"result":{"action":"accept"}}"#,
+            r#"{"kind":"question","at":"2026-11-20T16:02:16.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"sampling/createMessage","decision":"refuse","code":"BUDGET_RUN_CALLS","reason":"asking the client's model counts as a call, and 3 of 3 are used (run.calls)","asks":{"maxTokens":5}}"#,
+            r#"{"kind":"question","at":"2026-11-20T16:02:17.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"roots/list","decision":"pass"}"#,
+            r#"{"kind":"call.outcome","at":"2026-11-20T16:02:18.000001Z","call":"c-5KQ8","outcome":"done","duration_ms":4.5,"wait_ms":3000.250}"#,
+        ];
+        let read = |line: &&str| Record::parse(line).unwrap();
+        lines.iter().map(read).collect()
+    }
+
+    #[test]
+    fn what_a_server_asks_is_a_readable_line_each() {
+        let rows = merged(&asked());
         let text: Vec<String> = rows.iter().map(|row| row.cells().join("  ")).collect();
         insta::assert_snapshot!(text.join("\n"));
     }

@@ -56,6 +56,7 @@ fn lines(records: &[Record], config: &Path) -> Vec<String> {
         let text = text.map(|text| format!("   {text}")).unwrap_or_default();
         lines.push(format!("Its tier by {place}{text}"));
     }
+    lines.extend(questions(records));
     let outcome = records
         .iter()
         .find(|record| record.kind() == "call.outcome");
@@ -153,6 +154,45 @@ fn bound(judged: &Record) -> Vec<String> {
         lines.push(format!("  it can be tried again at {at}"));
     }
     lines
+}
+
+/// What its server asked meanwhile, and what came of that.
+fn questions(records: &[Record]) -> Vec<String> {
+    let is_over = records.iter().any(|record| record.kind() == "call.outcome");
+    let of_kind = |kind: &'static str| records.iter().filter(move |record| record.kind() == kind);
+    let mut answers: Vec<&Record> = of_kind("answer").collect();
+    of_kind("question")
+        .flat_map(|question| {
+            let method = question.str("method").unwrap_or("?");
+            let mut line = format!("Its server asked with {method}");
+            if let Some(message) = question.asked() {
+                line.push_str(&format!(": {message}"));
+            }
+            // They are answered in any order, of one method mostly in that of the questions.
+            let answered = answers
+                .iter()
+                .position(|answer| answer.str("method") == Some(method));
+            line.push_str(&match (question.str("decision"), answered) {
+                (Some("refuse"), _) => {
+                    let reason = question.shown("reason").unwrap_or_default();
+                    format!(" -> refused: {reason}")
+                }
+                (_, Some(at)) => {
+                    let answer = answers.remove(at);
+                    let after = answer.number("wait_ms").map(duration);
+                    let after = after.map(|after| format!(" after {after}"));
+                    let word = match answer.str("answer") {
+                        Some("none") => "no answer",
+                        word => word.unwrap_or("?"),
+                    };
+                    format!(" -> {word}{}", after.unwrap_or_default())
+                }
+                (_, None) if is_over => " -> no answer".to_owned(),
+                (_, None) => " -> not answered yet".to_owned(),
+            });
+            judgement::hang("", "  ", &line)
+        })
+        .collect()
 }
 
 /// What became of it.
@@ -256,6 +296,12 @@ mod tests {
         let told = lines(&records, Path::new("/c")).join(" ");
         let ending = "It never left: failed, waited 2.1 s before: was never sent the call: an operator stopped everything.";
         assert!(told.ends_with(ending), "{told}");
+    }
+
+    #[test]
+    fn a_call_whose_server_asked_says_what_and_what_it_was_told() {
+        let told: Vec<String> = lines(&tests::asked(), Path::new("/c"));
+        insta::assert_snapshot!(told.join("\n"));
     }
 
     #[test]

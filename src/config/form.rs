@@ -47,6 +47,9 @@ pub(super) struct TollgateForm {
     loops: Option<OrNone<LoopsForm>>,
     /// How many new runs an agent may begin. Default "30/h".
     runs: Option<OrNone<PerForm>>,
+    /// Whether tool servers may ask the model of an agent's client
+    /// (sampling/createMessage). Default true: each time counts as a call.
+    sampling: Option<bool>,
     /// An agent that spends so many times faster than it used to is paused.
     /// Default 10.
     spend: Option<OrNone<SpendForm>>,
@@ -94,6 +97,9 @@ pub(super) struct AgentForm {
     rate: Option<RateOrTableForm>,
     /// How many new runs it may begin, instead of the others' number.
     runs: Option<OrNone<PerForm>>,
+    /// Whether tool servers may ask the model of its client. False at the top of
+    /// the file or in a server's holds as well.
+    sampling: Option<bool>,
     /// The tool servers it may use, by the names of their files in tools.d/.
     /// Without this key: all.
     servers: Option<Vec<String>>,
@@ -146,6 +152,9 @@ pub(super) struct ToolsForm {
     prefix: Option<String>,
     /// How often an agent may call the server.
     rate: Option<RateOrTableForm>,
+    /// Whether the server may ask the model of an agent's client
+    /// (sampling/createMessage). Default true: each time counts as a call.
+    sampling: Option<bool>,
     /// How long the server may take to start and list its tools. Default "20s".
     start_timeout: Option<DurationForm>,
     /// How long a call may go without a sign of life; progress starts it anew.

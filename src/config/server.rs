@@ -27,6 +27,7 @@ pub(super) const ROOT: Vocabulary = Vocabulary {
         "owner",
         "prefix",
         "rate",
+        "sampling",
         "start_timeout",
         "timeout",
         "title",
@@ -425,7 +426,7 @@ mod tests {
         let server = server(
             "breaker = \"none\"\nbudget = {}\nrate = \"1/s\"\n\
              window = \"daily 08:00-18:00\"\ntitle = \"Files\"\ncommand = \"npx\"\nargs = []\nenv = {}\ncwd = \"x\"\n\
-             owner = \"me\"\nunlisted = \"off\"\nprefix = \"\"\ninstances = \"shared\"\n\
+             owner = \"me\"\nunlisted = \"off\"\nprefix = \"\"\ninstances = \"shared\"\nsampling = true\n\
              era = \"modern\"\ntimeout = \"5s\"\ntotal_timeout = \"1m\"\nstart_timeout = \"1s\"\n\
              [tools]\nx = \"read\"\n",
         );
@@ -438,8 +439,8 @@ mod tests {
             assert!(server.places.get(key).is_some(), "{key} is never read");
         }
         let place = server.places.get("tools.x").unwrap();
-        assert_eq!((place.line, place.column), (19, 1));
-        assert_eq!(place.to_string(), "tools.d/files.toml:19");
+        assert_eq!((place.line, place.column), (20, 1));
+        assert_eq!(place.to_string(), "tools.d/files.toml:20");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) const ROOT: Vocabulary = Vocabulary {
         "idle_exit",
         "loops",
         "runs",
+        "sampling",
         "spend",
         "tiers",
         "timezone",
@@ -45,8 +46,8 @@ pub(super) const ROOT: Vocabulary = Vocabulary {
 
 pub(super) const AGENT: Vocabulary = Vocabulary {
     keys: &[
-        "autonomy", "budget", "loops", "owner", "rate", "runs", "servers", "spend", "token",
-        "window",
+        "autonomy", "budget", "loops", "owner", "rate", "runs", "sampling", "servers", "spend",
+        "token", "window",
     ],
     later: &[],
     elsewhere: &[(

@@ -100,12 +100,23 @@ impl Scope {
     /// call that is not to a tool.
     #[must_use]
     pub fn of(over: Over, call: &Call) -> Option<Self> {
+        Self::among(over, &call.by.agent, &call.server, &call.subject)
+    }
+
+    /// The same for a call of which no more is known than this.
+    #[must_use]
+    pub fn among(
+        over: Over,
+        agent: &AgentName,
+        server: &ServerName,
+        subject: &Subject,
+    ) -> Option<Self> {
         match over {
             Over::Everything => Some(Scope::Everything),
-            Over::Agent => Some(Scope::Agent(call.by.agent.clone())),
-            Over::Server => Some(Scope::Server(call.server.clone())),
-            Over::Tool => match &call.subject {
-                Subject::Tool(name) => Some(Scope::Tool(call.server.clone(), name.clone())),
+            Over::Agent => Some(Scope::Agent(agent.clone())),
+            Over::Server => Some(Scope::Server(server.clone())),
+            Over::Tool => match subject {
+                Subject::Tool(name) => Some(Scope::Tool(server.clone(), name.clone())),
                 Subject::Prompt(_)
                 | Subject::Resource(_)
                 | Subject::Completion(_)

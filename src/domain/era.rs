@@ -52,6 +52,17 @@ impl Capabilities {
         self.each().into_iter().filter(|one| *one).count()
     }
 
+    /// The same where the client's model must not be asked.
+    #[must_use]
+    pub fn without_sampling(self) -> Self {
+        Self {
+            sampling: false,
+            sampling_tools: false,
+            sampling_context: false,
+            ..self
+        }
+    }
+
     fn each(self) -> [bool; 6] {
         let Self {
             form,

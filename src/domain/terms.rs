@@ -24,6 +24,8 @@ pub struct Terms {
     pub runs: Option<Rate>,
     /// So many times faster than it used to spend, and the agent is paused.
     pub spend: Option<(u32, Option<Place>)>,
+    /// Where it says that no server may ask the model of an agent's client.
+    pub no_sampling: Option<Place>,
 }
 
 /// What a call costs, moves and touches, as far as the operator says.

@@ -4,6 +4,7 @@
 //! through these traits; the edges implement them.
 
 mod query;
+mod questions;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod store;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use query::{Page, PrunedBy, Query, Sought, Verified};
+pub use questions::{Posed, Questions};
 pub use store::{
     Admission, Context, Helping, InFlight, Intent, Permit, Pin, RunKnown, Settled, Settlement,
     Spent, Store,
@@ -167,6 +169,17 @@ pub struct Question {
     pub params: Option<Raw>,
 }
 
+impl Question {
+    /// Whether the client's model is asked, which somebody pays for, and not a person.
+    #[must_use]
+    pub fn asks_the_model(&self) -> bool {
+        &*self.method == SAMPLING
+    }
+}
+
+/// How a server asks the model of an agent's client.
+pub const SAMPLING: &str = "sampling/createMessage";
+
 /// What became of a question.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -176,6 +189,8 @@ pub enum Answer {
     Error(Raw),
     /// Nobody is there to answer.
     Gone,
+    /// Nobody was asked, and why not.
+    Refused(String),
 }
 
 /// What tool servers tell of themselves, outside any call.

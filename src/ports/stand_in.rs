@@ -1,9 +1,11 @@
-//! An agent for unit tests: one of the handshake era that waits for ever and answers
-//! nothing.
+//! For unit tests: an agent of the handshake era that waits for ever and answers nothing,
+//! and who hears of questions.
 
-use super::{Answer, Boxed, Caller, Question};
+use std::{sync::Mutex, time::Duration};
+
+use super::{Answer, Boxed, Caller, Posed, Question, Questions};
 use crate::{
-    domain::{Capabilities, Era},
+    domain::{CallId, Capabilities, Era, Fault},
     wire::Raw,
 };
 
@@ -48,5 +50,25 @@ impl Caller for StandIn {
 
     fn cancelled<'a>(&'a self) -> Boxed<'a, String> {
         Box::pin(std::future::pending())
+    }
+}
+
+/// Keeps what it hears of questions, and has nothing against them.
+#[derive(Debug, Default)]
+pub(crate) struct Hears(pub(crate) Mutex<Vec<String>>);
+
+impl Questions for Hears {
+    fn asks(&self, _: &CallId, _: bool) {}
+
+    fn posed(&self, posed: &Posed<'_>) -> Result<Option<String>, Fault> {
+        let said = format!("{} {}", posed.call, posed.question.method);
+        self.0.lock().unwrap().push(said);
+        Ok(None)
+    }
+
+    fn answered(&self, posed: &Posed<'_>, _: &Answer, after: Duration) -> Result<(), Fault> {
+        let said = format!("{} after {} s", posed.call, after.as_secs());
+        self.0.lock().unwrap().push(said);
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Boxed, Page, Query, Verified};
+use super::{Boxed, Page, Query, Questions, Verified};
 use crate::{
     domain::{
         AgentName, Amounts, Call, CallId, Fault, Fingerprint, Halt, Left, Level, Limit, Notice,
@@ -107,6 +107,8 @@ pub struct Context {
     pub arguments: Option<Raw>,
     /// The request's `_meta`: trace, model and tokens as the client reports them.
     pub meta: Option<Raw>,
+    /// The answers that it brings to what its server asked before.
+    pub answers: Option<Raw>,
 }
 
 /// What is written down when a call is settled.
@@ -185,7 +187,7 @@ pub struct Helping {
 ///
 /// Every method is one step: it happens wholly or not at all, whatever else
 /// happens at the same time. None of them waits for a tool server or a person.
-pub trait Store: Send + Sync {
+pub trait Store: Questions {
     /// Judges a call and records the judgement, as one.
     ///
     /// # Errors
@@ -211,10 +213,6 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the record cannot be written.
     fn settle(&self, spent: Spent, call: &Call, settlement: &Settlement) -> Result<Settled, Fault>;
-
-    /// The tool server of a call that is under way waits for an answer of the call's agent
-    /// from now on, or works again: what it waits is no time of its tool.
-    fn asks(&self, call: &CallId, waits: bool);
 
     /// How limits stand for these scopes and runs.
     fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level>;

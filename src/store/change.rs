@@ -27,6 +27,11 @@ pub(super) enum Change {
     Closed(CallId, Closing),
     /// A call was refused.
     Refused(CallId, Attempt),
+    /// The server of a call asks the user of its agent, and so much more is kept back for
+    /// the call.
+    Asked(CallId, RunId, Amounts),
+    /// It got an answer, or none.
+    Answered(CallId, RunId),
     /// The switch was pulled.
     Stopped(Stop),
     /// It was lifted.
@@ -138,6 +143,7 @@ impl Change {
                 (None, Some(run))
             }
             Change::Closed(call, _) => (Some(call), None),
+            Change::Asked(call, run, _) | Change::Answered(call, run) => (Some(call), Some(run)),
             Change::Stopped(Stop { scope, .. }) | Change::Resumed(scope) => match scope {
                 StopScope::Run(run) => (None, Some(run)),
                 StopScope::Everything | StopScope::Agent(_) | StopScope::Server(_) => (None, None),
@@ -164,6 +170,8 @@ impl Change {
             "call.outcome" => of_call::closed(line),
             "call.refused" => of_call::refused(line),
             "call.intent" => of_call::opened(line),
+            "question" => of_call::asked(line),
+            "answer" => of_call::answered(line),
             "breaker" => of_limits::breaker(line),
             "halt" => of_limits::halt(line),
             "clear" => of_limits::cleared(line),

@@ -138,6 +138,8 @@ impl<L: Log> Ledger<L> {
             Change::Nothing
             | Change::Opened(..)
             | Change::Refused(..)
+            | Change::Asked(..)
+            | Change::Answered(..)
             | Change::Pinned(..)
             | Change::Offered(..)
             | Change::Restored(_)
@@ -273,11 +275,6 @@ impl<L: Log> Store for Ledger<L> {
 
     fn settle(&self, spent: Spent, call: &Call, settlement: &Settlement) -> Result<Settled, Fault> {
         self.ended(&spent, call, settlement)
-    }
-
-    fn asks(&self, call: &CallId, waits: bool) {
-        let now = self.clock.now().as_microsecond();
-        self.section().state.asks(call, waits, now);
     }
 
     fn levels(&self, asked: &[(Scope, Option<RunId>, Limit)]) -> Vec<Level> {

@@ -44,9 +44,12 @@ impl<L: Log> Ledger<L> {
             let worked = u64::try_from(worked).unwrap_or(0);
             let reserved = open.map(|open| open.charge).unwrap_or_default();
             let reserved = reserved.with(Dimension::Time, worked);
-            // The step that it began is one, whatever the call came to.
-            let steps = reserved.get(Dimension::Steps);
-            let charged = settlement.charged.with(Dimension::Steps, steps);
+            // The step that it began is one, whatever the call came to; so is each time that
+            // its server asked the client's model.
+            let mut charged = settlement.charged;
+            let calls = charged.get(Dimension::Calls);
+            charged.set(Dimension::Calls, calls.max(reserved.get(Dimension::Calls)));
+            charged.set(Dimension::Steps, reserved.get(Dimension::Steps));
             let levels = sight::levels(state, calendar, call, false, now);
             let probes = call.claim.breakers().map(|rule| {
                 let scope = Scope::of(rule.over, call);

@@ -28,6 +28,7 @@ mod of_call;
 mod of_limits;
 mod pending;
 mod pins;
+mod questions;
 mod rates;
 mod record;
 mod record_limits;

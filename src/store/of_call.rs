@@ -70,7 +70,7 @@ impl<'a> Said<'a> {
                     said.name = wire::unquote(value);
                     break;
                 }
-                r#""result""# => break,
+                r#""result""# | r#""asks""# => break,
                 _ => continue,
             };
             *text = wire::unquote(value);
@@ -117,6 +117,17 @@ pub(super) fn opened(line: &str) -> Result<Change, String> {
         probes: pair(said.probe.as_deref()),
     };
     Ok(Change::Opened(said.call()?, open))
+}
+
+pub(super) fn asked(line: &str) -> Result<Change, String> {
+    let said = Said::read(line);
+    let more = said.amounts()?.unwrap_or_default();
+    Ok(Change::Asked(said.call()?, run(said.run.as_deref())?, more))
+}
+
+pub(super) fn answered(line: &str) -> Result<Change, String> {
+    let said = Said::read(line);
+    Ok(Change::Answered(said.call()?, run(said.run.as_deref())?))
 }
 
 /// Which of the two a word names.

@@ -58,6 +58,11 @@ impl Pending {
         self.add(Work::Since(open.at));
     }
 
+    /// More is kept back for one of them.
+    pub(super) fn more(&mut self, more: &Amounts) {
+        self.reserved.add(more);
+    }
+
     pub(super) fn close(&mut self, open: &OpenCall, work: Work) {
         self.reserved.subtract(&open.charge);
         self.open = self.open.saturating_sub(1);

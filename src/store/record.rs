@@ -110,6 +110,9 @@ impl Noted {
                 tail.number("arguments_bytes", bytes);
             }
         }
+        if let Some(answers) = &context.answers {
+            tail.raw("answers", &redact::raw(answers, redact::ARGUMENTS).json);
+        }
         Self {
             members,
             tail,

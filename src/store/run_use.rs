@@ -65,6 +65,14 @@ impl RunUse {
         }
     }
 
+    /// Keeps back more for a call that is open.
+    pub(super) fn reserve_more(&mut self, open: &OpenCall, more: &Amounts) {
+        self.pending.more(more);
+        for scope in parts(open) {
+            self.pending_by.entry(scope).or_default().more(more);
+        }
+    }
+
     /// Charges what a call has used.
     pub(super) fn closed(&mut self, open: &OpenCall, work: Work, charged: &Amounts, at: i64) {
         self.pending.close(open, work);

@@ -149,6 +149,13 @@ impl State {
                 self.opened(call, open);
             }
             Change::Closed(call, closing) => self.closed(&call, &closing, micros),
+            Change::Asked(call, _, more) => {
+                if let Some(open) = self.open.get_mut(&call) {
+                    self.usage.reserve_more(open, &more);
+                    open.charge.add(&more);
+                }
+            }
+            Change::Answered(..) => {}
             Change::BreakerOpened(scope, opened) => self.circuits.opened(scope, opened, micros),
             Change::BreakerClosed(scope) => self.circuits.closed(&scope),
             Change::Halted(halt) => self.conduct.halted(&halt),

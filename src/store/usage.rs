@@ -96,6 +96,16 @@ impl Usage {
         }
     }
 
+    /// Keeps back more for a call that is open.
+    pub(super) fn reserve_more(&mut self, open: &OpenCall, more: &Amounts) {
+        for scope in scopes(open) {
+            self.counter_mut(scope).pending.more(more);
+        }
+        for run in self.runs.each(&open.run) {
+            run.reserve_more(open, more);
+        }
+    }
+
     /// Charges what a call has used, at the moment at which that is known, and
     /// frees what was kept back.
     pub(super) fn closed(&mut self, call: &CallId, open: &OpenCall, charged: &Amounts, at: i64) {

@@ -105,6 +105,7 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     let line = match answer {
         Answer::Result(result) => wire::result_line(&id, &[result.bytes().clone()]),
         Answer::Error(error) => wire::error_line(&id, &error),
+        Answer::Refused(why) => wire::error_line(&id, &error(-32603, &why)),
         Answer::Gone if &*method == "elicitation/create" => {
             wire::result_line(&id, &["{\"action\":\"cancel\"}".into()])
         }

@@ -247,6 +247,8 @@ async fn answers(
             // No answer to a question is not an error: the server asks again or
             // goes on without.
             Answer::Error(_) => {}
+            // Else it would ask again, and hear nothing.
+            Answer::Refused(why) => return Err(ToolFault::Cancelled(why)),
             Answer::Gone => {
                 let why = caller.is_cancelled();
                 let why = why.unwrap_or_else(|| "nobody answered what it asked".to_owned());

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking; its helpers serve several programs"
 )]
 
+mod asked;
 mod ledger;
 mod overspend;
 mod replay;

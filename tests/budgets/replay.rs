@@ -45,6 +45,8 @@ enum Step {
     Ask(bool, u8, u8, u8),
     /// One that is under way ends, in one of several ways.
     End(Index, u8),
+    /// The server of one that is under way asks its agent's model.
+    AskTheModel(Index),
     /// So many seconds pass, or are taken back.
     Jump(i64),
     Clear(bool),
@@ -71,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         14 => (any::<bool>(), 0..5_u8, 0..3_u8, 0..4_u8)
             .prop_map(|(ann, run, tool, price)| Step::Ask(ann, run, tool, price)),
         10 => (any::<Index>(), 0..6_u8).prop_map(|(nth, how)| Step::End(nth, how)),
+        4 => any::<Index>().prop_map(Step::AskTheModel),
         5 => jump.prop_map(Step::Jump),
         1 => any::<bool>().prop_map(Step::Clear),
         1 => (any::<bool>(), 0..5_u8).prop_map(|(ann, run)| Step::Extend(ann, run)),
@@ -120,7 +123,11 @@ fn take(world: &mut World, flying: &mut Vec<Flying>, step: &Step) {
             let one = flying.remove(nth.index(flying.len()));
             end(world, one, *how);
         }
-        Step::End(..) => {}
+        Step::AskTheModel(nth) if !flying.is_empty() => {
+            let one = &flying[nth.index(flying.len())];
+            world.asks_the_model(&one.call);
+        }
+        Step::End(..) | Step::AskTheModel(_) => {}
         Step::Jump(seconds) => {
             let to = world.clock.now() + jiff::SignedDuration::from_secs(*seconds);
             world.clock.jump_to(to);

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, reads the clock that the program reads, and measures how soon an agent hears of a kill"
 )]
 
+mod asked;
 mod bounds;
 mod charged;
 mod faults;

@@ -16,12 +16,14 @@ use tollgate::broker::Policy;
 use tollgate::clock::{Clock, SetClock};
 use tollgate::config::{Generation, Source, Sources, load};
 use tollgate::domain::{
-    AgentName, Amounts, Call, CallId, Claim, Dimension, Findings, Fingerprint, Halt, Offer,
+    AgentName, Amounts, Call, CallId, Claim, Dimension, Findings, Fingerprint, Halt, Limit, Offer,
     Outcome, Owner, Place, Principal, Reach, Refusal, RunId, Scope, ServerName, Standing, Subject,
     Tier, ToolFault,
 };
 use tollgate::measure::price;
-use tollgate::ports::{Admission, Context, Permit, Query, Settlement, Store};
+use tollgate::ports::{
+    Admission, Context, Permit, Posed, Query, Question, Questions, SAMPLING, Settlement, Store,
+};
 use tollgate::store::{LocalStore, Setup};
 use tollgate::wire::Raw;
 
@@ -209,6 +211,27 @@ impl World {
             }
             Admission::Refused(refusal) => Err(Box::new(refusal)),
         }
+    }
+
+    /// The server of a call asks the model of its agent; why it must not, if so.
+    pub fn asks_the_model(&self, call: &Call) -> Option<String> {
+        let question = Question {
+            server: shop(),
+            method: SAMPLING.into(),
+            params: None,
+        };
+        let limits = call.claim.limits();
+        let limits = limits.filter_map(|limit| Some((Scope::of(limit.over, call)?, limit)));
+        let limits: Vec<(Scope, &Limit)> = limits.collect();
+        let posed = Posed {
+            call: &call.id,
+            run: &call.run,
+            agent: &call.by.agent,
+            question: &question,
+            no_sampling: None,
+            limits: &limits,
+        };
+        self.store().posed(&posed).unwrap()
     }
 
     /// Ends a call that worked, having cost what was estimated.

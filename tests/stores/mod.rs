@@ -53,6 +53,7 @@ pub fn context(arguments: &str) -> Context {
     Context {
         arguments: Some(raw(arguments)),
         meta: None,
+        answers: None,
     }
 }
 

@@ -157,6 +157,25 @@ impl Home {
         command
     }
 
+    /// The records of calls, and of what their servers asked, oldest first.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        let mut files: Vec<_> = fs::read_dir(self.at("state/journal"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+            .collect();
+        files.sort();
+        let text: String = files
+            .iter()
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        let records = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let is_of_a_call = |record: &serde_json::Value| record["call"].is_string();
+        records.filter(is_of_a_call).collect()
+    }
+
     /// A path below this home.
     pub fn at(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)

@@ -17,7 +17,7 @@ pub enum Era {
 
 /// An agent of one era, and a server of one.
 pub struct Pair {
-    _home: Home,
+    pub home: Home,
     pub alpha: Server,
     pub agent: Agent,
     pub speaks: Era,
@@ -41,20 +41,31 @@ pub fn each_pair_with(capabilities: &str, script: &str, test: impl Fn(&mut Pair)
 
 impl Pair {
     pub fn new(speaks: Era, served: Era, capabilities: &str, script: &str) -> Pair {
+        Pair::with(speaks, served, capabilities, script, "")
+    }
+
+    /// With more settings in the server's file.
+    pub fn with(
+        speaks: Era,
+        served: Era,
+        capabilities: &str,
+        script: &str,
+        settings: &str,
+    ) -> Pair {
         let home = Home::new();
         let era = match served {
             Era::Legacy => "legacy",
             Era::Modern => "modern",
         };
         let script = format!("era {era}\n{script}\ncall ready: text ready");
-        let alpha = home.server("alpha", &script);
+        let alpha = home.server_with("alpha", &script, settings);
         let mut agent = match speaks {
             Era::Legacy => home.legacy_with(capabilities),
             Era::Modern => home.modern_with(capabilities),
         };
         agent.until_listed(&["alpha__ready"]);
         Pair {
-            _home: home,
+            home,
             alpha,
             agent,
             speaks,

@@ -1,12 +1,12 @@
 //! Who waits for a call, with the switch in hand.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{Asks, One, Silenced};
+use super::{One, QUESTIONS, Silenced};
 use crate::{
     clock::Clock,
-    domain::{Capabilities, Era},
-    ports::{Answer, Boxed, Caller, Question},
+    domain::{Capabilities, Era, Fault},
+    ports::{Answer, Boxed, Caller, Question, Questions},
     wire::Raw,
 };
 
@@ -15,7 +15,7 @@ pub(super) struct Stoppable {
     pub(super) inner: Arc<dyn Caller>,
     pub(super) one: Arc<One>,
     pub(super) silenced: Silenced,
-    pub(super) asks: Asks,
+    pub(super) questions: Arc<dyn Questions>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -39,7 +39,11 @@ impl Caller for Stoppable {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let can = self.inner.capabilities();
+        match self.one.no_sampling() {
+            None => can,
+            Some(_) => can.without_sampling(),
+        }
     }
 
     fn log_level(&self) -> Option<String> {
@@ -72,17 +76,26 @@ impl Caller for Stoppable {
             if self.is_stopped() {
                 return Answer::Gone;
             }
-            // What its agent takes to answer is not what its server takes.
-            let _asking = Asking::new(self);
+            if !self.one.may_be_asked_more() {
+                return Answer::Refused(format!("more than {QUESTIONS} questions in one call"));
+            }
+            let limits = self.one.limits();
+            match self.questions.posed(&self.one.posed(&question, &limits)) {
+                Ok(None) => {}
+                Ok(Some(why)) => return Answer::Refused(why),
+                // Nothing is asked unrecorded.
+                Err(_) => return Answer::Gone,
+            }
+            let asking = Asking::new(self, question.clone());
             let answer = tokio::select! {
                 biased;
                 _ = self.one.told() => Answer::Gone,
                 answer = self.inner.ask(question) => answer,
             };
-            if self.is_stopped() {
-                return Answer::Gone;
-            }
-            answer
+            asking.ends(match self.is_stopped() {
+                true => Answer::Gone,
+                false => answer,
+            })
         })
     }
 
@@ -107,25 +120,57 @@ impl Caller for Stoppable {
     }
 }
 
-/// A question that is with the agent of a call, until this is dropped.
-struct Asking<'a>(&'a Stoppable);
+/// A question that is with the agent of a call, until it is answered or this is dropped:
+/// then its server has withdrawn it.
+struct Asking<'a> {
+    of: &'a Stoppable,
+    question: Question,
+    since: Duration,
+    is_recorded: bool,
+}
 
 impl<'a> Asking<'a> {
-    fn new(of: &'a Stoppable) -> Self {
-        let first = of.one.lock().asks(of.clock.elapsed());
+    fn new(of: &'a Stoppable, question: Question) -> Self {
+        let since = of.clock.elapsed();
+        // What its agent takes to answer is not what its server takes.
+        let first = of.one.lock().asks(since);
         if first {
-            (of.asks)(&of.one.call, true);
+            of.questions.asks(&of.one.call, true);
         }
-        Self(of)
+        Self {
+            of,
+            question,
+            since,
+            is_recorded: false,
+        }
+    }
+
+    /// Records what came of it; nothing leaves unrecorded.
+    fn ends(mut self, answer: Answer) -> Answer {
+        match self.record(&answer) {
+            Ok(()) => answer,
+            Err(_) => Answer::Gone,
+        }
+    }
+
+    fn record(&mut self, answer: &Answer) -> Result<(), Fault> {
+        self.is_recorded = true;
+        let after = self.of.clock.elapsed().saturating_sub(self.since);
+        let posed = self.of.one.posed(&self.question, &[]);
+        self.of.questions.answered(&posed, answer, after)
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        let Self(of) = self;
+        if !self.is_recorded {
+            // If that fails, the store is not used any more and its operator knows.
+            let _ = self.record(&Answer::Gone);
+        }
+        let of = self.of;
         let last = of.one.lock().was_answered(of.clock.elapsed());
         if last {
-            (of.asks)(&of.one.call, false);
+            of.questions.asks(&of.one.call, false);
         }
     }
 }

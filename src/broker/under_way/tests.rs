@@ -6,7 +6,8 @@ use crate::domain::{
     AgentName, Claim, Findings, Fingerprint, Offer, Owner, Principal, Reach, RunId, Standing,
     StopScope, Tier,
 };
-use crate::ports::stand_in::StandIn;
+use crate::ports::Answer as PortAnswer;
+use crate::ports::stand_in::{Hears, StandIn};
 
 /// One look at a future.
 async fn poll_immediate<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Option<F::Output> {
@@ -49,7 +50,11 @@ fn nothing_stopped() -> UnderWay {
 }
 
 fn at(clock: Arc<SetClock>) -> UnderWay {
-    UnderWay::new(Arc::new(|_, _, _| false), Arc::new(|_, _| ()), clock)
+    hearing(Arc::default(), clock)
+}
+
+fn hearing(hears: Arc<Hears>, clock: Arc<SetClock>) -> UnderWay {
+    UnderWay::new(Arc::new(|_, _, _| false), hears, clock)
 }
 
 fn home() -> RunId {
@@ -171,24 +176,63 @@ fn what_a_call_waited_for_before_it_left_is_not_what_its_server_took() {
     assert!(open.has_left() && !never.has_left());
 }
 
+fn question(method: &str) -> Question {
+    Question {
+        server: ServerName::parse("files").unwrap(),
+        method: method.into(),
+        params: None,
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_recorded_and_what_came_of_it_also_when_it_is_withdrawn() {
+    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let hears = Arc::<Hears>::default();
+    let under_way = hearing(hears.clone(), clock.clone());
+    let open = under_way.enter(&call("1", "dev"), &home(), patient(), clock.elapsed());
+    let mut withdrawn = open.caller().ask(question("roots/list"));
+    assert!(poll_immediate(withdrawn.as_mut()).await.is_none());
+    clock.advance(Duration::from_secs(3));
+    drop(withdrawn);
+    let mut stopped = open.caller().ask(question("elicitation/create"));
+    assert!(poll_immediate(stopped.as_mut()).await.is_none());
+    under_way.tell(&stop("dev"));
+    assert!(matches!(stopped.await, PortAnswer::Gone));
+    let heard = hears.0.lock().unwrap().join("; ");
+    assert_eq!(
+        heard,
+        "c-1 roots/list; c-1 after 3 s; c-1 elicitation/create; c-1 after 0 s"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_asks_without_end_is_not_heard_for_ever() {
+    let hears = Arc::<Hears>::default();
+    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let under_way = hearing(hears.clone(), clock);
+    let open = under_way.enter(&call("1", "dev"), &home(), patient(), Duration::ZERO);
+    for _ in 0..QUESTIONS {
+        let mut asked = open.caller().ask(question("roots/list"));
+        assert!(poll_immediate(asked.as_mut()).await.is_none());
+    }
+    let refused = open.caller().ask(question("roots/list")).await;
+    assert!(matches!(refused, PortAnswer::Refused(_)));
+    assert_eq!(hears.0.lock().unwrap().len(), 2 * QUESTIONS as usize);
+}
+
 #[tokio::test]
 async fn what_its_agent_took_to_answer_is_not_what_its_server_took() {
     let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
     let under_way = at(clock.clone());
     let open = under_way.enter(&call("1", "dev"), &home(), patient(), clock.elapsed());
-    let question = || crate::ports::Question {
-        server: ServerName::parse("files").unwrap(),
-        method: "roots/list".into(),
-        params: None,
-    };
     let pass = |seconds| clock.advance(Duration::from_secs(seconds));
     // Asked before it left, which is counted as what it waited for.
-    let mut one = open.caller().ask(question());
+    let mut one = open.caller().ask(question("roots/list"));
     assert!(poll_immediate(one.as_mut()).await.is_none());
     pass(1);
     open.caller().leaves();
     pass(2);
-    let mut two = open.caller().ask(question());
+    let mut two = open.caller().ask(question("roots/list"));
     assert!(poll_immediate(two.as_mut()).await.is_none());
     pass(4);
     drop(one);

@@ -169,6 +169,7 @@ fn read_everything<'a>(root: &Table<'a>, into: &mut Everything, budget: &mut Bud
         budget.read(&field, Over::Everything, units);
     }
     let terms = &mut into.terms;
+    terms.no_sampling = no_sampling(root);
     terms.windows.extend(window(root, &units.zone));
     if let Some(field) = root.get("loops") {
         terms.loops = loops::decode(&field, &terms.loops);
@@ -200,6 +201,12 @@ fn tier_rates(root: &Table<'_>) -> BTreeMap<Tier, Rate> {
         Some((tier, rate::decode(&table.get("rate")?, Over::Tool)?))
     };
     Tier::ALL.into_iter().filter_map(rate).collect()
+}
+
+/// Where a table says that no server may ask the client's model.
+fn no_sampling(table: &Table<'_>) -> Option<Place> {
+    let field = table.get("sampling")?;
+    (field.boolean() == Some(false)).then(|| field.at())
 }
 
 /// What is said of how an agent goes on.
@@ -264,6 +271,7 @@ pub(super) fn agent(table: &Table<'_>, everything: &Everything) -> OfAgent {
         budget.read(&field, Over::Agent, &everything.units);
     }
     terms.limits = budget.limits;
+    terms.no_sampling = no_sampling(table);
     terms.windows.extend(window(table, &everything.units.zone));
     terms.rates.extend(rate_of(table, Over::Agent));
     if let Some(field) = table.get("loops") {
@@ -317,6 +325,7 @@ pub(super) fn server(root: &Table<'_>, everything: &Everything) -> OfServer {
         Some(_) | None => false,
     });
     terms.limits = budget.limits;
+    terms.no_sampling = no_sampling(root);
     terms.windows.extend(window(root, &everything.units.zone));
     terms.rates.extend(rate_of(root, Over::Server));
     let breaker = breaker(root).or(&everything.breaker);
