@@ -263,7 +263,7 @@ fn faulty(fault: &Fault, era: Era, asked: Asked) -> Shaped {
 fn unrecorded(call: &Call, fault: &Fault, era: Era, asked: Asked) -> Shaped {
     tracing::error!("the end of call {} is not recorded: {fault}", call.id);
     let text = format!(
-        "{} by tollgate: {} ran, but how it ended cannot be recorded. Do not retry before somebody has looked.",
+        "{} by tollgate: {} ran, but how it ended cannot be recorded ({fault}). Do not retry before somebody has looked; tell your user, who finds more with `tollgate`.",
         Code::StateUnavailable.as_str(),
         call.title()
     );
