@@ -41,7 +41,10 @@ use tollgate::domain::{
     AgentName, Amounts, Call, CallId, Dimension, Fault, Finding, Halt, Level, Offer, Outcome,
     RunId, Scope, ServerName, Standing, StopScope, Subject, Terms, Tier, ToolFault,
 };
-use tollgate::ports::{Admission, Helping, Permit, Query, Settlement, Store};
+use tollgate::ports::{
+    Admission, Answer, Helping, Permit, Posed, Query, Question, Questions, SAMPLING, Settlement,
+    Store,
+};
 use tollgate::store::journal::Pace;
 use tollgate::store::{LocalStore, Setup};
 
@@ -161,6 +164,7 @@ impl History {
                 21 => self.keep(),
                 22 => self.end_in_order(),
                 23..=28 => self.settle(),
+                29..=30 => self.asks(),
                 _ if self.running.len() == FLYING => self.settle(),
                 _ => self.admit(),
             }
@@ -264,6 +268,49 @@ impl History {
         assert!(settled.is_err() || !self.broken);
         let recorded = settled.map_err(|fault| self.broke(&fault)).is_ok();
         self.fates.insert(id, Fate::Settled(word, recorded));
+    }
+
+    /// The server of a call asks the user of its agent, or the client's model, and perhaps
+    /// gets an answer.
+    fn asks(&mut self) {
+        let nth = self.dice.below(self.running.len().max(1));
+        let Some((call, _)) = self.running.values().nth(nth) else {
+            return;
+        };
+        let call = call.clone();
+        let method = [SAMPLING, "roots/list"][self.dice.below(2)];
+        let question = Question {
+            server: call.server.clone(),
+            method: method.into(),
+            params: Some(raw(r#"{"why":"because"}"#)),
+        };
+        let terms = self.terms.clone();
+        let posed = Posed {
+            call: &call.id,
+            run: &call.run,
+            agent: &call.by.agent,
+            question: &question,
+            no_sampling: None,
+            limits: &[(Scope::Everything, &terms.limits[0])],
+        };
+        let counts = question.asks_the_model();
+        let level = self.level(&call.run);
+        let room = level.total() < level.allowed(&terms.limits[0]);
+        match self.store().posed(&posed) {
+            Err(fault) => return self.broke(&fault),
+            Ok(no) => {
+                assert!(!self.broken, "nothing is asked once a write failed");
+                assert_eq!(no.is_none(), !counts || room, "{no:?}");
+                self.strayed += u64::from(self.days && counts && no.is_none());
+            }
+        }
+        if self.dice.one_in(2) {
+            let answer = Answer::Result(raw(r#"{"roots":[]}"#));
+            let answered = self.store().answered(&posed, &answer, Duration::ZERO);
+            if let Err(fault) = answered {
+                self.broke(&fault);
+            }
+        }
     }
 
     fn any_call(&mut self) -> Call {

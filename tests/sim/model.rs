@@ -207,12 +207,22 @@ pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, Told, BTreeMap<RunId, u6
                 };
                 halts.insert(agent, halted);
             }
+            // Of a call that is under way: what it counts for is charged with that.
+            "question" => {
+                let of_call = told.get(&CallId::parse(text("call")).unwrap());
+                assert_eq!(of_call.unwrap(), &["call.intent"], "{record}");
+                let run = RunId::parse(text("run")).unwrap();
+                let more = record["charge"]["calls"].as_u64().unwrap_or(0);
+                *used.entry(run).or_default() += more;
+            }
             "clear" => drop(halts.remove(&AgentName::parse(text("agent")).unwrap())),
             _ => {}
         }
-        // What people are told of a call is no record of what became of it.
+        // What people are told of a call, or are asked in it, is no record of what became of
+        // it.
         let call = record["call"].as_str();
-        if let Some(call) = call.filter(|_| text("kind") != "notice") {
+        let beside = ["notice", "question", "answer"].contains(&text("kind"));
+        if let Some(call) = call.filter(|_| !beside) {
             let word = record["outcome"].as_str().unwrap_or(text("kind"));
             let of_call = told.entry(CallId::parse(call).unwrap()).or_default();
             of_call.push(word.to_owned());
