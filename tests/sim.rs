@@ -164,9 +164,11 @@ impl History {
                 21 => self.keep(),
                 22 => self.end_in_order(),
                 23..=28 => self.settle(),
-                29..=30 => self.asks(),
                 _ if self.running.len() == FLYING => self.settle(),
-                _ => self.admit(),
+                _ => {
+                    self.admit();
+                    (0..self.dice.below(4)).for_each(|_| self.asks());
+                }
             }
             self.clock
                 .advance(Duration::from_millis(self.dice.next() % 900));
