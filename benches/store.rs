@@ -20,7 +20,7 @@ use tollgate::domain::{
     AgentName, Amounts, Call, CallId, Claim, Findings, Fingerprint, Offer, Outcome, Owner,
     Principal, Reach, RunId, ServerName, Standing, Subject, Tier,
 };
-use tollgate::ids::{IdKind, Ids};
+use tollgate::ids::Ids;
 use tollgate::ports::{Admission, Context, Query, Settlement, Store};
 use tollgate::store::{LocalStore, Setup};
 use tollgate::wire::Raw;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     });
     let name: Arc<str> = "read_file".into();
     let make = || Call {
-        id: CallId::parse(&ids.next(IdKind::Call)).unwrap(),
+        id: CallId::from_tail(&ids.tail()),
         run: RunId::from_tail("0123456789"),
         by: principal.clone(),
         server: files.clone(),

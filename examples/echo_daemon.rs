@@ -59,10 +59,6 @@ impl Service for Echo {
 
     async fn tripped(&self, _: String, _: String) {}
 
-    fn pending(&self) -> bool {
-        false
-    }
-
     fn idle_exit(&self) -> Option<Duration> {
         Some(Duration::from_secs(600))
     }

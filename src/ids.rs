@@ -1,5 +1,5 @@
-//! Short ids that a person can type: a kind, a hyphen, ten Crockford base32
-//! characters (50 bits).
+//! Short ids that a person can type: behind the prefix that says of what stand ten
+//! Crockford base32 characters (50 bits).
 //!
 //! Ids are unique, not secret: nothing may be allowed because somebody knows
 //! one. Chance is read once, when the source is made, so making an id can't
@@ -7,50 +7,6 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// What an id stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum IdKind {
-    /// `r-`: a run of an agent.
-    Run,
-    /// `c-`: a call.
-    Call,
-    /// `a-`: a question to a reviewer.
-    Ask,
-    /// `g-`: what a yes leaves behind.
-    Grant,
-}
-
-impl IdKind {
-    /// The letter before the hyphen.
-    #[must_use]
-    pub const fn prefix(self) -> char {
-        match self {
-            IdKind::Run => 'r',
-            IdKind::Call => 'c',
-            IdKind::Ask => 'a',
-            IdKind::Grant => 'g',
-        }
-    }
-
-    /// Reads an id of this kind as a person types it: case does not matter, `o`
-    /// is read as `0`, `i` and `l` as `1`, and the prefix may be left out.
-    /// Gives the id as [`Ids::next`] wrote it, or nothing.
-    #[must_use]
-    pub fn parse(self, typed: &str) -> Option<String> {
-        let folded = typed.trim().to_ascii_lowercase();
-        let digits = match folded.split_once('-') {
-            Some((prefix, digits)) if prefix.chars().eq([self.prefix()]) => digits,
-            Some(_) => return None,
-            None => folded.as_str(),
-        };
-        if digits.len() != LENGTH {
-            return None;
-        }
-        let digits: Option<String> = digits.chars().map(fold).collect();
-        digits.map(|digits| format!("{}-{digits}", self.prefix()))
-    }
-}
 
 /// A source of ids.
 pub struct Ids {
@@ -82,16 +38,14 @@ impl Ids {
         }
     }
 
-    /// A new id.
+    /// What is behind the prefix of a new id.
     #[must_use]
-    pub fn next(&self, kind: IdKind) -> String {
+    pub fn tail(&self) -> String {
         // A keyed hash of a counter: unpredictable from outside, no system call.
         let count = self.made.fetch_add(1, Ordering::Relaxed);
         let hash = blake3::keyed_hash(&self.key, &count.to_le_bytes());
-        let digits = hash.as_bytes().iter().take(LENGTH).map(|byte| digit(*byte));
-        let mut id = String::with_capacity(2 + LENGTH);
-        id.extend([kind.prefix(), '-'].into_iter().chain(digits));
-        id
+        let bytes = hash.as_bytes().iter().take(LENGTH);
+        bytes.map(|byte| digit(*byte)).collect()
     }
 }
 
@@ -114,60 +68,30 @@ fn digit(byte: u8) -> char {
         .map_or('0', |letter| char::from(*letter))
 }
 
-fn fold(typed: char) -> Option<char> {
-    let read = match typed {
-        'o' => '0',
-        'i' | 'l' => '1',
-        other => other,
-    };
-    ALPHABET
-        .iter()
-        .any(|letter| char::from(*letter) == read)
-        .then_some(read)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_id_has_its_prefix_and_ten_typable_characters() {
-        let id = Ids::seeded(1).next(IdKind::Call);
-        assert!(id.starts_with("c-"), "{id}");
-        assert_eq!(id.len(), 12);
-        assert_eq!(IdKind::Call.parse(&id), Some(id));
-    }
-
-    #[test]
-    fn a_person_may_shout_misread_and_leave_out_the_prefix() {
-        let id = IdKind::Ask.parse("a-01abcdefgh");
-        assert_eq!(id.as_deref(), Some("a-01abcdefgh"));
-        assert_eq!(IdKind::Ask.parse(" A-OLABCDEFGH "), id);
-        assert_eq!(IdKind::Ask.parse("0iabcdefgh"), id);
-    }
-
-    #[test]
-    fn an_id_of_another_kind_or_length_is_not_read() {
-        assert_eq!(IdKind::Ask.parse("c-01abcdefgh"), None);
-        assert_eq!(IdKind::Ask.parse("a-01abcdefg"), None);
-        assert_eq!(IdKind::Ask.parse("a-01abcdefgu"), None);
-        assert_eq!(IdKind::Ask.parse(""), None);
+    fn an_id_has_ten_typable_characters() {
+        let tail = Ids::seeded(1).tail();
+        assert_eq!(tail.len(), 10);
+        assert!(tail.bytes().all(|byte| ALPHABET.contains(&byte)));
     }
 
     #[test]
     fn a_seed_gives_the_same_ids_and_another_seed_others() {
         let (one, same, other) = (Ids::seeded(7), Ids::seeded(7), Ids::seeded(8));
-        let first = one.next(IdKind::Run);
-        assert_eq!(first, same.next(IdKind::Run));
-        assert_ne!(first, other.next(IdKind::Run));
-        assert_ne!(first, one.next(IdKind::Run));
+        let first = one.tail();
+        assert_eq!(first, same.tail());
+        assert_ne!(first, other.tail());
+        assert_ne!(first, one.tail());
     }
 
     #[test]
     fn system_ids_do_not_repeat() {
         let ids = Ids::system().unwrap();
-        let made: std::collections::HashSet<_> =
-            (0..1000).map(|_| ids.next(IdKind::Call)).collect();
+        let made: std::collections::HashSet<_> = (0..1000).map(|_| ids.tail()).collect();
         assert_eq!(made.len(), 1000);
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     domain::{AgentName, Era, Fault, Notice, NoticeKind, Owner, RunId, ServerName},
     ids::Ids,
     store::{FileShelf, LocalStore, Setup, journal::Loss},
-    tools::{Listed, Pool, Registered, child::Launch, sweep::sweep},
+    tools::{Listed, Listener, Pool, Registered, child::Launch, sweep::sweep},
 };
 
 /// How long tool servers may take to leave when the daemon stops.
@@ -95,16 +95,7 @@ impl Tollgate {
     pub fn build(ground: &Ground) -> Result<Arc<Self>, Failure> {
         let place = ground.place.clone();
         let generation = configured(&place.config)?;
-        // What a daemon before us left behind, after a kill -9, must not run
-        // beside what we start.
-        let swept = sweep(&place.id);
-        if swept.ended > 0 || !swept.left.is_empty() {
-            tracing::warn!(
-                ended = swept.ended,
-                left = swept.left.len(),
-                "swept processes that an earlier daemon left"
-            );
-        }
+        sweep_up(&place.id);
         let secret = secret(&place.state.join("secret.key"))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let ids = Ids::system().map_err(|cause| {
@@ -117,30 +108,7 @@ impl Tollgate {
             .map(|(name, launch)| (name, blake3::hash(launch.as_bytes()).to_hex().to_string()))
             .collect();
         secrets::keep_out(&generation);
-        let stopper = ground.stopper.clone();
-        let accepts_loss = place.accept_loss_file().exists();
-        let store = LocalStore::open(Setup {
-            stop_file: place.stop_file(),
-            version: crate::control::proto::VERSION.to_owned(),
-            config: generation.digest.to_string(),
-            zone: generation.zone.clone(),
-            on_fault: Box::new(move |fault| stopper.stop(Cause::Fault(failure(fault)))),
-            loss: if accepts_loss {
-                Loss::Accept
-            } else {
-                Loss::Refuse
-            },
-            keep: generation.keep,
-            totals: generation.totals(),
-            ..Setup::new(&place.state, clock.clone())
-        })
-        .map_err(|fault| failure(&fault))?;
-        if accepts_loss {
-            // Once: the next damage is a new question.
-            fs::remove_file(place.accept_loss_file()).map_err(|cause| {
-                Failure::io("can't remove the file that accepts a loss", &cause)
-            })?;
-        }
+        let store = open_store(ground, &generation, clock.clone())?;
         let broker = Broker::new(Parts {
             store: Arc::new(store),
             shelf: Arc::new(FileShelf::new(&place.state.join("catalogue"), origins)),
@@ -160,24 +128,11 @@ impl Tollgate {
             .iter()
             .map(|server| register(server, ground, known.get(&server.name).copied()))
             .collect();
-        let listener = {
-            let broker = Arc::downgrade(&broker);
-            Arc::new(move |listed: Listed| {
-                let Some(broker) = broker.upgrade() else {
-                    return;
-                };
-                match listed {
-                    Listed::Lists(listing) => broker.listed(*listing),
-                    Listed::Beside(server, tools) => broker.listed_beside(&server, &tools),
-                    Listed::Not(server) => broker.meet(&server),
-                }
-            })
-        };
         let pool = Pool::start(
             registered,
             Path::new("/proc/self/exe"),
             broker.events(),
-            &(listener as crate::tools::Listener),
+            &listener(&broker),
             &broker.watch_stops(),
         );
         broker.connect(pool.clone());
@@ -211,21 +166,9 @@ impl Tollgate {
         }
     }
 
-    fn join(&self, hello: &Hello) -> Result<Arc<Session>, Refused> {
+    fn join(&self, hello: &Hello) -> Result<Arc<Session>, JoinError> {
         let run = hello.run.as_ref().map(|name| named_run(&hello.agent, name));
-        self.broker
-            .join(&hello.agent, run)
-            .map_err(|error| match error {
-                JoinError::UnknownAgent => Refused::new(
-                    RefusedCode::AgentUnknown,
-                    format!("the configuration does not list an agent `{}`", hello.agent),
-                )
-                .hint("add `[agents.NAME]` with an owner to tollgate.toml"),
-                JoinError::ForeignRun => Refused::new(
-                    RefusedCode::RunDenied,
-                    "the run belongs to another agent".to_owned(),
-                ),
-            })
+        self.broker.join(&hello.agent, run)
     }
 }
 
@@ -270,8 +213,8 @@ impl Service for Tollgate {
     async fn agent(self: Arc<Self>, guest: Guest, mut stop: Stop) {
         let session = match self.join(&guest.hello) {
             Ok(session) => session,
-            Err(refused) => {
-                tracing::warn!("an agent that was let in cannot join: {refused}");
+            Err(error) => {
+                tracing::warn!("an agent that was let in cannot join: {error}");
                 return;
             }
         };
@@ -323,10 +266,6 @@ impl Service for Tollgate {
         }
     }
 
-    fn pending(&self) -> bool {
-        false
-    }
-
     fn idle_exit(&self) -> Option<Duration> {
         self.generation.idle_exit
     }
@@ -364,6 +303,65 @@ fn failure(fault: &Fault) -> Failure {
 /// Reads and validates the configuration.
 fn configured(dir: &Path) -> Result<Generation, Failure> {
     config::load_dir(dir).map_err(|errors| Failure::new(FailureKind::Config, errors.render(false)))
+}
+
+/// What a daemon before us left behind, after a kill -9, must not run beside what we start.
+fn sweep_up(state: &str) {
+    let swept = sweep(state);
+    if swept.ended > 0 || !swept.left.is_empty() {
+        tracing::warn!(
+            ended = swept.ended,
+            left = swept.left.len(),
+            "swept processes that an earlier daemon left"
+        );
+    }
+}
+
+fn open_store(
+    ground: &Ground,
+    generation: &Generation,
+    clock: Arc<dyn Clock>,
+) -> Result<LocalStore, Failure> {
+    let place = &ground.place;
+    let stopper = ground.stopper.clone();
+    let accepts_loss = place.accept_loss_file().exists();
+    let store = LocalStore::open(Setup {
+        stop_file: place.stop_file(),
+        version: crate::control::proto::VERSION.to_owned(),
+        config: generation.digest.to_string(),
+        zone: generation.zone.clone(),
+        on_fault: Box::new(move |fault| stopper.stop(Cause::Fault(failure(fault)))),
+        loss: if accepts_loss {
+            Loss::Accept
+        } else {
+            Loss::Refuse
+        },
+        keep: generation.keep,
+        totals: generation.totals(),
+        ..Setup::new(&place.state, clock)
+    })
+    .map_err(|fault| failure(&fault))?;
+    if accepts_loss {
+        // Once: the next damage is a new question.
+        fs::remove_file(place.accept_loss_file())
+            .map_err(|cause| Failure::io("can't remove the file that accepts a loss", &cause))?;
+    }
+    Ok(store)
+}
+
+/// Passes on to the broker what tool servers list, for as long as it is there.
+fn listener(broker: &Arc<Broker>) -> Listener {
+    let broker = Arc::downgrade(broker);
+    Arc::new(move |listed: Listed| {
+        let Some(broker) = broker.upgrade() else {
+            return;
+        };
+        match listed {
+            Listed::Lists(listing) => broker.listed(*listing),
+            Listed::Beside(server, tools) => broker.listed_beside(&server, &tools),
+            Listed::Not(server) => broker.meet(&server),
+        }
+    })
 }
 
 /// How a server is started. What is missing for it is told when it is started:

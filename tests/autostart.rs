@@ -130,7 +130,7 @@ fn a_hello_without_descriptors_is_refused() {
     let config = home.holder()["config"].clone();
     let version = home.holder()["version"].clone();
     let line = format!(
-        r#"{{"hello":1,"version":{version},"agent":"me","run":null,"config":{config},"token":null,"pid":1}}"#
+        r#"{{"hello":2,"version":{version},"agent":"me","run":null,"config":{config},"token":null}}"#
     );
     let answer = say_to(&home, "agent.sock", &line);
     assert_eq!(answer["refused"]["code"], "DESCRIPTORS");

@@ -97,7 +97,7 @@ fn lived_in(state: &Path) {
 }
 
 fn as_lived_in(store: &LocalStore) {
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
     assert_eq!(refused(store, &call("z", "bot", "1")), "STOPPED");
     let pins = store.pins();
     assert_eq!(pins.len(), 6);
@@ -271,7 +271,13 @@ fn a_missing_or_shorter_journal_beside_sled_is_refused_with_the_way_out() {
     // The way out that is named.
     let state = home.path().join("0");
     fs::rename(state.join("state.sled"), state.join("gone")).unwrap();
-    assert!(LocalStore::open(real(&state)).unwrap().stops().is_empty());
+    assert!(
+        LocalStore::open(real(&state))
+            .unwrap()
+            .stops()
+            .all()
+            .is_empty()
+    );
     let state = home.path().join("3");
     let accept = Setup {
         loss: Loss::Accept,
@@ -279,7 +285,7 @@ fn a_missing_or_shorter_journal_beside_sled_is_refused_with_the_way_out() {
     };
     let store = LocalStore::open(accept).unwrap();
     store.check().unwrap();
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
 }
 
 #[test]
@@ -347,7 +353,7 @@ fn a_full_disk_takes_no_call_but_ends_those_that_run_and_stops() {
     store.stop(stop(bot())).unwrap();
     store.close();
     let store = LocalStore::open(simulated(&disk.kill(), 64 << 10)).unwrap();
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
     let done = Query {
         outcome: Some("done".into()),
         ..Query::default()
@@ -437,14 +443,14 @@ fn a_write_or_sync_that_fails_refuses_everything_and_is_told_once() {
             let call = call(&n.to_string(), "ann", "1");
             assert!(store.admit(&call, &Context::default()).is_err());
         }
-        assert_eq!(store.stops(), [stop(bot())]);
+        assert_eq!(store.stops().all(), [stop(bot())]);
         assert!(
             store.judge(&call("2", "bot", "1")).len() == 1,
             "the stop is in force"
         );
         let files = StopScope::Server(server("files"));
         assert!(store.stop(stop(files.clone())).is_err());
-        assert_eq!(store.stops().len(), 2, "a stop needs no disk");
+        assert_eq!(store.stops().all().len(), 2, "a stop needs no disk");
         assert!(store.judge(&call("2", "ann", "1")).len() == 1);
         assert_eq!(told.load(Ordering::Relaxed), 1);
         store.close();
@@ -462,9 +468,9 @@ fn a_resume_that_cannot_be_recorded_lifts_nothing() {
     store.stop(stop(bot())).unwrap();
     disk.fail(Step::Write, 1, ErrorKind::Other);
     assert!(store.resume(&bot(), "ann").is_err());
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
     let store = LocalStore::open(simulated(&disk.kill(), 64 << 10)).unwrap();
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
 }
 
 #[test]
@@ -486,7 +492,7 @@ fn a_clock_that_jumps_back_disturbs_nothing() {
     store.close();
     drop(store);
     let store = LocalStore::open(Setup::new(home.path(), clock)).unwrap();
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
     assert_eq!(store.verify().unwrap().broken, None);
     store.check().unwrap();
 }
@@ -508,7 +514,7 @@ fn a_journal_cut_at_any_of_its_last_bytes_works_or_is_refused() {
         disk.tamper(&path, |content| content.truncate(cut));
         match LocalStore::open(simulated(&disk, 1 << 20)) {
             Ok(store) => {
-                assert_eq!(store.stops(), [stop(bot())]);
+                assert_eq!(store.stops().all(), [stop(bot())]);
                 store.check().unwrap();
                 assert!(store.in_flight().is_empty());
                 worked += 1;
@@ -548,7 +554,7 @@ fn a_power_cut_in_the_middle_of_a_group_loses_no_stop_and_no_pin_before_it() {
         }
         let after = disk.power_cut(&mut dice);
         let store = LocalStore::open(simulated(&after, 16 << 10)).unwrap();
-        assert_eq!(store.stops(), [stop(bot())], "seed {seed}");
+        assert_eq!(store.stops().all(), [stop(bot())], "seed {seed}");
         assert_eq!(store.pins().len(), 1, "seed {seed}");
         assert!(store.in_flight().is_empty());
         assert_eq!(store.verify().unwrap().broken, None);
@@ -603,8 +609,8 @@ fn a_stop_file_stops_everything_and_is_recorded() {
     fs::write(&file, "pulled by ann\n").unwrap();
     let store = LocalStore::open(real(home.path())).unwrap();
     let stops = store.stops();
-    assert_eq!(stops[0].scope, StopScope::Everything);
-    assert_eq!(stops[0].text.as_deref(), Some("pulled by ann"));
+    assert_eq!(stops.all()[0].scope, StopScope::Everything);
+    assert_eq!(stops.all()[0].text.as_deref(), Some("pulled by ann"));
     assert!(!file.exists(), "it is in the journal now");
     store.close();
     drop(store);
@@ -619,7 +625,10 @@ fn a_stop_file_that_a_start_died_over_is_honoured_by_the_next() {
     let aside = home.path().join("STOP.taken");
     fs::write(&aside, "pulled by ann\n").unwrap();
     let store = LocalStore::open(real(home.path())).unwrap();
-    assert_eq!(store.stops()[0].text.as_deref(), Some("pulled by ann"));
+    assert_eq!(
+        store.stops().all()[0].text.as_deref(),
+        Some("pulled by ann")
+    );
     assert_eq!(refused(&store, &call("1", "ann", "1")), "STOPPED");
     assert!(!aside.exists(), "it is in the journal now");
 }

@@ -226,7 +226,7 @@ fn judge(dir: &Path, said: &[String], stopped: &mut Option<bool>) {
     // The next turn of the switch may have been recorded and not acknowledged:
     // an acknowledged stop can then be lifted, by a record that says so.
     let scope = StopScope::Run(RunId::from_tail("STOPPED"));
-    let in_force = store.stops().iter().any(|stop| stop.scope == scope);
+    let in_force = store.stops().all().iter().any(|stop| stop.scope == scope);
     if let Some(acknowledged) = *stopped
         && acknowledged != in_force
     {

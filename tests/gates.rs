@@ -16,7 +16,7 @@ use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 use tollgate::domain::{
-    AgentName, BreakerRule, Call, CallId, Circuit, Claim, Dimension, Finding, Findings,
+    AgentName, BreakerRule, Call, CallId, Circuit, Claim, Code, Dimension, Finding, Findings,
     Fingerprint, Halt, HaltKind, Level, Limit, Loops, Offer, Over, Owner, Period, Place, Principal,
     Rate, Reach, Refusal, RunId, ServerName, Standing, Stop, StopScope, Stops, Streaks, Subject,
     Terms, Then, Tier, Unmeasured, Window, Zone,
@@ -690,6 +690,31 @@ proptest! {
     fn what_was_not_measured_never_passes(mut case in case()) {
         case.call.findings.unmeasured = Some(Unmeasured::TooLong);
         prop_assert!(!case.passes());
+    }
+
+    #[test]
+    fn a_rule_of_which_nobody_knows_how_it_stands_lets_nothing_pass(
+        mut case in case(), rate in rate(), breaker in breaker(), limit in limit()
+    ) {
+        case.rates.push(rate);
+        case.circuits.push(breaker);
+        case.levels.push(limit);
+        let call = case.ruled();
+        for missing in 0..3 {
+            let mut stands = case.stands();
+            match missing {
+                0 => drop(stands.rates.pop()),
+                1 => drop(stands.circuits.pop()),
+                _ => drop(stands.levels.pop()),
+            }
+            match decide(&call, &case.facts(&stands)) {
+                Decision::Refuse(refusal) if case.passes() => {
+                    prop_assert_eq!(refusal.code, Code::StateUnavailable);
+                }
+                Decision::Refuse(_) => {}
+                Decision::Clear(_) => prop_assert!(false, "nobody knows of {}", missing),
+            }
+        }
     }
 
     #[test]

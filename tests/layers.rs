@@ -182,7 +182,14 @@ const DEPENDENCIES: &[Dependency] = &[
     dependency(
         "blake3",
         &[
-            "config", "broker", "store", "tools", "agent", "daemon", "service", "ids",
+            "wire/json.rs",
+            "config",
+            "broker",
+            "store",
+            "agent",
+            "daemon",
+            "service",
+            "ids",
         ],
         "a hash is taken where something is named by its content, and nowhere else",
     ),

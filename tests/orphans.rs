@@ -187,7 +187,7 @@ async fn who_closes_the_pool_waits_for_processes_that_are_used_no_more() {
         Path::new(KEEPER),
         &events,
         &listener,
-        &watch::channel(Vec::new()).1,
+        &watch::channel(tollgate::domain::Stops::default()).1,
     );
     given_up.recv().await.unwrap();
     pool.close(std::time::Duration::from_secs(20)).await;

@@ -42,11 +42,11 @@ use tollgate::domain::{
     RunId, Scope, ServerName, Standing, StopScope, Subject, Terms, Tier, ToolFault,
 };
 use tollgate::ports::{
-    Admission, Answer, Helping, Permit, Posed, Query, Question, Questions, SAMPLING, Settlement,
-    Store,
+    Admission, Answer, Helping, Permit, Posed, Query, Question, Questions, Settlement, Store,
 };
 use tollgate::store::journal::Pace;
 use tollgate::store::{LocalStore, Setup};
+use tollgate::wire::asks::{ROOTS, SAMPLING};
 
 const STEPS: usize = 70;
 /// A history fills several, and what is kept free for the ends of `FLYING` calls
@@ -280,7 +280,7 @@ impl History {
             return;
         };
         let call = call.clone();
-        let method = [SAMPLING, "roots/list"][self.dice.below(2)];
+        let method = [SAMPLING, ROOTS][self.dice.below(2)];
         let question = Question {
             server: call.server.clone(),
             method: method.into(),
@@ -292,13 +292,15 @@ impl History {
             run: &call.run,
             agent: &call.by.agent,
             question: &question,
+            number: 1,
+            is_declared: true,
             no_sampling: None,
             limits: &[(Scope::Everything, &terms.limits[0])],
         };
         let counts = question.asks_the_model();
         let level = self.level(&call.run);
         let room = level.total() < level.allowed(&terms.limits[0]);
-        match self.store().posed(&posed) {
+        match self.store().posed(&[posed]) {
             Err(fault) => return self.broke(&fault),
             Ok(no) => {
                 assert!(!self.broken, "nothing is asked once a write failed");
@@ -557,7 +559,7 @@ impl History {
             // In force before anything is written: no need to wait for the disk.
             let there = |_| {
                 std::thread::yield_now();
-                store.stops().iter().any(|stop| stop.scope == scope)
+                store.stops().all().iter().any(|stop| stop.scope == scope)
             };
             let in_force = (0..10_000_000).any(there);
             let judged: Vec<bool> = calls.iter().map(|call| passes(store, call)).collect();

@@ -155,12 +155,12 @@ promise!(
             store.stop(stop(scope.clone())).unwrap();
             assert_eq!(refused(&*store, &call("1", "bot", "7")), "STOPPED");
             store = (world.again)(store);
-            assert_eq!(store.stops(), [stop(scope.clone())]);
+            assert_eq!(store.stops().all(), [stop(scope.clone())]);
             assert_eq!(refused(&*store, &call("2", "bot", "7")), "STOPPED");
             assert!(store.resume(&scope, "bob").unwrap());
             assert!(!store.resume(&scope, "bob").unwrap());
             store = (world.again)(store);
-            assert!(store.stops().is_empty());
+            assert!(store.stops().all().is_empty());
             done(
                 &*store,
                 permit(&*store, &call("3", "bot", "7"), &Context::default()),

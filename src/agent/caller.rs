@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{Capabilities, Era},
     ports::{Answer, Boxed, Caller, Question},
-    wire::{self, Edit, Raw},
+    wire::{self, Ask, Edit, Raw, asks},
 };
 
 /// An agent that can be asked directly.
@@ -89,12 +89,23 @@ pub(super) struct ModernCaller {
 pub(super) struct Pending {
     text: Arc<Mutex<Option<Question>>>,
     answer: oneshot::Sender<Answer>,
+    /// It is not put, whatever the agent declares by now: it is told what it lacked.
+    is_lacking: bool,
 }
 
 impl Pending {
     /// What is asked; none once that was withdrawn.
     pub(super) fn question(&self) -> Option<Question> {
         lock(&self.text).clone()
+    }
+
+    /// What is asked and was not declared; none if it was. Of what is no question nothing
+    /// can be declared.
+    pub(super) fn lacks(&self, can: Capabilities) -> Option<Option<Ask>> {
+        let question = self.question()?;
+        let asks = Ask::of(&question.method, question.params.as_ref());
+        let is_declared = asks.is_some_and(|asks| asks.is_declared(can));
+        (self.is_lacking || !is_declared).then_some(asks)
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {
@@ -116,7 +127,10 @@ impl Drop for Withdraw {
 }
 
 /// A question, and what puts it and waits for the answer.
-pub(super) fn pending(question: Question) -> (Pending, impl Future<Output = Answer>) {
+pub(super) fn pending(
+    question: Question,
+    is_lacking: bool,
+) -> (Pending, impl Future<Output = Answer>) {
     let text = Arc::new(Mutex::new(Some(question)));
     let withdraw = Withdraw(text.clone());
     let (answer, waiting) = oneshot::channel();
@@ -124,7 +138,12 @@ pub(super) fn pending(question: Question) -> (Pending, impl Future<Output = Answ
         let _withdraw = withdraw;
         waiting.await.unwrap_or(Answer::Gone)
     };
-    (Pending { text, answer }, answered)
+    let pending = Pending {
+        text,
+        answer,
+        is_lacking,
+    };
+    (pending, answered)
 }
 
 /// What the request of the present round said.
@@ -179,11 +198,20 @@ impl Caller for ModernCaller {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
         Box::pin(async move {
-            let (pending, answered) = pending(question);
+            let (pending, answered) = pending(question, false);
             if self.questions.send(pending).is_err() {
                 return Answer::Gone;
             }
             answered.await
+        })
+    }
+
+    fn lacks<'a>(&'a self, question: Question) -> Boxed<'a, ()> {
+        Box::pin(async move {
+            let (pending, told) = pending(question, true);
+            if self.questions.send(pending).is_ok() {
+                told.await;
+            }
         })
     }
 
@@ -229,10 +257,8 @@ fn pass_progress(connection: &Connection, params: &Raw, token: &Raw) {
 
 /// A page to open has an id of its own in the handshake era.
 fn for_legacy(params: Raw) -> Raw {
-    let url = params
-        .get("mode")
-        .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
-    if !url || params.get("elicitationId").is_some() {
+    let asks = Ask::of(asks::ELICITATION, Some(&params));
+    if asks != Some(Ask::Page) || params.get("elicitationId").is_some() {
         return params;
     }
     let id = blake3::hash(params.bytes()).to_hex();

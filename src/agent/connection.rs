@@ -24,7 +24,7 @@ use crate::{
     broker::{Broker, Session},
     domain::Capabilities,
     lines::LineOut,
-    wire::{self, Raw},
+    wire::{self, Raw, rpc},
 };
 
 /// Requests that one agent may have open.
@@ -146,13 +146,17 @@ impl Connection {
         let mut open = lock(&self.open);
         if open.contains_key(id.text()) {
             drop(open);
-            self.fail(&id, -32600, "a request with this id is still open");
+            self.fail(
+                &id,
+                rpc::INVALID_REQUEST,
+                "a request with this id is still open",
+            );
             return None;
         }
         if open.len() >= MAX_OPEN {
             drop(open);
             let says = format!("more than {MAX_OPEN} requests are open: wait for an answer");
-            self.fail(&id, -32603, &says);
+            self.fail(&id, rpc::INTERNAL, &says);
             return None;
         }
         let cancel = Cancel::new();
@@ -242,7 +246,7 @@ impl Connection {
 
     /// Answers with an error without having opened the request.
     pub(super) fn fail(&self, id: &Raw, code: i32, says: &str) {
-        self.out.send(wire::error_line(id, &error(code, says)));
+        self.out.send(wire::error_line(id, &rpc::error(code, says)));
     }
 }
 
@@ -279,7 +283,8 @@ impl Responder {
                 let says = format!(
                     "the call has ended, and its answer of {bytes} bytes is dropped: more than {MAX_WAITING} bytes of answers were not read; read those before you call again"
                 );
-                self.answer(Shaped::Error(error(-32603, &says))).await;
+                self.answer(Shaped::Error(rpc::error(rpc::INTERNAL, &says)))
+                    .await;
             }
         }
     }
@@ -333,17 +338,12 @@ impl Drop for Responder {
         if !self.answered {
             self.connection.fail(
                 &self.id,
-                -32603,
+                rpc::INTERNAL,
                 "tollgate failed to answer; its log says why",
             );
             self.close();
         }
     }
-}
-
-/// An error object.
-pub(super) fn error(code: i32, says: &str) -> Raw {
-    Raw::of(&serde_json::json!({ "code": code, "message": says }))
 }
 
 /// A poisoned lock means that a task panicked between two steps that cannot

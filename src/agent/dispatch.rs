@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    connection::{Connection, error, lock},
+    connection::{Connection, lock},
     legacy, listen,
     meta::{self, Meta},
     modern,
@@ -14,12 +14,8 @@ use crate::{
     broker::Asked,
     domain::Era,
     ports::Answer,
-    wire::{Body, Message, Raw, keys},
+    wire::{Body, Message, Raw, keys, rpc},
 };
-
-const METHOD_NOT_FOUND: i32 = -32601;
-const INVALID_PARAMS: i32 = -32602;
-const UNSUPPORTED_VERSION: i32 = -32022;
 
 /// Letters of the reason for a cancel that are kept. It stays with its call until that has
 /// ended, and nothing but the length of a line bounds what an agent writes there.
@@ -62,7 +58,7 @@ fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<R
         _ if initialized => serve(connection, Era::Legacy, id, method, params, meta, share),
         _ => connection.fail(
             &id,
-            INVALID_PARAMS,
+            rpc::INVALID_PARAMS,
             "neither initialized nor a request that stands alone: `_meta` lacks io.modelcontextprotocol/protocolVersion",
         ),
     }
@@ -71,22 +67,22 @@ fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<R
 /// Whether a request of the stateless era carries what it must.
 fn stands_alone(meta: &Meta) -> Result<(), Raw> {
     let Some(version) = &meta.version else {
-        return Err(error(
-            INVALID_PARAMS,
+        return Err(rpc::error(
+            rpc::INVALID_PARAMS,
             "`_meta` lacks io.modelcontextprotocol/protocolVersion",
         ));
     };
     if version != keys::MODERN_VERSION {
         return Err(Raw::of(&serde_json::json!({
-            "code": UNSUPPORTED_VERSION,
+            "code": rpc::UNSUPPORTED_VERSION,
             "message": format!("protocol version `{version}` is not supported in this form"),
             "data": { "supported": [keys::MODERN_VERSION], "requested": version },
         })));
     }
     match &meta.capabilities {
         Some(declared) if declared.text().starts_with('{') => Ok(()),
-        Some(_) | None => Err(error(
-            INVALID_PARAMS,
+        Some(_) | None => Err(rpc::error(
+            rpc::INVALID_PARAMS,
             "`_meta` lacks io.modelcontextprotocol/clientCapabilities",
         )),
     }
@@ -113,7 +109,7 @@ fn serve(
         "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel"
     );
     if era == Era::Modern && gone_in_modern {
-        connection.fail(&id, METHOD_NOT_FOUND, "method not found");
+        connection.fail(&id, rpc::METHOD_NOT_FOUND, "method not found");
         return;
     }
     if let Some(asked) = Asked::by(method) {
@@ -142,7 +138,7 @@ fn serve(
         ("subscriptions/listen", Era::Modern) => {
             listen::open(connection, &id, params.as_ref(), &meta);
         }
-        _ => connection.fail(&id, METHOD_NOT_FOUND, "method not found"),
+        _ => connection.fail(&id, rpc::METHOD_NOT_FOUND, "method not found"),
     }
 }
 
@@ -161,7 +157,7 @@ fn list(
         .as_ref()
         .is_none_or(|cursor| matches!(cursor.text(), "null" | "\"\""));
     if !first {
-        connection.fail(&id, INVALID_PARAMS, "unknown cursor");
+        connection.fail(&id, rpc::INVALID_PARAMS, "unknown cursor");
         return;
     }
     let key = match method {

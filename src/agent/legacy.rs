@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     caller::LegacyCaller,
-    connection::{Connection, Responder, error, lock},
+    connection::{Connection, Responder, lock},
     dispatch::CAPABILITIES,
     listen,
     meta::{self, Meta},
@@ -15,7 +15,7 @@ use crate::{
     broker::{Asked, Request},
     domain::Era,
     ports::Caller,
-    wire::{self, Raw, keys},
+    wire::{self, Raw, keys, rpc},
 };
 
 /// `initialize`: the version the client names if we speak it, else our newest.
@@ -23,7 +23,7 @@ pub(super) fn initialize(connection: &Arc<Connection>, id: &Raw, params: Option<
     let wanted = params.and_then(|params| params.get("protocolVersion"));
     let wanted = wanted.as_ref().and_then(Raw::as_str);
     let Some(wanted) = wanted else {
-        connection.fail(id, -32602, "`protocolVersion` is missing");
+        connection.fail(id, rpc::INVALID_PARAMS, "`protocolVersion` is missing");
         return;
     };
     let version = keys::LEGACY_VERSIONS
@@ -62,7 +62,7 @@ pub(super) fn set_level(connection: &Arc<Connection>, id: &Raw, params: Option<&
             lock(&connection.legacy).log_level = Some(level.into_owned());
             connection.out.send(wire::result_line(id, &["{}".into()]));
         }
-        None => connection.fail(id, -32602, "`level` is not a log level"),
+        None => connection.fail(id, rpc::INVALID_PARAMS, "`level` is not a log level"),
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn call(
             .subscribed
             .reserve(uri, MAX_WATCHED)
     {
-        let error = shape::Shaped::Error(error(-32602, &subscribed::too_much()));
+        let error = shape::Shaped::Error(rpc::error(rpc::INVALID_PARAMS, &subscribed::too_much()));
         responder.answer(error).await;
         return;
     }

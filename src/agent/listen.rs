@@ -25,7 +25,7 @@ use crate::{
     broker::Changed,
     domain::{RunId, ServerName},
     ports::Event,
-    wire::{self, Edit, Raw, keys},
+    wire::{self, Edit, Raw, keys, rpc},
 };
 
 /// After something was missed, how long until it is looked what: a storm goes on, and
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>, meta: &Meta) {
     let wants = params.and_then(|params| params.get("notifications"));
     let Some(wants) = wants.filter(|wants| wants.text().starts_with('{')) else {
-        connection.fail(id, -32602, "`notifications` is missing");
+        connection.fail(id, rpc::INVALID_PARAMS, "`notifications` is missing");
         return;
     };
     let mut uris: Vec<String> = wants
@@ -57,7 +57,7 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
     let named: usize = uris.iter().map(|uri| uri.len() + EACH).sum();
     let named = u32::try_from(named).unwrap_or(u32::MAX);
     let Ok(room) = connection.watchable.clone().try_acquire_many_owned(named) else {
-        connection.fail(id, -32602, &subscribed::too_much());
+        connection.fail(id, rpc::INVALID_PARAMS, &subscribed::too_much());
         return;
     };
     // The stream outlives its line, so nothing of it may be a slice of that.

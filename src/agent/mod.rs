@@ -28,7 +28,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use crate::{
     broker::{Broker, Session},
     lines::{Line, LineIn, LineOut, Sink, Source},
-    wire::{self, Malformed, Meant, Message, Oversize, Raw},
+    wire::{self, Malformed, Meant, Message, Oversize, Raw, rpc},
 };
 use connection::Connection;
 pub use state::Seal;
@@ -147,7 +147,7 @@ async fn read(
             },
             Ok(Some(Line::TooLong { id, meant, bytes })) => {
                 let says = format!("a line of {bytes} bytes is longer than the {MAX_LINE} allowed");
-                no_message(connection, id, meant, NOT_RPC, &says);
+                no_message(connection, id, meant, rpc::INVALID_REQUEST, &says);
             }
             Ok(None) => return Ending::Not,
             Err(error) => {
@@ -158,12 +158,11 @@ async fn read(
     }
 }
 
-const NOT_JSON: i32 = -32700;
-const NOT_RPC: i32 = -32600;
-
 fn unreadable(connection: &Connection, malformed: Malformed, line: &[u8]) {
     match malformed {
-        Malformed::NotRpc { id, meant, why } => no_message(connection, id, meant, NOT_RPC, why),
+        Malformed::NotRpc { id, meant, why } => {
+            no_message(connection, id, meant, rpc::INVALID_REQUEST, why);
+        }
         // Some writers write `NaN`, which is not JSON: whoever waits under its id hears it.
         Malformed::NotJson => {
             let says = "the line is not valid JSON";
@@ -171,7 +170,7 @@ fn unreadable(connection: &Connection, malformed: Malformed, line: &[u8]) {
             if line.trim_ascii_start().starts_with(b"{") {
                 watch.watch(line);
             }
-            no_message(connection, watch.id(), watch.meant(), NOT_JSON, says);
+            no_message(connection, watch.id(), watch.meant(), rpc::NOT_JSON, says);
         }
     }
 }
@@ -205,7 +204,7 @@ async fn share(connection: &Connection, message: &Message, bytes: usize) -> Opti
         let says = format!(
             "more than {MAX_BYTES} bytes of requests are open, and some wait for you: answer what you are asked"
         );
-        connection.fail(id, -32603, &says);
+        connection.fail(id, rpc::INTERNAL, &says);
     }
     share
 }

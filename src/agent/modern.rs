@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     caller::{ModernCaller, Pending, Round},
-    connection::{Cancel, Connection, Responder, error, lock},
+    connection::{Cancel, Connection, Responder, lock},
     dispatch::{self, CAPABILITIES},
     meta::Meta,
     parked::{self, Parked, Waiting},
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     broker::{Answer, Asked, READ_ALREADY, Request},
     domain::Era,
-    wire::{self, Edit, Raw, keys},
+    wire::{self, Ask, Edit, Raw, asks, keys, rpc},
 };
 
 /// Questions that come this soon after the first are put in one result with it.
@@ -105,7 +105,7 @@ pub(super) async fn call(
         Some(sealed) => {
             let Some(bound) = bound(&connection, &mut binding, &responder.cancel).await else {
                 let why = responder.cancel.reason();
-                let why = error(-32603, why.as_deref().unwrap_or(READ_ALREADY));
+                let why = rpc::error(rpc::INTERNAL, why.as_deref().unwrap_or(READ_ALREADY));
                 return responder.answer(Shaped::Error(why)).await;
             };
             let share = &mut responder.share;
@@ -127,16 +127,16 @@ pub(super) async fn call(
                     match resumed {
                         Some(running) => running,
                         None => {
-                            return responder.answer_now(Shaped::Error(error(
-                                -32602,
+                            return responder.answer_now(Shaped::Error(rpc::error(
+                                rpc::INVALID_PARAMS,
                                 "the call that this `requestState` belongs to no longer waits",
                             )));
                         }
                     }
                 }
                 None => {
-                    return responder.answer_now(Shaped::Error(error(
-                        -32602,
+                    return responder.answer_now(Shaped::Error(rpc::error(
+                        rpc::INVALID_PARAMS,
                         "`requestState` is not valid for this request",
                     )));
                 }
@@ -265,22 +265,20 @@ async fn ask(
     (questions, bound): (Vec<Pending>, Option<Bound>),
 ) {
     let can = lock(&running.caller.round).capabilities;
-    let undeclared = questions.iter().find_map(|pending| {
-        let question = pending.question()?;
-        parked::undeclared(can, &question.method, question.params.as_ref())
-    });
-    if let Some(undeclared) = undeclared {
+    let pending = questions.iter();
+    let lacking: Vec<_> = pending.filter_map(|pending| pending.lacks(can)).collect();
+    if !lacking.is_empty() {
         running
             .caller
             .cancel
             .pull("the agent's client cannot be asked");
         drop(questions);
-        return responder.answer_now(Shaped::Error(undeclared));
+        return responder.answer_now(Shaped::Error(asks::not_declared(lacking)));
     }
     let Some(bound) = bound else {
         running.caller.cancel.pull(READ_ALREADY);
         drop(questions);
-        return responder.answer_now(Shaped::Error(error(-32603, READ_ALREADY)));
+        return responder.answer_now(Shaped::Error(rpc::error(rpc::INTERNAL, READ_ALREADY)));
     };
     let waiting: Vec<Waiting> = questions
         .into_iter()
@@ -302,9 +300,18 @@ async fn finish(
     mut running: Running,
 ) {
     let shaped = match answer {
-        Answer::Asks { call, result } => {
-            Box::pin(relay(connection, &call, &result, &mut running)).await
-        }
+        // It may have waited for the next round since it was judged.
+        Answer::Asks { call, result } => match connection.broker.silences(&call) {
+            None => Box::pin(relay(connection, &call, &result, &mut running)).await,
+            Some(refusal) => {
+                let cut = Answer::CutShort {
+                    call,
+                    refusal: Box::new(refusal),
+                    has_output_schema: false,
+                };
+                shape::answer(&connection.broker, cut, Era::Modern, running.asked)
+            }
+        },
         answer => shape::answer(&connection.broker, answer, Era::Modern, running.asked),
     };
     // The call is over, the answer may take its time.
@@ -323,28 +330,35 @@ async fn relay(
     let can = lock(&running.caller.round).capabilities;
     let result = &*wire::content_without_ours(result);
     let asked = result.get("inputRequests");
-    let undeclared = asked
+    let lacking: Vec<_> = asked
         .iter()
         .flat_map(|asked| wire::members(asked.text()).map(|(_, request)| asked.part(request)))
-        .find_map(|request| {
+        .map(|request| {
             let method = request.get("method");
             let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
-            parked::undeclared(can, &method, request.get("params").as_ref())
-        });
-    if let Some(undeclared) = undeclared {
-        return Shaped::Error(undeclared);
+            Ask::of(&method, request.get("params").as_ref())
+        })
+        .filter(|asks| !asks.is_some_and(|asks| asks.is_declared(can)))
+        .collect();
+    if !lacking.is_empty() {
+        return Shaped::Error(asks::not_declared(lacking));
     }
     let mut edit = Edit::new(result);
     if let Some(inner) = result.get("requestState") {
         let Some(bound) = running.binding.read(connection).await else {
-            return Shaped::Error(error(-32603, READ_ALREADY));
+            return Shaped::Error(rpc::error(rpc::INTERNAL, READ_ALREADY));
         };
         match connection
             .seal
             .seal(&State::Relay(inner.text().to_owned()), &bound)
         {
             Some(sealed) => edit.set("requestState", wire::quote(&sealed)),
-            None => return Shaped::Error(error(-32603, "the request's state cannot be sealed")),
+            None => {
+                return Shaped::Error(rpc::error(
+                    rpc::INTERNAL,
+                    "the request's state cannot be sealed",
+                ));
+            }
         };
     }
     edit.set("_meta", shape::meta(result, call, None, Era::Modern));
@@ -379,11 +393,12 @@ mod tests {
     use crate::{agent::caller::pending, domain::ServerName, ports::Question};
 
     fn question() -> (Pending, impl Future<Output = crate::ports::Answer>) {
-        pending(Question {
+        let question = Question {
             server: ServerName::parse("alpha").unwrap(),
             method: "roots/list".into(),
             params: None,
-        })
+        };
+        pending(question, false)
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,9 +12,8 @@ use super::{
     state::{self, Bound, State},
 };
 use crate::{
-    domain::Capabilities,
     ports::Answer,
-    wire::{self, Edit, Raw},
+    wire::{self, Edit, Raw, rpc},
 };
 
 /// Calls that may wait on one connection.
@@ -87,8 +86,8 @@ pub(super) fn park(
         running
             .parked(waiting)
             .abandon("its state cannot be sealed");
-        return Shaped::Error(super::connection::error(
-            -32603,
+        return Shaped::Error(rpc::error(
+            rpc::INTERNAL,
             "the request's state cannot be sealed",
         ));
     };
@@ -101,8 +100,8 @@ pub(super) fn park(
     if places.len() >= MAX_PARKED {
         drop(places);
         parked.abandon("too many calls wait for answers");
-        return Shaped::Error(super::connection::error(
-            -32603,
+        return Shaped::Error(rpc::error(
+            rpc::INTERNAL,
             "too many calls wait for answers on this connection",
         ));
     }
@@ -154,32 +153,6 @@ pub(super) fn resume(
         }
     }
     Some(running)
-}
-
-/// The error for a question that an agent did not declare it can be asked;
-/// `None` if it did.
-pub(super) fn undeclared(can: Capabilities, method: &str, params: Option<&Raw>) -> Option<Raw> {
-    let missing = missing(can, method, params)?;
-    Some(Raw::of(&serde_json::json!({
-        "code": -32021,
-        "message": "the tool server asks something that this request did not declare",
-        "data": { "requiredCapabilities": missing },
-    })))
-}
-
-fn missing(can: Capabilities, method: &str, params: Option<&Raw>) -> Option<serde_json::Value> {
-    let url = params
-        .and_then(|params| params.get("mode"))
-        .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
-    match method {
-        "elicitation/create" if url => {
-            (!can.url).then(|| serde_json::json!({"elicitation":{"url":{}}}))
-        }
-        "elicitation/create" => (!can.form).then(|| serde_json::json!({"elicitation":{"form":{}}})),
-        "sampling/createMessage" => (!can.sampling).then(|| serde_json::json!({"sampling":{}})),
-        "roots/list" => (!can.roots).then(|| serde_json::json!({"roots":{}})),
-        _ => Some(serde_json::json!({})),
-    }
 }
 
 /// After this long nobody comes back. What a call has asked ends with it; who comes back

@@ -16,14 +16,11 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{
-    connection::{error, lock},
-    state,
-};
+use super::{connection::lock, state};
 use crate::{
     lines::LineOut,
     ports::Answer,
-    wire::{self, Raw},
+    wire::{self, Raw, rpc},
 };
 
 /// What the withdrawal of a question takes behind it.
@@ -119,7 +116,7 @@ impl Questions {
     /// An answer to one of them that cannot be read; says whether it was open.
     pub(super) fn failed(&self, id: &Raw, why: &str) -> bool {
         let says = format!("the client answered with what cannot be read: {why}");
-        self.answered(id, Answer::Error(error(-32603, &says)))
+        self.answered(id, Answer::Error(rpc::error(rpc::INTERNAL, &says)))
     }
 }
 

@@ -7,11 +7,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::connection::error;
 use crate::{
     broker::{Answer, Asked, Broker, Paid},
     domain::{Call, CallId, Code, Era, Fault, Refusal, RunId, Tier, ToolFault, money::show_money},
-    wire::{self, Body, Edit, Parts, Raw, keys},
+    wire::{self, Body, Edit, Parts, Raw, keys, rpc},
 };
 
 /// What is written: the value of `result`, in pieces, or of `error`.
@@ -36,7 +35,7 @@ pub(super) fn server_info() -> String {
 /// Shapes an answer.
 pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) -> Shaped {
     match answer {
-        Answer::Wrong { code, says } => Shaped::Error(error(known_code(code, era), &says)),
+        Answer::Wrong { code, says } => Shaped::Error(rpc::error(known_code(code, era), &says)),
         Answer::Refused {
             call,
             refusal,
@@ -73,6 +72,7 @@ pub(super) fn answer(broker: &Broker, answer: Answer, era: Era, asked: Asked) ->
             body: Body::Error(error),
             ..
         } => server_error(broker, &call, &error, era, asked),
+        Answer::Lacks(error) => Shaped::Error(error),
         // An agent of the handshake era was asked directly; this is for the
         // record if a server asks once more than it may.
         Answer::Asks { call, .. } => failed(
@@ -160,17 +160,22 @@ pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> 
             out.push(',');
         }
     }
-    // Every answer carries this: pushed piece by piece, which formatting is not.
+    out.push_str("\"dev.tollgate/call\":");
+    push_call(call, Some(&call.run), paid, &mut out);
+    out.push('}');
+    out
+}
+
+/// What a call was: the value of `dev.tollgate/call`. Every answer carries it: pushed
+/// piece by piece, which formatting is not.
+fn push_call(call: &Call, run: Option<&RunId>, paid: Option<&Paid>, out: &mut String) {
     let mut push = |pieces: &[&str]| pieces.iter().for_each(|piece| out.push_str(piece));
-    push(&[
-        "\"",
-        keys::OUR_PREFIX,
-        "call\":{\"id\":\"",
-        call.id.as_str(),
-    ]);
+    push(&["{\"id\":\"", call.id.as_str()]);
     push(&["\",\"tier\":\"", call.tier.name()]);
-    push(&["\",\"server\":\"", call.server.as_str()]);
-    push(&["\",\"run\":\"", call.run.as_str(), "\""]);
+    push(&["\",\"server\":\"", call.server.as_str(), "\""]);
+    if let Some(run) = run {
+        push(&[",\"run\":\"", run.as_str(), "\""]);
+    }
     if let Some(paid) = paid {
         let currency = call.claim.currency;
         if paid.cost > 0 {
@@ -182,10 +187,17 @@ pub(super) fn meta(result: &Raw, call: &Call, paid: Option<&Paid>, era: Era) -> 
             push(&[",\"wait_ms\":", &waited.to_string()]);
         }
         push(&[",\"budget_left\":"]);
-        paid.left.write_json(currency, &mut out);
+        paid.left.write_json(currency, out);
     }
-    out.push_str("}}");
-    out
+    out.push('}');
+}
+
+/// The same for a call that has no result of its own; its run is told if it was paid for.
+fn of_call(call: &Call, paid: Option<&Paid>) -> serde_json::Value {
+    let mut told = String::with_capacity(256);
+    push_call(call, paid.map(|_| &call.run), paid, &mut told);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap_or_default();
+    serde_json::json!({ "dev.tollgate/call": told })
 }
 
 /// A refusal: an ordinary result that a model can read and act on.
@@ -267,14 +279,7 @@ fn unrecorded(call: &Call, fault: &Fault, era: Era, asked: Asked) -> Shaped {
         Code::StateUnavailable.as_str(),
         call.title()
     );
-    failure(
-        &text,
-        &serde_json::json!({
-            "dev.tollgate/call": { "id": call.id, "tier": call.tier, "server": call.server }
-        }),
-        era,
-        asked,
-    )
+    failure(&text, &of_call(call, None), era, asked)
 }
 
 /// The server did not answer properly: what is known, in one sentence.
@@ -287,30 +292,7 @@ fn failed(call: &Call, fault: &ToolFault, paid: Option<&Paid>, era: Era, asked: 
         }
     };
     let text = format!("tollgate: server `{}` {fault}.{after}", call.server);
-    let mut told = serde_json::json!({ "id": call.id, "tier": call.tier, "server": call.server });
-    if let (Some(told), Some(paid)) = (told.as_object_mut(), paid) {
-        let currency = call.claim.currency;
-        told.insert("run".into(), call.run.as_str().into());
-        if paid.cost > 0 {
-            told.insert("cost".into(), show_money(paid.cost, currency).into());
-        }
-        let waited = u64::try_from(paid.waited.as_millis()).unwrap_or(u64::MAX);
-        if waited > 0 {
-            told.insert("wait_ms".into(), waited.into());
-        }
-        let mut left = String::new();
-        paid.left.write_json(currency, &mut left);
-        told.insert(
-            "budget_left".into(),
-            serde_json::from_str(&left).unwrap_or_default(),
-        );
-    }
-    failure(
-        &text,
-        &serde_json::json!({ "dev.tollgate/call": told }),
-        era,
-        asked,
-    )
+    failure(&text, &of_call(call, paid), era, asked)
 }
 
 fn failure(text: &str, meta: &serde_json::Value, era: Era, asked: Asked) -> Shaped {
@@ -331,7 +313,7 @@ fn failure(text: &str, meta: &serde_json::Value, era: Era, asked: Asked) -> Shap
         | Asked::Completion
         | Asked::Subscribe
         | Asked::Unsubscribe => Shaped::Error(Raw::of(&serde_json::json!({
-            "code": -32603,
+            "code": rpc::INTERNAL,
             "message": text,
             "data": meta,
         }))),
@@ -353,17 +335,21 @@ fn server_error(broker: &Broker, call: &Call, error: &Raw, era: Era, asked: Aske
     let code = error
         .get("code")
         .and_then(|code| code.text().parse::<i32>().ok())
-        .unwrap_or(-32603);
+        .unwrap_or(rpc::INTERNAL);
     let legal = match (era, broker.era(&call.server), asked) {
-        (Era::Legacy, Era::Modern, Asked::Resource) if code == -32602 => -32002,
-        (Era::Legacy, Era::Modern, _) if code == -32021 => {
+        (Era::Legacy, Era::Modern, Asked::Resource) if code == rpc::INVALID_PARAMS => {
+            rpc::RESOURCE_NOT_FOUND
+        }
+        (Era::Legacy, Era::Modern, _) if code == rpc::NOT_DECLARED => {
             let fault = ToolFault::Protocol(
                 "it needs something of the user that the agent's client cannot be asked".into(),
             );
             return failed(call, &fault, None, era, asked);
         }
-        (Era::Legacy, Era::Modern, _) if (-32099..=-32020).contains(&code) && code != -32042 => {
-            -32603
+        (Era::Legacy, Era::Modern, _)
+            if rpc::STATELESS.contains(&code) && code != rpc::PAGE_FIRST =>
+        {
+            rpc::INTERNAL
         }
         (Era::Modern, Era::Legacy, _) => known_code(code, era),
         (Era::Legacy | Era::Modern, Era::Legacy | Era::Modern, _) => code,
@@ -387,15 +373,15 @@ fn without_forgery(error: &Raw) -> Raw {
         return error;
     }
     let mut edit = Edit::new(&error);
-    edit.set("code", "-32603");
+    edit.set("code", rpc::INTERNAL.to_string());
     edit.raw()
 }
 
 /// Codes of the handshake era that the stateless era forbids.
 fn known_code(code: i32, era: Era) -> i32 {
     match (era, code) {
-        (Era::Modern, -32002) => -32602,
-        (Era::Modern, -32042) => -32603,
+        (Era::Modern, rpc::RESOURCE_NOT_FOUND) => rpc::INVALID_PARAMS,
+        (Era::Modern, rpc::PAGE_FIRST) => rpc::INTERNAL,
         (Era::Legacy | Era::Modern, code) => code,
     }
 }

@@ -144,7 +144,7 @@ impl Watching {
             | Answer::CutShort { refusal, .. }
             | Answer::OwnRefused { refusal, .. } => refused(&refusal),
             Answer::Fault(_) | Answer::Unrecorded { .. } => Begun::NoMore,
-            Answer::Failed { .. } | Answer::Asks { .. } => Begun::No,
+            Answer::Failed { .. } | Answer::Asks { .. } | Answer::Lacks(_) => Begun::No,
         }
     }
 }

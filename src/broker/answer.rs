@@ -106,6 +106,8 @@ pub enum Answer {
         /// Its `input_required` result.
         result: Raw,
     },
+    /// It wants what the agent did not declare: the error that says so.
+    Lacks(Raw),
 }
 
 impl Answer {
@@ -130,6 +132,7 @@ impl Answer {
                 body: Body::Error(error),
             },
             (Ok(Reply::Asks(result)), _) => Answer::Asks { call, result },
+            (Ok(Reply::Lacks(error)), _) => Answer::Lacks(error),
             (Err(_), Some(refusal)) => Answer::CutShort {
                 call,
                 refusal: Box::new(refusal),

@@ -9,7 +9,7 @@ use super::{Answer, Broker, door::wrong};
 use crate::{
     domain::AgentName,
     measure,
-    wire::{Node, Raw, is_other_spelling},
+    wire::{Node, Raw, is_other_spelling, rpc},
 };
 
 /// What is asked for.
@@ -214,7 +214,7 @@ impl Broker {
         let read = move || Read::of(asked, &params).map(Read::into_owned);
         let read = self.offload.done(agent, read).await;
         read.ok_or_else(|| Answer::Wrong {
-            code: INTERNAL,
+            code: rpc::INTERNAL,
             says: READ_ALREADY.to_owned(),
         })
     }
@@ -223,6 +223,3 @@ impl Broker {
 /// What an agent hears of whose requests more are read than are read at a time.
 pub const READ_ALREADY: &str =
     "large requests of this agent are being read already: wait for their answers";
-
-/// JSON-RPC: it was not done, and not for what the request says.
-const INTERNAL: i32 = -32603;

@@ -74,8 +74,7 @@ impl Broker {
             let name = name.as_ref().and_then(Raw::as_str);
             let tool = name.and_then(|name| known.get(name.as_ref()).copied());
             if let (Some(tool), Ok(node)) = (tool, Node::parse(definition.text())) {
-                let print = blake3::hash(node.canonical().as_bytes());
-                self.offered_beside(tool, definition, Fingerprint(*print.as_bytes()));
+                self.offered_beside(tool, definition, node.fingerprint());
             }
         }
     }

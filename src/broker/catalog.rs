@@ -391,7 +391,7 @@ impl Tool {
         let hidden = |why: &str| format!("tool `{}` is hidden: {why}", shown(&name));
         let node = Node::parse(definition.text())
             .map_err(|flaw| hidden(&format!("in its definition {flaw}")))?;
-        let print = Fingerprint(*blake3::hash(node.canonical().as_bytes()).as_bytes());
+        let print = node.fingerprint();
         let pinned = store
             .pin(server, &name, definition, print)
             .map_err(|fault| hidden(&fault.says))?;

@@ -27,7 +27,7 @@ pub(super) fn settlement(
         // An error has no price to read, and may have cost as much.
         Ok(Reply::Error(_)) => (ask, None),
         // The repeated call is the one that counts.
-        Ok(Reply::Asks(_)) => (free_of_charge(ask), None),
+        Ok(Reply::Asks(_) | Reply::Lacks(_)) => (free_of_charge(ask), None),
         Err(fault) if fault.may_have_run() => (ask, None),
         Err(_) => (free_of_charge(ask), None),
     };
@@ -39,7 +39,7 @@ pub(super) fn settlement(
         leave_alone: match reply {
             Ok(Reply::Error(error)) => leave_alone::by_error(error),
             Ok(Reply::Result(result)) if is_error(&outcome) => leave_alone::by_result(result),
-            Ok(Reply::Result(_) | Reply::Asks(_)) | Err(_) => None,
+            Ok(Reply::Result(_) | Reply::Asks(_) | Reply::Lacks(_)) | Err(_) => None,
         },
         result: answer.cloned(),
         outcome,

@@ -23,7 +23,7 @@ use crate::{
     },
     measure,
     ports::Context,
-    wire::{Node, Raw},
+    wire::{Node, Raw, rpc},
 };
 
 /// A request that got in.
@@ -73,12 +73,10 @@ impl Door {
     }
 }
 
-/// JSON-RPC: the parameters are wrong.
-const INVALID_PARAMS: i32 = -32602;
-
+/// The parameters are wrong.
 pub(super) fn wrong(says: impl Into<String>) -> Answer {
     Answer::Wrong {
-        code: INVALID_PARAMS,
+        code: rpc::INVALID_PARAMS,
         says: says.into(),
     }
 }
@@ -227,10 +225,9 @@ impl Broker {
         let catalog = self.catalog();
         let stops = self.stops.borrow();
         let is_held = |server: &&ServerName| {
-            let mut stops = stops.iter();
             !catalog.listings().contains_key(server)
                 && view.shows(server)
-                && stops.any(|stop| stop.scope.covers_server(server))
+                && stops.of_server(server).is_some()
         };
         let server = self.owners.named(name).iter().find(is_held)?;
         let rules = self.policy.servers.get(server)?;
@@ -268,7 +265,8 @@ impl Broker {
             .catalog()
             .resource(uri, view)
             .ok_or_else(|| Answer::Wrong {
-                code: RESOURCE_NOT_FOUND,
+                // Which code the agent's era has for it is settled where the answer leaves.
+                code: rpc::RESOURCE_NOT_FOUND,
                 says: format!("resource not found: {}", shown(uri)),
             })?;
         Ok(Route {
@@ -397,9 +395,6 @@ pub(super) fn unmeasured(why: Unmeasured) -> (Findings, Amounts) {
     };
     (findings, Amounts::ZERO.with(Dimension::Calls, 1))
 }
-
-/// The code of both eras is settled where the answer leaves.
-const RESOURCE_NOT_FOUND: i32 = -32002;
 
 struct Route {
     server: ServerName,

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Broker, under_way::Silenced};
 use crate::{
-    domain::{Call, Halt, HaltKind, Stop},
+    domain::{Call, Halt, HaltKind, Refusal},
+    gate,
     ports::Store,
 };
 
@@ -16,21 +17,34 @@ const GRACE: Duration = Duration::from_secs(2);
 /// paused agent finishes what it has under way.
 pub(super) fn silenced(store: Arc<dyn Store>) -> Silenced {
     Arc::new(move |agent, server, run| {
-        let is_ended = |halt: &Halt| match halt.kind {
-            HaltKind::Killed => halt.agent == *agent,
+        let is_ended = |halt: Halt| match halt.kind {
+            HaltKind::Killed => true,
             HaltKind::Paused => false,
         };
-        let covers = |stop: &Stop| stop.scope.covers(agent, server, run);
-        store.stops().iter().any(covers) || store.halts().iter().any(is_ended)
+        store.stops().covering(agent, server, run).is_some()
+            || store.halt_of(agent).is_some_and(is_ended)
     })
 }
 
 impl Broker {
+    /// Why a call that has ended says no more to its agent: it is stopped, or was ended.
+    #[must_use]
+    pub fn silences(&self, call: &Call) -> Option<Refusal> {
+        let stops = self.store.stops();
+        let stop = stops.covering(&call.by.agent, &call.server, &call.run);
+        stop.map(gate::stopped).or_else(|| {
+            let halt = self.store.halt_of(&call.by.agent)?;
+            match halt.kind {
+                HaltKind::Killed => Some(gate::halted(&halt)),
+                HaltKind::Paused => None,
+            }
+        })
+    }
+
     /// A call was refused in a way that ends its run.
     pub(super) fn halted_by(&self, call: &Call) {
-        let halts = self.store.halts();
-        if let Some(halt) = halts.iter().find(|halt| halt.agent == call.by.agent) {
-            self.halted(halt);
+        if let Some(halt) = self.store.halt_of(&call.by.agent) {
+            self.halted(&halt);
         }
     }
 
@@ -52,7 +66,7 @@ impl Broker {
         let end = async move {
             tokio::time::sleep(GRACE).await;
             // A person may have lifted it meanwhile.
-            if store.halts().iter().any(|halt| halt.agent == agent) {
+            if store.halt_of(&agent).is_some() {
                 for home in &homes {
                     tools.end_run(home);
                 }

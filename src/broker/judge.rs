@@ -106,6 +106,7 @@ fn complaint(answer: &Answer) -> String {
         | Answer::Done { .. }
         | Answer::Own(_)
         | Answer::OwnRefused { .. }
-        | Answer::Asks { .. } => "the request is wrong".to_owned(),
+        | Answer::Asks { .. }
+        | Answer::Lacks(_) => "the request is wrong".to_owned(),
     }
 }

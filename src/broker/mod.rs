@@ -55,9 +55,12 @@ pub use stop::{Stopped, Struck};
 
 use crate::{
     clock::Clock,
-    domain::{Call, CallId, Dimension, Era, ServerName, Stop, ToolFault},
-    ids::{IdKind, Ids},
-    ports::{Admission, Context, Event, Job, Permit, Seat, Shelf, Store, Tools},
+    domain::{Call, CallId, Dimension, Era, Fault, ServerName, Stops, ToolFault},
+    ids::Ids,
+    ports::{
+        Admission, Context, Event, Job, Permit, Seat, Settled, Settlement, Shelf, Spent, Store,
+        Tools,
+    },
 };
 use answer::No;
 use latest::Latest;
@@ -79,7 +82,7 @@ pub struct Broker {
     events: broadcast::Sender<Event>,
     changed: broadcast::Sender<Changed>,
     /// Those that are in force.
-    stops: watch::Sender<Vec<Stop>>,
+    stops: watch::Sender<Stops>,
     news: news::News,
     beside: beside::Beside,
     owners: owners::Owners,
@@ -168,19 +171,19 @@ impl Broker {
         let _ = self.tools.set(tools);
     }
 
-    /// One call, from request to answer.
+    /// One call, from request to answer, in the steps that ARCHITECTURE.md tells.
     ///
     /// Runs to its end whoever has gone away meanwhile: what left for a server
     /// is settled.
     pub async fn call(&self, request: Request) -> Answer {
         let arrived = self.clock.elapsed();
-        // What is seldom waited for is boxed here and below: a call's future is
-        // moved when it is spawned, and its size is felt.
+        // 1. Wait for the first lists. What is seldom waited for is boxed here and
+        // below: a call's future is moved when it is spawned, and its size is felt.
         if !self.all_met() {
             Box::pin(self.met_for(&request.session, &*request.caller)).await;
         }
 
-        // 1. Parse at the door, 2. measure: what is asked, of which server, and
+        // 2. Parse at the door, 3. measure: what is asked, of which server, and
         // what is wrong with the arguments.
         let view = self.view(&request.session);
         let params = request.params.as_ref();
@@ -196,7 +199,7 @@ impl Broker {
         };
         let _busy = request.session.busy(&*self.clock);
 
-        // From here on a stop finds it and cancels whatever it waits for.
+        // 4. From here on a stop finds it and cancels whatever it waits for.
         let caller = request.caller;
         let open = self
             .under_way
@@ -217,7 +220,7 @@ impl Broker {
 
         let _visit = self.visit(&request.session, &home);
 
-        // The instance that would run it says what the tool is now. A call that
+        // 5. The instance that would run it says what the tool is now. A call that
         // is refused anyway starts no process.
         let (seat, begins) = match self.seated(&call, &home, open.caller()) {
             Some(seat) => (Ok(Some(seat)), None),
@@ -234,7 +237,7 @@ impl Broker {
             }
         }
 
-        // 3. Decide on fresh facts and record the judgement, as one; 4. what is
+        // 6. Decide on fresh facts and record the judgement, as one; 7. what is
         // refused hears why.
         let (permit, seat) = match self.permit(&call, &context, &open, seat).await {
             Ok(cleared) => cleared,
@@ -249,7 +252,7 @@ impl Broker {
         // Its run has begun, as the record says.
         drop(begins);
 
-        // 5. Execute; the permit is used up.
+        // 8. Execute; the permit is used up.
         let job = Job {
             subject: call.subject.clone(),
             params: request.params,
@@ -261,10 +264,10 @@ impl Broker {
         let reply = reply.map_err(|fault| open.unsent(fault));
         let reply = reply.and_then(|reply| open.allowed(reply));
 
-        // 6. (Framing comes here.) 7. Settle, then answer.
+        // 9. Settle, then answer. (Framing comes before.)
         let settlement = charge::settlement(&call, &prices, &reply, &open.times());
         open.became(&settlement.outcome);
-        let settled = match self.store.settle(spent, &call, &settlement) {
+        let settled = match self.settled(spent, &call, &settlement) {
             Ok(settled) => settled,
             Err(fault) => {
                 return Answer::Unrecorded {
@@ -273,11 +276,6 @@ impl Broker {
                 };
             }
         };
-        if let Some(halt) = &settled.halt {
-            self.halted(halt);
-        }
-        self.latest
-            .add(self.clock.now(), &call, settlement.outcome.word());
         let paid = Box::new(Paid {
             cost: settlement.charged.get(Dimension::Cost),
             left: settled.left,
@@ -334,6 +332,22 @@ impl Broker {
         })
     }
 
+    /// Settles a call, and tells who has to know of it.
+    fn settled(
+        &self,
+        spent: Spent,
+        call: &Call,
+        settlement: &Settlement,
+    ) -> Result<Settled, Fault> {
+        let settled = self.store.settle(spent, call, settlement)?;
+        if let Some(halt) = &settled.halt {
+            self.halted(halt);
+        }
+        self.latest
+            .add(self.clock.now(), call, settlement.outcome.word());
+        Ok(settled)
+    }
+
     /// The era that a server was last seen to speak.
     #[must_use]
     pub fn era(&self, server: &ServerName) -> Era {
@@ -383,7 +397,7 @@ impl Broker {
     }
 
     fn new_call_id(&self) -> CallId {
-        CallId::parse(&self.ids.next(IdKind::Call)).unwrap_or_else(|| CallId::from_tail("0"))
+        CallId::from_tail(&self.ids.tail())
     }
 }
 

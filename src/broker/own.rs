@@ -6,7 +6,7 @@
 
 use super::{Answer, Asked, Broker, Request, Session};
 use crate::{
-    domain::{Dimension, Level, Limit, Over, Period, Scope, ServerName, money},
+    domain::{Dimension, Level, Limit, Period, Scope, ServerName, money},
     gate,
     wire::Raw,
 };
@@ -69,33 +69,22 @@ impl Broker {
         let currency = self.policy.free().currency;
         let own = session.terms.limits.iter();
         let own = own.filter(|limit| limit.period != Period::Action);
-        let own = own.map(|limit| {
-            let scope = match limit.over {
-                Over::Agent => Scope::Agent(agent.clone()),
-                Over::Everything | Over::Server | Over::Tool => Scope::Everything,
-            };
-            (scope, limit.clone())
-        });
+        let own =
+            own.filter_map(|limit| Some((Scope::of_agent(limit.over, agent)?, limit.clone())));
         let of_servers = self.policy.limits_of_servers(session.visible().iter());
         let asked: Vec<_> = own
             .chain(of_servers)
             .map(|(scope, limit)| (scope, Some(run.clone()), limit))
             .collect();
         let levels = self.store.levels(&asked);
-        let nowhere = |server: &ServerName| {
-            let stops = self.store.stops();
-            stops
-                .iter()
-                .any(|stop| stop.scope.covers(agent, server, &run))
-        };
+        let stops = self.store.stops();
         let stopped: Vec<&ServerName> = session
             .visible()
             .iter()
-            .filter(|server| nowhere(server))
+            .filter(|server| stops.covering(agent, server, &run).is_some())
             .collect();
-        let halts = self.store.halts();
-        let halt = halts.iter().find(|halt| halt.agent == *agent);
-        let mut text = match halt {
+        let halt = self.store.halt_of(agent);
+        let mut text = match &halt {
             Some(halt) => format!("{} was {}: {}.\n", halt.run, halt.kind.word(), halt.says),
             None => String::new(),
         };

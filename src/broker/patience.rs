@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::{Answer, Broker, under_way::Open};
-use crate::domain::{AgentName, Call, ToolFault};
+use crate::{
+    domain::{AgentName, Call, ToolFault},
+    wire::rpc,
+};
 
 /// So many at once.
 const AT_ONCE: u32 = 1_000;
@@ -79,7 +82,11 @@ impl Broker {
     ///
     /// # Errors
     /// When it is not judged at all: it was cancelled meanwhile, or too many wait.
-    pub(super) async fn be_patient(&self, call: &Call, open: &Open<'_>) -> Result<Waited, No> {
+    pub(super) async fn be_patient(
+        &self,
+        call: &Call,
+        open: &Open<'_>,
+    ) -> Result<Waited, TurnedAway> {
         if !self.is_refused(call) {
             return Ok(Waited::No);
         }
@@ -90,11 +97,11 @@ impl Broker {
                 reason = open.caller().cancelled() => match open.stopped() {
                     // It hears of that stop.
                     Some(_) => Ok(Waited::Yes),
-                    None => Err(No::Cancelled(reason)),
+                    None => Err(TurnedAway::Cancelled(reason)),
                 },
                 () = tokio::time::sleep(wait) => Ok(Waited::Yes),
             },
-            Turn::Never => Err(No::TooOften),
+            Turn::Never => Err(TurnedAway::TooOften),
         }
     }
 
@@ -117,21 +124,21 @@ impl Broker {
 
 /// Why a call of an agent that is refused all the time is not judged.
 #[derive(Debug)]
-pub(super) enum No {
+pub(super) enum TurnedAway {
     Cancelled(String),
     TooOften,
 }
 
-impl No {
+impl TurnedAway {
     pub(super) fn answer(self, call: Call) -> Answer {
         match self {
-            No::Cancelled(reason) => Answer::Failed {
+            TurnedAway::Cancelled(reason) => Answer::Failed {
                 call: Box::new(call),
                 fault: ToolFault::Cancelled(reason),
                 paid: None,
             },
-            No::TooOften => Answer::Wrong {
-                code: -32603,
+            TurnedAway::TooOften => Answer::Wrong {
+                code: rpc::INTERNAL,
                 says: format!(
                     "refused more than {AT_ONCE} times, and {WAITING} more calls wait for theirs: wait for an answer"
                 ),

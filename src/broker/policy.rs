@@ -9,8 +9,8 @@ use std::{
 use crate::{
     config::{Agent, Agents, Generation, Server},
     domain::{
-        AgentName, BreakerRule, Limit, Offer, Over, Owner, Period, Place, Prices, Principal, Rate,
-        Reach, Scope, ServerName, Terms, Tier,
+        AgentName, BreakerRule, Limit, Offer, Owner, Period, Place, Prices, Principal, Rate, Reach,
+        Scope, ServerName, Terms, Tier,
     },
     measure::Rules,
 };
@@ -145,13 +145,8 @@ impl Policy {
     #[must_use]
     pub fn limits_of_run(&self, agent: &AgentName) -> Vec<(Scope, Limit)> {
         let whole = self.terms(agent);
-        let whole = whole.limits.iter().cloned().map(|limit| {
-            let scope = match limit.over {
-                Over::Everything => Scope::Everything,
-                Over::Agent | Over::Server | Over::Tool => Scope::Agent(agent.clone()),
-            };
-            (scope, limit)
-        });
+        let whole = whole.limits.iter().cloned();
+        let whole = whole.filter_map(|limit| Some((Scope::of_agent(limit.over, agent)?, limit)));
         let parts = self.limits().into_iter().filter(|(scope, _)| match scope {
             Scope::Server(_) | Scope::Tool(..) => true,
             Scope::Everything | Scope::Agent(_) => false,

@@ -131,10 +131,7 @@ impl Broker {
     pub(super) fn unmeet(&self) {
         let catalog = self.catalog();
         let stops = self.stops.borrow().clone();
-        let is_held = |server: &ServerName| {
-            let mut stops = stops.iter();
-            stops.any(|stop| stop.scope.covers_server(server))
-        };
+        let is_held = |server: &ServerName| stops.of_server(server).is_some();
         self.met.send_modify(|met| {
             met.retain(|server| catalog.listings().contains_key(server) || is_held(server));
         });

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,8 +10,7 @@ use std::{
 use super::Broker;
 use crate::{
     clock::Clock,
-    domain::{AgentName, Principal, RunId, ServerName, Stop, Terms},
-    ids::IdKind,
+    domain::{AgentName, Principal, RunId, ServerName, Terms},
 };
 
 /// One connection of an agent, in its run.
@@ -136,9 +136,20 @@ impl Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JoinError {
     /// The configuration lists agents, and not this one.
-    UnknownAgent,
+    UnknownAgent(AgentName),
     /// The run belongs to another agent.
     ForeignRun,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::UnknownAgent(agent) => {
+                write!(f, "the configuration does not list an agent `{agent}`")
+            }
+            JoinError::ForeignRun => f.write_str("the run belongs to another agent"),
+        }
+    }
 }
 
 impl Broker {
@@ -171,7 +182,7 @@ impl Broker {
         let principal = self
             .policy
             .principal(agent)
-            .ok_or(JoinError::UnknownAgent)?;
+            .ok_or_else(|| JoinError::UnknownAgent(agent.clone()))?;
         let named = run.is_some();
         let run = run.unwrap_or_else(|| self.new_run_id());
         let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,7 +272,7 @@ impl Broker {
     }
 
     pub(super) fn new_run_id(&self) -> RunId {
-        RunId::parse(&self.ids.next(IdKind::Run)).unwrap_or_else(|| RunId::from_tail("0"))
+        RunId::from_tail(&self.ids.tail())
     }
 
     /// The folders that an agent works in have changed.
@@ -270,13 +281,11 @@ impl Broker {
     /// ask.
     pub fn roots_changed(&self, session: &Session) {
         let (agent, run) = (&session.principal.agent, session.run());
-        let of_a_server = |stop: &Stop| {
-            let mut visible = session.visible().iter();
-            visible.any(|server| stop.scope.covers(agent, server, &run))
-        };
-        let stopped =
-            self.store.stop_of(agent, &run).is_some() || self.store.stops().iter().any(of_a_server);
-        if stopped {
+        let stops = self.store.stops();
+        let mut visible = session.visible().iter();
+        if self.store.stop_of(agent, &run).is_some()
+            || visible.any(|server| stops.of_server(server).is_some())
+        {
             return;
         }
         if let Some(tools) = self.tools.get() {

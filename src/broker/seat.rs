@@ -29,10 +29,7 @@ impl Broker {
                 free_of_charge(call.claim.ask),
             )
         };
-        let settled = self.store.settle(permit.spend(), call, &settlement)?;
-        if let Some(halt) = &settled.halt {
-            self.halted(halt);
-        }
+        self.settled(permit.spend(), call, &settlement)?;
         Ok(fault)
     }
 
@@ -158,7 +155,7 @@ pub(super) fn outcome(tier: Tier, reply: &Result<Reply, ToolFault>) -> Outcome {
             error: true,
             bytes: error.bytes().len(),
         },
-        Ok(Reply::Asks(_)) => Outcome::Asked,
+        Ok(Reply::Asks(_) | Reply::Lacks(_)) => Outcome::Asked,
         Err(fault) => match tier {
             Tier::Consequential | Tier::Irreversible if fault.may_have_run() => {
                 Outcome::Unknown(fault.clone())

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Broker;
 use crate::domain::{
-    AgentName, Became, CallId, Fault, RunId, ServerName, Stop, StopScope, Subject,
+    AgentName, Became, CallId, Fault, RunId, ServerName, Stop, StopScope, Stops, Subject,
 };
 use crate::ports::Store;
 
@@ -52,7 +52,8 @@ impl Broker {
     /// When it cannot be said that it is in force.
     pub async fn stop(&self, stop: Stop) -> Result<Stopped, Fault> {
         // What no agent asks for does not leave either.
-        self.stops.send_modify(|stops| stops.push(stop.clone()));
+        self.stops
+            .send_modify(|stops| *stops = stops.and(stop.clone()));
         let store = self.store.clone();
         let (order, stops) = (stop.clone(), self.stops.clone());
         // The disk may hang; the switch may not.
@@ -69,7 +70,7 @@ impl Broker {
         // Told even if the store has failed: what is under way can be cancelled
         // without it.
         let told = self.under_way.tell(&stop);
-        if recorded.is_err() && !self.store.stops().iter().any(|s| s.scope == stop.scope) {
+        if recorded.is_err() && self.store.stops().get(&stop.scope).is_none() {
             return Err(Fault::new("the stop could not be put in force"));
         }
         let ended = async {
@@ -101,13 +102,13 @@ impl Broker {
 
     /// The stops that are in force, as they change.
     #[must_use]
-    pub fn watch_stops(&self) -> watch::Receiver<Vec<Stop>> {
+    pub fn watch_stops(&self) -> watch::Receiver<Stops> {
         self.stops.subscribe()
     }
 }
 
 /// Tells which stops are in force now. They are asked for while nobody else tells, so that
 /// the last who does knows of all.
-fn follow(stops: &watch::Sender<Vec<Stop>>, store: &dyn Store) {
+fn follow(stops: &watch::Sender<Stops>, store: &dyn Store) {
     stops.send_modify(|stops| *stops = store.stops());
 }

@@ -20,12 +20,12 @@ use super::stop::Struck;
 use crate::{
     clock::Clock,
     domain::{
-        AgentName, Became, Call, CallId, Halt, Limit, Outcome, Place, Refusal, RunId, Scope,
-        ServerName, Stop, Subject, Terms, ToolFault,
+        AgentName, Became, Call, CallId, Capabilities, Fault, Halt, Limit, Outcome, Place, Refusal,
+        RunId, Scope, ServerName, Stop, Subject, Terms, ToolFault,
     },
     gate,
-    ports::{Caller, Posed, Question, Questions, Reply, SAMPLING},
-    wire::{self, Raw},
+    ports::{Caller, NotPut, Posed, Question, Questions, Reply, WhyNot},
+    wire::{self, Ask, Raw, asks as wire_asks},
 };
 use stoppable::Stoppable;
 
@@ -34,7 +34,7 @@ pub(super) type Silenced = Arc<dyn Fn(&AgentName, &ServerName, &RunId) -> bool +
 
 /// So often a server may ask in one call, and between it and the next: each is a record, and
 /// while one is open the call's clock stands.
-const QUESTIONS: u32 = 100;
+const QUESTIONS: usize = 100;
 
 /// Every call between the door and its answer.
 pub(super) struct UnderWay {
@@ -166,28 +166,48 @@ impl Open<'_> {
         }
     }
 
-    /// What its server answered, if it may: one that asks what its file turns off was told
-    /// that nobody answers that.
+    /// What its server answered, if it may. What it asks with its answer is recorded and
+    /// counted like any other question.
     pub(super) fn allowed(&self, reply: Reply) -> Result<Reply, ToolFault> {
-        let asks_the_model = |asked: &Raw| {
-            let mut requests = wire::members(asked.text());
-            requests.any(|(_, request)| {
-                let method = asked.part(request).get("method");
-                method.is_some_and(|method| method.as_str().as_deref() == Some(SAMPLING))
-            })
+        let asked = match &reply {
+            Reply::Asks(result) => result.get("inputRequests"),
+            Reply::Result(_) | Reply::Lacks(_) | Reply::Error(_) => None,
         };
-        match (&reply, self.one.no_sampling()) {
-            (Reply::Asks(result), Some(place))
-                if result
-                    .get("inputRequests")
-                    .as_ref()
-                    .is_some_and(asks_the_model) =>
-            {
-                Err(ToolFault::Protocol(format!(
-                    "it asks with `{SAMPLING}`, which {place} turns off"
-                )))
-            }
-            (Reply::Asks(_) | Reply::Result(_) | Reply::Error(_), _) => Ok(reply),
+        let Some(asked) = asked else {
+            return Ok(reply);
+        };
+        if let Some(refusal) = self.stopped() {
+            return Err(ToolFault::Cancelled(refusal.says));
+        }
+        let requests = wire::members(asked.text());
+        let questions: Vec<Question> = requests
+            .map(|(_, request)| {
+                let request = asked.part(request);
+                let method = request.get("method");
+                let method = method.as_ref().and_then(Raw::as_str).unwrap_or_default();
+                Question {
+                    server: self.one.server.clone(),
+                    method: method.as_ref().into(),
+                    params: request.get("params"),
+                }
+            })
+            .collect();
+        let (heard, can) = (&*self.under_way.questions, self.caller.capabilities());
+        match self.one.poses(heard, &questions, can) {
+            Ok(Ok(_)) => Ok(reply),
+            Ok(Err(not)) => match not.why {
+                // Its agent is told what it would have to declare, and gets nothing of it:
+                // it may have declared more since.
+                WhyNot::NotDeclared => {
+                    let lacking = questions.iter().filter(|asked| !is_declared(asked, can));
+                    let lacking = lacking.map(asks);
+                    Ok(Reply::Lacks(wire_asks::not_declared(lacking)))
+                }
+                WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom => Err(not.into()),
+            },
+            Err(fault) => Err(ToolFault::Cancelled(format!(
+                "what it asks cannot be recorded: {fault}"
+            ))),
         }
     }
 
@@ -255,7 +275,7 @@ struct State {
     /// How long there was one before.
     asked: Duration,
     /// How many there were.
-    questions: u32,
+    questions: usize,
 }
 
 impl State {
@@ -286,6 +306,15 @@ impl State {
     }
 }
 
+/// Whether a client that declared this can be asked it.
+fn is_declared(question: &Question, can: Capabilities) -> bool {
+    asks(question).is_some_and(|asks| asks.is_declared(can))
+}
+
+fn asks(question: &Question) -> Option<Ask> {
+    Ask::of(&question.method, question.params.as_ref())
+}
+
 impl One {
     /// Where it says that its server may not ask the client's model.
     fn no_sampling(&self) -> Option<&Place> {
@@ -293,22 +322,46 @@ impl One {
         terms.find_map(|terms| terms.no_sampling.as_ref())
     }
 
-    /// One more question; says whether that is not too many.
-    fn may_be_asked_more(&self) -> bool {
-        let mut state = self.lock();
-        state.questions = state.questions.saturating_add(1);
-        state.questions <= QUESTIONS
+    /// More questions of its server, which go together, recorded: the number of the first,
+    /// or why they are not put.
+    fn poses(
+        &self,
+        heard: &dyn Questions,
+        questions: &[Question],
+        can: Capabilities,
+    ) -> Result<Result<usize, NotPut>, Fault> {
+        let first = {
+            let mut state = self.lock();
+            let before = state.questions;
+            state.questions = before.saturating_add(questions.len());
+            if state.questions > QUESTIONS {
+                let says = format!("it asks more than {QUESTIONS} questions in one call");
+                let why = WhyNot::TooMany;
+                return Ok(Err(NotPut { why, says }));
+            }
+            before + 1
+        };
+        let limits = self.limits();
+        let posed = |(question, number)| Posed {
+            is_declared: is_declared(question, can),
+            limits: &limits,
+            ..self.posed(question, number)
+        };
+        let posed: Vec<_> = questions.iter().zip(first..).map(posed).collect();
+        Ok(heard.posed(&posed)?.map_or(Ok(first), Err))
     }
 
-    /// A question of its server.
-    fn posed<'a>(&'a self, question: &'a Question, limits: &'a [(Scope, &'a Limit)]) -> Posed<'a> {
+    /// A question of its server that could be put.
+    fn posed<'a>(&'a self, question: &'a Question, number: usize) -> Posed<'a> {
         Posed {
             call: &self.call,
             run: &self.run,
             agent: &self.agent,
+            number,
             question,
+            is_declared: true,
             no_sampling: self.no_sampling(),
-            limits,
+            limits: &[],
         }
     }
 

@@ -1,13 +1,12 @@
 //! A record of the journal as the command line reads it: leniently, because a
 //! record of a later version must still be shown.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
-use crate::domain::money::show_micros;
+use crate::{domain::money::show_micros, wire};
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -130,8 +129,7 @@ impl Record {
 
     /// What a tool server asks a person, in its words.
     pub(super) fn asked(&self) -> Option<String> {
-        let message = self.0.get("asks")?.get("message")?;
-        message.as_str().map(str::to_owned)
+        self.str("message").map(str::to_owned)
     }
 
     /// What a stop covers, or covered.
@@ -151,17 +149,19 @@ fn read(text: &str, depth: u32) -> Value {
     if let Ok(value) = serde_json::from_str(text) {
         return value;
     }
-    let members = match depth < DEEPEST {
-        true => serde_json::from_str::<BTreeMap<String, &RawValue>>(text).ok(),
-        false => None,
-    };
-    match members {
-        Some(members) => members
-            .into_iter()
-            .map(|(key, value)| (key, read(value.get(), depth + 1)))
-            .collect(),
-        None => Value::String(text.to_owned()),
+    // Member by member: there were versions that left in one what is no JSON.
+    let mut members = wire::members(text).peekable();
+    if depth >= DEEPEST || members.peek().is_none() {
+        return Value::String(text.to_owned());
     }
+    let mut all = Map::new();
+    for (key, value) in members {
+        if let Some(key) = wire::unquote(key) {
+            let first = all.entry(key.into_owned());
+            first.or_insert_with(|| read(value, depth + 1));
+        }
+    }
+    Value::Object(all)
 }
 
 /// A record, what is reported, and what that holds.
@@ -216,7 +216,14 @@ mod tests {
     #[test]
     fn what_no_number_can_hold_hides_no_record() {
         let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
-        for wild in ["1e400", "-1e999", "[1e400]", "{\"a\":[1e400]}", &deep] {
+        for wild in [
+            "1e400",
+            "-1e999",
+            "[1e400]",
+            "{\"a\":[1e400]}",
+            "\"\\[x]\"",
+            &deep,
+        ] {
             let line = format!(
                 r#"{{"kind":"call.intent","agent":"bot","arguments":{wild},"reported":{{"step":{wild},"model":"m"}}}}"#
             );

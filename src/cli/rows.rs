@@ -119,25 +119,24 @@ impl Calls {
                 "REFUSED",
                 record.shown("code").unwrap_or_default(),
             ),
-            "question" => (
-                agent(record),
-                record.title(),
-                match record.str("decision") {
-                    Some("refuse") => "REFUSED",
-                    Some(_) | None => "asks",
-                },
-                record
-                    .asked()
-                    .or_else(|| record.shown("reason"))
-                    .unwrap_or_default(),
-            ),
+            "question" => {
+                let (verdict, says) = match record.str("decision") {
+                    Some("refuse") => ("REFUSED", record.shown("reason")),
+                    Some(_) | None => ("asks", record.asked()),
+                };
+                (
+                    agent(record),
+                    record.title(),
+                    verdict,
+                    says.unwrap_or_default(),
+                )
+            }
             "answer" => (
                 agent(record),
                 record.title(),
                 record.str("answer").unwrap_or_default(),
                 ending(record, None),
             ),
-            "call.held" => (agent(record), record.title(), "HELD", reason()),
             "stop" => (
                 by(),
                 format!("stop {}", record.scope()),
@@ -417,10 +416,10 @@ pub(super) mod tests {
     pub(in crate::cli) fn asked() -> Vec<Record> {
         let lines = [
             r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","owner":"ana","server":"mail","tool":"send","tier":"read","decision":"pass","step":2}"#,
-            r#"{"kind":"question","at":"2026-11-20T16:02:12.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"elicitation/create","decision":"pass","asks":{"message":"[mail] To whom?"}}"#,
-            r#"{"kind":"answer","at":"2026-11-20T16:02:15.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"elicitation/create","answer":"accept","wait_ms":3000.000,"result":{"action":"accept"}}"#,
-            r#"{"kind":"question","at":"2026-11-20T16:02:16.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"sampling/createMessage","decision":"refuse","code":"BUDGET_RUN_CALLS","reason":"asking the client's model counts as a call, and 3 of 3 are used (run.calls)","asks":{"maxTokens":5}}"#,
-            r#"{"kind":"question","at":"2026-11-20T16:02:17.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"roots/list","decision":"pass"}"#,
+            r#"{"kind":"question","at":"2026-11-20T16:02:12.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"elicitation/create","question":1,"decision":"pass","message":"[mail] To whom?","asks":{"message":"[mail] To whom?"}}"#,
+            r#"{"kind":"answer","at":"2026-11-20T16:02:15.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"elicitation/create","question":1,"answer":"accept","wait_ms":3000.000,"result":{"action":"accept"}}"#,
+            r#"{"kind":"question","at":"2026-11-20T16:02:16.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"sampling/createMessage","question":2,"decision":"refuse","code":"BUDGET_RUN_CALLS","reason":"asking the client's model counts as a call, and 3 of 3 are used (run.calls)","asks":{"maxTokens":5}}"#,
+            r#"{"kind":"question","at":"2026-11-20T16:02:17.000001Z","call":"c-5KQ8","run":"r-7Q2K","agent":"dev","server":"mail","method":"roots/list","question":3,"decision":"pass"}"#,
             r#"{"kind":"call.outcome","at":"2026-11-20T16:02:18.000001Z","call":"c-5KQ8","outcome":"done","duration_ms":4.5,"wait_ms":3000.250}"#,
         ];
         let read = |line: &&str| Record::parse(line).unwrap();

@@ -87,7 +87,7 @@ pub(super) fn summed(records: &[Record]) -> Vec<Run> {
         let known = call.and_then(|call| of_call.get(call));
         let (at, estimate) = match (known, record.str("run"), record.kind()) {
             (Some(begun), _, _) => (begun.at, begun.estimate.as_ref()),
-            (None, Some(name), "call.intent" | "call.refused" | "call.held") => {
+            (None, Some(name), "call.intent" | "call.refused") => {
                 let at = runs.iter().position(|run| run.run == name);
                 let at = at.unwrap_or_else(|| {
                     runs.push(Run {

@@ -43,7 +43,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 fn lines(records: &[Record], config: &Path) -> Vec<String> {
     let Some(judged) = records
         .iter()
-        .find(|record| matches!(record.kind(), "call.refused" | "call.intent" | "call.held"))
+        .find(|record| matches!(record.kind(), "call.refused" | "call.intent"))
     else {
         return Vec::new();
     };
@@ -158,7 +158,6 @@ fn bound(judged: &Record) -> Vec<String> {
 
 /// What its server asked meanwhile, and what came of that.
 fn questions(records: &[Record]) -> Vec<String> {
-    let is_over = records.iter().any(|record| record.kind() == "call.outcome");
     let of_kind = |kind: &'static str| records.iter().filter(move |record| record.kind() == kind);
     let mut answers: Vec<&Record> = of_kind("answer").collect();
     of_kind("question")
@@ -168,10 +167,11 @@ fn questions(records: &[Record]) -> Vec<String> {
             if let Some(message) = question.asked() {
                 line.push_str(&format!(": {message}"));
             }
-            // They are answered in any order, of one method mostly in that of the questions.
+            // They are answered in any order.
+            let number = |record: &Record| record.shown("question");
             let answered = answers
                 .iter()
-                .position(|answer| answer.str("method") == Some(method));
+                .position(|answer| number(answer).is_some() && number(answer) == number(question));
             line.push_str(&match (question.str("decision"), answered) {
                 (Some("refuse"), _) => {
                     let reason = question.shown("reason").unwrap_or_default();
@@ -187,8 +187,8 @@ fn questions(records: &[Record]) -> Vec<String> {
                     };
                     format!(" -> {word}{}", after.unwrap_or_default())
                 }
-                (_, None) if is_over => " -> no answer".to_owned(),
-                (_, None) => " -> not answered yet".to_owned(),
+                // Between two sides of the stateless era it comes with the next call.
+                (_, None) => " -> no answer recorded".to_owned(),
             });
             judgement::hang("", "  ", &line)
         })
@@ -209,7 +209,6 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
             }
             lines
         }
-        ("call.held", None) => vec!["Held for a person. Nothing was sent yet.".to_owned()],
         (_, None) => vec!["It has left and has not ended yet.".to_owned()],
         (_, Some(outcome)) => {
             let word = outcome.str("outcome").unwrap_or("?");
@@ -307,5 +306,35 @@ mod tests {
     #[test]
     fn a_call_without_a_record_is_not_made_up() {
         assert_eq!(told("c-0"), "");
+    }
+
+    #[test]
+    fn an_answer_stands_with_its_question_whenever_it_came() {
+        let question = |number: u32, says: &str| {
+            format!(
+                r#"{{"kind":"question","call":"c-1","method":"elicitation/create","question":{number},"decision":"pass","message":"{says}"}}"#
+            )
+        };
+        let answer = |number: u32, word: &str| {
+            format!(
+                r#"{{"kind":"answer","call":"c-1","method":"elicitation/create","question":{number},"answer":"{word}"}}"#
+            )
+        };
+        let records: Vec<Record> = [
+            question(1, "delete everything?"),
+            question(2, "show it?"),
+            answer(2, "decline"),
+            answer(1, "accept"),
+        ]
+        .iter()
+        .filter_map(|line| Record::parse(line))
+        .collect();
+        assert_eq!(
+            questions(&records),
+            [
+                "Its server asked with elicitation/create: delete everything? -> accept",
+                "Its server asked with elicitation/create: show it? -> decline",
+            ]
+        );
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::{AgentName, CallId, Fault, Owner, ServerName, Stop, StopScope
 use crate::ports::{Query, Sought, Verified};
 
 /// The version of the protocol on both sockets.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The version of this program, with the build's mark where one was given.
 pub const VERSION: &str = match option_env!("TOLLGATE_BUILD") {
@@ -423,8 +423,6 @@ pub enum RefusedCode {
     /// Only a person may do this, and whoever asks was started by an agent or a tool
     /// server, or cannot be examined.
     NotAPerson,
-    /// The run belongs to somebody else or may not be started now.
-    RunDenied,
     /// Asked about something that doesn't exist.
     NotFound,
     /// The service can't do it now.

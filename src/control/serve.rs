@@ -115,11 +115,13 @@ pub(crate) fn same_version(protocol: u32, version: &str) -> Result<(), Refused> 
     if protocol == PROTOCOL && version == VERSION {
         return Ok(());
     }
-    Err(Refused::new(
-        RefusedCode::OtherVersion,
-        format!("the daemon that runs is tollgate {VERSION}, this is tollgate {version}"),
-    )
-    .hint("end it with `tollgate stop-daemon`; the next `tollgate stdio` starts its own version"))
+    let says = match version == VERSION {
+        true => format!("the daemon that runs is another build of tollgate {VERSION}"),
+        false => format!("the daemon that runs is tollgate {VERSION}, this is tollgate {version}"),
+    };
+    Err(Refused::new(RefusedCode::OtherVersion, says).hint(
+        "end it with `tollgate stop-daemon`; the next `tollgate stdio` starts its own version",
+    ))
 }
 
 /// Refuses a peer that means another configuration; used at both doors.
@@ -158,6 +160,12 @@ mod tests {
         assert_eq!(refused.code, RefusedCode::OtherVersion);
         assert!(refused.message.contains("9.9.9") && refused.message.contains(VERSION));
         assert!(refused.hint.unwrap().contains("tollgate stop-daemon"));
+    }
+
+    #[test]
+    fn a_build_of_the_same_version_that_speaks_otherwise_is_told_so() {
+        let refused = same_version(PROTOCOL - 1, VERSION).expect_err("another build");
+        assert!(refused.message.contains("another build"), "{refused:?}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ async fn attend<S: Service>(
     mut daemon: Stop,
 ) -> io::Result<()> {
     // Said before the first byte is read: until then a shim may go elsewhere.
-    say(stream, &Welcome::Taken(true)).await?;
+    say(stream, &Welcome::Taken).await?;
     // Served only once the shim has let go of its copies: from then on the agent
     // sees the daemon's end whatever becomes of the shim.
     if !matches!(timeout(PATIENCE, stream.read_u8()).await, Ok(Ok(LET_GO))) {

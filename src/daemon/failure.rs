@@ -109,7 +109,6 @@ impl From<Refused> for Failure {
             | RefusedCode::OtherVersion
             | RefusedCode::Malformed
             | RefusedCode::Descriptors
-            | RefusedCode::RunDenied
             | RefusedCode::NotFound
             | RefusedCode::Unavailable
             | RefusedCode::Ending => FailureKind::Fault,

@@ -223,12 +223,7 @@ impl<S: Service> Hall<S> {
                 _ = look.tick() => if let Err(failure) = doors.are_ours() {
                     return Cause::Fault(failure);
                 },
-                () = reached(leaves_at) => {
-                    if !self.service.pending() {
-                        return Cause::Idle;
-                    }
-                    leaves_at = leave.deadline(NEXT_LOOK);
-                }
+                () = reached(leaves_at) => return Cause::Idle,
             }
         }
     }
@@ -295,8 +290,6 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The shim that started the daemon is still on its way.
 const FIRST_AGENT: Duration = Duration::from_secs(10);
-/// When something was pending, how long until it is looked at again.
-const NEXT_LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
 enum Patience {

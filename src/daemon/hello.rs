@@ -24,8 +24,6 @@ pub struct Hello {
     pub config: String,
     /// What proves that it is this agent, where the configuration asks for it.
     pub token: Option<String>,
-    /// The shim's process.
-    pub pid: u32,
 }
 
 impl Hello {
@@ -39,7 +37,6 @@ impl Hello {
             run: place.joins.clone(),
             config: place.config_text(),
             token,
-            pid: std::process::id(),
         }
     }
 }
@@ -49,7 +46,7 @@ impl Hello {
 #[serde(rename_all = "snake_case")]
 pub enum Welcome {
     /// The descriptors are the daemon's now.
-    Taken(bool),
+    Taken,
     /// Not served.
     Refused(Refused),
 }

@@ -45,7 +45,7 @@ pub(crate) use lock::{open_log, spawn_turn};
 use hall::{Doors, Hall, Leave};
 use listen::Listener;
 
-/// How long a daemon stays without an agent and with nothing pending.
+/// How long a daemon stays without an agent.
 #[derive(Debug, Clone, Copy)]
 pub enum Stays {
     /// Until it is told to leave: somebody started it as a service.

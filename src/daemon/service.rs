@@ -33,10 +33,6 @@ pub trait Service: Send + Sync + 'static {
     /// what, as a fragment, and all that is known of it, as a sentence.
     fn tripped(&self, what: String, says: String) -> impl Future<Output = ()> + Send;
 
-    /// Whether something waits that outlives the agents' connections: then an
-    /// idle daemon stays.
-    fn pending(&self) -> bool;
-
     /// How long a daemon that was started on demand stays without an agent; none
     /// when it stays for good.
     fn idle_exit(&self) -> Option<Duration>;
@@ -92,12 +88,6 @@ impl Stop {
         (sender, Self(receiver))
     }
 
-    /// Whether it has fired.
-    #[must_use]
-    pub fn fired(&self) -> Option<Ending> {
-        *self.0.borrow()
-    }
-
     /// Waits until it fires.
     pub async fn wait(&mut self) -> Ending {
         match self.0.wait_for(Option::is_some).await {
@@ -115,7 +105,7 @@ pub enum Cause {
     Asked,
     /// A signal: the name of it.
     Signal(&'static str),
-    /// Nobody was connected for a while and nothing was pending.
+    /// Nobody was connected for a while.
     Idle,
     /// The one agent of an embedded daemon left.
     AgentLeft,

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::daemon::Failure;
-use crate::ids::{IdKind, Ids};
+use crate::ids::Ids;
 
 /// The configuration of the repository, for those who run the demo elsewhere.
 const OWN: [(&str, &str); 1] = [("tools.d/demo.toml", include_str!("../../tools.d/demo.toml"))];
@@ -86,7 +86,7 @@ impl Drop for Ground {
 
 fn fresh_directory() -> Result<PathBuf, Failure> {
     let ids = Ids::system().map_err(|cause| Failure::fault(format!("no random bytes: {cause}")))?;
-    let dir = std::env::temp_dir().join(format!("tollgate-demo-{}", ids.next(IdKind::Run)));
+    let dir = std::env::temp_dir().join(format!("tollgate-demo-r-{}", ids.tail()));
     DirBuilder::new()
         .mode(0o700)
         .create(&dir)

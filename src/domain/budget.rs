@@ -125,6 +125,16 @@ impl Scope {
             },
         }
     }
+
+    /// The same where nothing is called: what counts for an agent whatever it calls.
+    #[must_use]
+    pub fn of_agent(over: Over, agent: &AgentName) -> Option<Self> {
+        match over {
+            Over::Everything => Some(Scope::Everything),
+            Over::Agent => Some(Scope::Agent(agent.clone())),
+            Over::Server | Over::Tool => None,
+        }
+    }
 }
 
 impl fmt::Display for Scope {

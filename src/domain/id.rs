@@ -79,11 +79,6 @@ id!(
     RunId,
     "r-"
 );
-id!(
-    /// One question to a reviewer.
-    AskId,
-    "a-"
-);
 
 /// The variable in which every process of a tool server carries the id of the state
 /// directory that it belongs to.

@@ -34,7 +34,7 @@ pub use fault::{Fault, ToolFault};
 pub use fingerprint::Fingerprint;
 pub use halt::{Ends, Halt, HaltKind};
 pub use helping::extend_command;
-pub use id::{AskId, CallId, RunId, STATE_ID};
+pub use id::{CallId, RunId, STATE_ID};
 pub use loops::{Loops, Streaks, Threshold};
 pub use money::Currency;
 pub use name::{AgentName, NameError, Owner, ServerName, shown};

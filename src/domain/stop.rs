@@ -1,5 +1,7 @@
 //! The stop switch.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AgentName, RunId, ServerName};
@@ -29,16 +31,6 @@ impl StopScope {
             StopScope::Run(stopped) => stopped == run,
         }
     }
-
-    /// Whether it covers whatever anybody asks of this server.
-    #[must_use]
-    pub fn covers_server(&self, server: &ServerName) -> bool {
-        match self {
-            StopScope::Everything => true,
-            StopScope::Server(stopped) => stopped == server,
-            StopScope::Agent(_) | StopScope::Run(_) => false,
-        }
-    }
 }
 
 impl std::fmt::Display for StopScope {
@@ -66,9 +58,10 @@ pub struct Stop {
     pub at: String,
 }
 
-/// The stops in force, each scope once, found by what they cover: every call asks.
+/// The stops in force, each scope once, found by what they cover: every call asks. Handed
+/// on as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stops(Vec<Stop>);
+pub struct Stops(Arc<[Stop]>);
 
 impl Stops {
     /// These; of two of one scope the first counts.
@@ -77,7 +70,13 @@ impl Stops {
         let mut stops: Vec<Stop> = stops.into_iter().collect();
         stops.sort_by(|a, b| a.scope.cmp(&b.scope));
         stops.dedup_by(|later, first| later.scope == first.scope);
-        Self(stops)
+        Self(stops.into())
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn and(&self, stop: Stop) -> Self {
+        Self::of(self.0.iter().cloned().chain([stop]))
     }
 
     /// The widest that covers what this agent asks of this server in this run.
@@ -96,6 +95,13 @@ impl Stops {
         self.get(&StopScope::Everything)
             .or_else(|| self.get(&StopScope::Agent(agent.clone())))
             .or_else(|| self.get(&StopScope::Run(run.clone())))
+    }
+
+    /// The widest that covers whatever anybody asks of this server.
+    #[must_use]
+    pub fn of_server(&self, server: &ServerName) -> Option<&Stop> {
+        self.get(&StopScope::Everything)
+            .or_else(|| self.get(&StopScope::Server(server.clone())))
     }
 
     /// The one of this scope.
@@ -166,6 +172,13 @@ mod tests {
                 |scope: &StopScope| covers(&scope) && !matches!(scope, StopScope::Server(_));
             assert_eq!(all.is_some(), chosen.iter().any(of_all));
             assert_eq!(all.or(found), found);
+            let of_mail = |scope: &StopScope| match scope {
+                StopScope::Everything => true,
+                StopScope::Server(server) => *server == mail,
+                StopScope::Agent(_) | StopScope::Run(_) => false,
+            };
+            let held = stops.of_server(&mail).is_some();
+            assert_eq!(held, chosen.iter().any(of_mail));
         }
     }
 
@@ -176,7 +189,8 @@ mod tests {
             ..stop(StopScope::Everything)
         };
         let stops = Stops::of([first.clone(), stop(StopScope::Everything)]);
-        assert_eq!(stops.all(), [first]);
+        assert_eq!(stops.all(), std::slice::from_ref(&first));
+        assert_eq!(stops.and(stop(StopScope::Everything)).all(), [first]);
     }
 
     fn stop(scope: StopScope) -> Stop {

@@ -1,6 +1,6 @@
 //! Are the tool and its server well enough to be called?
 
-use super::{Effect, Facts, Gate, Tell, Verdict, moment::shown};
+use super::{Effect, Facts, Gate, Tell, Verdict, moment::shown, standing, unknown};
 use crate::domain::{BreakerRule, Call, Circuit, Code, Over, Refusal};
 
 pub(super) const GATE: Gate = Gate {
@@ -10,7 +10,10 @@ pub(super) const GATE: Gate = Gate {
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     let mut probes = Vec::new();
-    for (rule, circuit) in call.claim.breakers().zip(facts.circuits) {
+    for (rule, circuit) in standing(call.claim.breakers(), facts.circuits) {
+        let Some(circuit) = circuit else {
+            return unknown(GATE, "whether it has failed lately is not known");
+        };
         match circuit {
             Circuit::Closed => {}
             Circuit::HalfOpen => probes.push(rule.over),

@@ -2,7 +2,7 @@
 //!
 //! One gate for every limit: what is counted, for whom and over which time is data.
 
-use super::{Effect, Facts, Gate, Tell, Verdict, moment::from_now};
+use super::{Effect, Facts, Gate, Tell, Verdict, moment::from_now, standing, unknown};
 use crate::domain::{
     Amounts, Bound, Call, Code, Dimension, Ends, HaltKind, Level, Limit, Notice, NoticeKind, Over,
     Period, Refusal, Then, extend_command,
@@ -15,14 +15,11 @@ pub(super) const GATE: Gate = Gate {
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     let ask = asked(call, facts);
-    let mut levels = facts.levels.iter();
     let mut limits = 0;
     let mut refused: Option<Refusal> = None;
-    for limit in call.claim.limits() {
-        // A limit whose level nobody knows lets nothing pass.
-        let Some(level) = levels.next() else {
-            let says = "how much of the budget is used is not known";
-            return Verdict::Refuse(Refusal::new(Code::StateUnavailable, GATE.name, says));
+    for (limit, level) in standing(call.claim.limits(), facts.levels) {
+        let Some(level) = level else {
+            return unknown(GATE, "how much of the budget is used is not known");
         };
         limits += 1;
         let asked = ask.get(limit.dimension);

@@ -25,7 +25,8 @@ pub use stop::refusal as stopped;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Amounts, Call, CallId, Circuit, Fingerprint, Halt, Level, Over, Refusal, Stop, Stops, Streaks,
+    Amounts, Call, CallId, Circuit, Code, Fingerprint, Halt, Level, Over, Refusal, Stop, Stops,
+    Streaks,
 };
 
 /// One gate.
@@ -125,6 +126,20 @@ impl<'a> Facts<'a> {
             begins_step: true,
         }
     }
+}
+
+/// Each rule of a call with how it stands; nothing where that is not known.
+fn standing<R, F>(
+    rules: impl Iterator<Item = R>,
+    facts: &[F],
+) -> impl Iterator<Item = (R, Option<&F>)> {
+    let mut facts = facts.iter();
+    rules.map(move |rule| (rule, facts.next()))
+}
+
+/// A rule of which nobody knows how it stands lets nothing pass.
+fn unknown(gate: Gate, says: &str) -> Verdict {
+    Verdict::Refuse(Refusal::new(Code::StateUnavailable, gate.name, says))
 }
 
 /// Whether a gate that passes says why: people who ask want to know, a call that

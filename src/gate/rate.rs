@@ -1,6 +1,6 @@
 //! Does the agent call, or begin runs, faster than it may?
 
-use super::{Facts, Gate, Tell, Verdict, moment::from_now};
+use super::{Facts, Gate, Tell, Verdict, moment::from_now, standing, unknown};
 use crate::domain::{Call, Code, Rate, Refusal};
 
 pub(super) const GATE: Gate = Gate {
@@ -19,7 +19,10 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         let place = rule.and_then(|rate| rate.place.clone());
         return refuse(facts, says, remedy, at, place);
     }
-    for (rate, wait) in call.claim.rates().zip(facts.rates) {
+    for (rate, wait) in standing(call.claim.rates(), facts.rates) {
+        let Some(wait) = wait else {
+            return unknown(GATE, "how fast the agent has called is not known");
+        };
         if let Some(at) = wait {
             let says = format!("more than {}", shown(rate));
             return refuse(

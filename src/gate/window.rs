@@ -10,10 +10,10 @@ pub(super) const GATE: Gate = Gate {
 
 fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     let windows = call.claim.terms.iter().flat_map(|terms| &terms.windows);
-    let mut opens = 0;
+    let mut open = 0;
     for (window, place) in windows {
         if window.is_open(facts.now) {
-            opens += 1;
+            open += 1;
             continue;
         }
         let next = window.next_opening(facts.now);
@@ -32,9 +32,9 @@ fn check(call: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
     }
     match alone_too_long(call, facts) {
         Some(refusal) => Verdict::Refuse(refusal),
-        None => tell.pass(|| match (opens, facts.alone_since) {
-            (0, _) => "no hours are set".into(),
-            (_, _) => "within its hours".into(),
+        None => tell.pass(|| match open {
+            0 => "no hours are set".into(),
+            _ => "within its hours".into(),
         }),
     }
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use query::{Page, PrunedBy, Query, Sought, Verified};
-pub use questions::{Posed, Questions};
+pub use questions::{NotPut, Posed, Questions, WhyNot};
 pub use store::{
     Admission, Context, Helping, InFlight, Intent, Permit, Pin, RunKnown, Settled, Settlement,
     Spent, Store,
@@ -26,7 +26,7 @@ pub use store::{
 
 use crate::{
     domain::{Capabilities, Era, Fault, Fingerprint, RunId, ServerName, Subject, ToolFault},
-    wire::Raw,
+    wire::{Raw, asks},
 };
 
 /// A future behind a pointer, for traits that are used as objects.
@@ -106,6 +106,8 @@ pub enum Reply {
     /// The value of `result` of a server that wants something from the user
     /// first, for an agent that understands that.
     Asks(Raw),
+    /// The same, of what its agent did not declare: the error that says so.
+    Lacks(Raw),
     /// The value of `error`, as it stands.
     Error(Raw),
 }
@@ -115,7 +117,7 @@ impl Reply {
     #[must_use]
     pub fn raw(&self) -> &Raw {
         match self {
-            Reply::Result(raw) | Reply::Asks(raw) | Reply::Error(raw) => raw,
+            Reply::Result(raw) | Reply::Asks(raw) | Reply::Lacks(raw) | Reply::Error(raw) => raw,
         }
     }
 }
@@ -151,6 +153,14 @@ pub trait Caller: Send + Sync {
     /// `sampling/createMessage` or `roots/list`.
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;
 
+    /// Tells it that a server asks what it did not declare: the question is not put. Answers
+    /// once it was told, or nobody is there to tell. An agent of the handshake era has nothing
+    /// to declare in the middle of a call.
+    fn lacks<'a>(&'a self, question: Question) -> Boxed<'a, ()> {
+        drop(question);
+        Box::pin(std::future::ready(()))
+    }
+
     /// The reason, if the call is cancelled by now.
     fn is_cancelled(&self) -> Option<String>;
 
@@ -173,12 +183,9 @@ impl Question {
     /// Whether the client's model is asked, which somebody pays for, and not a person.
     #[must_use]
     pub fn asks_the_model(&self) -> bool {
-        &*self.method == SAMPLING
+        &*self.method == asks::SAMPLING
     }
 }
-
-/// How a server asks the model of an agent's client.
-pub const SAMPLING: &str = "sampling/createMessage";
 
 /// What became of a question.
 #[derive(Debug, Clone)]
@@ -190,7 +197,7 @@ pub enum Answer {
     /// Nobody is there to answer.
     Gone,
     /// Nobody was asked, and why not.
-    Refused(String),
+    Refused(NotPut),
 }
 
 /// What tool servers tell of themselves, outside any call.

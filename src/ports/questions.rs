@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{Answer, Question};
-use crate::domain::{AgentName, CallId, Dimension, Fault, Limit, Period, Place, RunId, Scope};
+use crate::domain::{
+    AgentName, CallId, Dimension, Fault, Limit, Period, Place, RunId, Scope, ToolFault,
+};
 
 /// A question, and the call that it belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +16,12 @@ pub struct Posed<'a> {
     pub run: &'a RunId,
     /// Whose user is asked.
     pub agent: &'a AgentName,
+    /// Which question of the call it is, from one: its answer says the same.
+    pub number: usize,
     /// What is asked.
     pub question: &'a Question,
+    /// Whether the agent's client declared that it can be asked this.
+    pub is_declared: bool,
     /// Where it says that the client's model must not be asked.
     pub no_sampling: Option<&'a Place>,
     /// The limits of the call, each with what it counts.
@@ -31,18 +37,51 @@ impl<'a> Posed<'a> {
     }
 }
 
+/// A question is not put to anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotPut {
+    /// Whose doing that is.
+    pub why: WhyNot,
+    /// Why, in words: what its server does.
+    pub says: String,
+}
+
+/// Why a question is not put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyNot {
+    /// The agent's client did not declare that it can be asked this.
+    NotDeclared,
+    /// The operator turned it off.
+    TurnedOff,
+    /// Its server asks without end.
+    TooMany,
+    /// There is no room for it now, which is nothing that its server has done wrong.
+    NoRoom,
+}
+
+/// What becomes of a call that cannot go on without its answer.
+impl From<NotPut> for ToolFault {
+    fn from(NotPut { why, says }: NotPut) -> Self {
+        match why {
+            WhyNot::NotDeclared | WhyNot::TurnedOff | WhyNot::TooMany => ToolFault::Protocol(says),
+            WhyNot::NoRoom => ToolFault::Cancelled(says),
+        }
+    }
+}
+
 /// The part of the store that hears of questions.
 pub trait Questions: Send + Sync {
     /// The tool server of a call that is under way waits for an answer of the call's agent
     /// from now on, or works again: what it waits is no time of its tool.
     fn asks(&self, call: &CallId, waits: bool);
 
-    /// A question is about to be put, and is recorded. One for the client's model counts as
-    /// one more call of the call that it belongs to: why it is not put, if that does not fit.
+    /// Questions of one call are about to be put together, and are recorded. Each for the
+    /// client's model counts as one more call of the call that they belong to. Why none of
+    /// them is put, if one must not be or they do not fit.
     ///
     /// # Errors
-    /// When it cannot be recorded: it must not be put.
-    fn posed(&self, posed: &Posed<'_>) -> Result<Option<String>, Fault>;
+    /// When they cannot be recorded: none must be put.
+    fn posed(&self, posed: &[Posed<'_>]) -> Result<Option<NotPut>, Fault>;
 
     /// What came of it, so long after it was put: recorded before the server hears it.
     ///

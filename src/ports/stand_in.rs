@@ -1,9 +1,8 @@
-//! For unit tests: an agent of the handshake era that waits for ever and answers nothing,
-//! and who hears of questions.
+//! For unit tests: an agent that waits for ever, and who hears of questions.
 
 use std::{sync::Mutex, time::Duration};
 
-use super::{Answer, Boxed, Caller, Posed, Question, Questions};
+use super::{Answer, Boxed, Caller, NotPut, Posed, Question, Questions, WhyNot};
 use crate::{
     domain::{CallId, Capabilities, Era, Fault},
     wire::Raw,
@@ -13,6 +12,8 @@ use crate::{
 pub(crate) struct StandIn {
     pub(crate) connection: u64,
     pub(crate) capabilities: Capabilities,
+    /// It speaks as the stateless era does, and answers this whatever it is asked.
+    pub(crate) answers: Option<Raw>,
 }
 
 impl Caller for StandIn {
@@ -21,7 +22,10 @@ impl Caller for StandIn {
     }
 
     fn era(&self) -> Era {
-        Era::Legacy
+        match self.answers {
+            Some(_) => Era::Modern,
+            None => Era::Legacy,
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -41,7 +45,10 @@ impl Caller for StandIn {
     fn log(&self, _: &Raw) {}
 
     fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
-        Box::pin(std::future::pending())
+        match &self.answers {
+            Some(answer) => Box::pin(std::future::ready(Answer::Result(answer.clone()))),
+            None => Box::pin(std::future::pending()),
+        }
     }
 
     fn is_cancelled(&self) -> Option<String> {
@@ -53,17 +60,23 @@ impl Caller for StandIn {
     }
 }
 
-/// Keeps what it hears of questions, and has nothing against them.
+/// Keeps what it hears of questions, and has nothing against those that were declared.
 #[derive(Debug, Default)]
 pub(crate) struct Hears(pub(crate) Mutex<Vec<String>>);
 
 impl Questions for Hears {
     fn asks(&self, _: &CallId, _: bool) {}
 
-    fn posed(&self, posed: &Posed<'_>) -> Result<Option<String>, Fault> {
-        let said = format!("{} {}", posed.call, posed.question.method);
-        self.0.lock().unwrap().push(said);
-        Ok(None)
+    fn posed(&self, posed: &[Posed<'_>]) -> Result<Option<NotPut>, Fault> {
+        let said = posed
+            .iter()
+            .map(|posed| format!("{} {}", posed.call, posed.question.method));
+        self.0.lock().unwrap().extend(said);
+        let lacks = posed.iter().any(|posed| !posed.is_declared);
+        Ok(lacks.then(|| NotPut {
+            why: WhyNot::NotDeclared,
+            says: "it was not declared".to_owned(),
+        }))
     }
 
     fn answered(&self, posed: &Posed<'_>, _: &Answer, after: Duration) -> Result<(), Fault> {

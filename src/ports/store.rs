@@ -6,7 +6,7 @@ use super::{Boxed, Page, Query, Questions, Verified};
 use crate::{
     domain::{
         AgentName, Amounts, Call, CallId, Fault, Fingerprint, Halt, Left, Level, Limit, Notice,
-        Outcome, Refusal, RunId, Scope, ServerName, Stop, StopScope,
+        Outcome, Refusal, RunId, Scope, ServerName, Stop, StopScope, Stops,
     },
     gate::{Cleared, Verdict},
     wire::Raw,
@@ -239,6 +239,9 @@ pub trait Store: Questions {
     /// The halts in force.
     fn halts(&self) -> Vec<Halt>;
 
+    /// The halt of an agent, if one is in force.
+    fn halt_of(&self, agent: &AgentName) -> Option<Halt>;
+
     /// A person clears what is held against an agent; says whether anything was.
     ///
     /// # Errors
@@ -291,7 +294,7 @@ pub trait Store: Questions {
     ) -> Result<bool, Fault>;
 
     /// The stops in force.
-    fn stops(&self) -> Vec<Stop>;
+    fn stops(&self) -> Stops;
 
     /// The stop that keeps back all that an agent does in a run: because it covers that,
     /// or because the run would begin in place of another of the agent that was stopped.

@@ -30,7 +30,7 @@ impl Tollgate {
             Question::Servers => Ok(Reply::Servers(self.server_rows())),
             Question::Server { name } => self.server(&name),
             Question::Stop(order) => self.stop(order).await,
-            Question::Stops => Ok(Reply::Stops(self.broker.store().stops())),
+            Question::Stops => Ok(Reply::Stops(self.broker.store().stops().all().to_vec())),
             Question::Resume { scope, by } => self.resume(scope, by).await,
             Question::Try(trial) => self.trial(trial).await,
             Question::Call { id } => {
@@ -86,7 +86,7 @@ impl Tollgate {
             agents: self.guests().values().map(Connected::row).collect(),
             servers: self.server_rows(),
             latest: self.broker.latest().into_iter().map(happening).collect(),
-            stops: self.broker.store().stops(),
+            stops: self.broker.store().stops().all().to_vec(),
             halts: self.halt_rows(),
             breakers: self.breaker_rows(),
             changed: {
@@ -384,18 +384,16 @@ fn texts(pin: &Pin) -> Reply {
     Reply::Pin(PinTexts {
         accepted: canonical(&pin.definition),
         offered: pin.offered.as_ref().map(canonical),
-        fingerprint: pin.offered.as_ref().map(|offered| {
-            let hash = blake3::hash(canonical(offered).as_bytes());
-            Fingerprint(*hash.as_bytes()).to_string()
+        fingerprint: pin.offered.as_ref().and_then(|offered| {
+            let node = Node::parse(offered.text()).ok()?;
+            Some(node.fingerprint().to_string())
         }),
     })
 }
 
 fn canonical(definition: &Raw) -> String {
-    Node::parse(definition.text()).map_or_else(
-        |_| definition.text().to_owned(),
-        |node| node.canonical().clone(),
-    )
+    Node::parse(definition.text())
+        .map_or_else(|_| definition.text().to_owned(), |node| node.canonical())
 }
 
 fn not_found(says: String) -> Refused {

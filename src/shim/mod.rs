@@ -63,7 +63,7 @@ fn enter(place: &Place, hello: &Hello, own: &Own) -> Result<BufReader<UnixStream
     for _ in 0..ATTEMPTS {
         let mut daemon = BufReader::new(start::find_or_start(place)?);
         match greet(&mut daemon, hello, own) {
-            Ok(Welcome::Taken(_)) => return Ok(daemon),
+            Ok(Welcome::Taken) => return Ok(daemon),
             Ok(Welcome::Refused(refused)) => return Err(refused.into()),
             // Nothing of the agent's has been read yet, so asking again is safe.
             Err(cause) if is_departure(&cause) => last = cause,

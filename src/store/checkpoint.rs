@@ -404,7 +404,7 @@ impl Work {
         let placed = {
             let mut section = lock(&self.section);
             let keep = section.keep();
-            section.commit(&*self.pen, &*self.clock, draft, true, keep)
+            section.commit(|entry| self.pen.put(entry), &*self.clock, draft, true, keep)
         };
         match placed {
             Ok(placed) => {

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     domain::{
         AgentName, Call, CallId, Code, Fault, Fingerprint, Halt, Level, Limit, Notice, RunId,
-        Scope, ServerName, Stop, StopScope,
+        Scope, ServerName, Stop, StopScope, Stops,
     },
     gate::{self, Decision, Verdict},
     ports::{
@@ -150,7 +150,13 @@ impl<L: Log> Ledger<L> {
             | Change::Extended(_)
             | Change::Noticed(_) => section.keep(),
         };
-        section.commit(&self.log, &*self.clock, draft, durable, keep)
+        section.commit(
+            |entry| self.log.put(entry),
+            &*self.clock,
+            draft,
+            durable,
+            keep,
+        )
     }
 
     /// Commits what follows from a call's record, in the same section. Returns the
@@ -318,6 +324,11 @@ impl<L: Log> Store for Ledger<L> {
         self.halts_now()
     }
 
+    fn halt_of(&self, agent: &AgentName) -> Option<Halt> {
+        let now = self.clock.now().as_microsecond();
+        self.section().state.conduct.halt(agent, now).cloned()
+    }
+
     fn clear(&self, agent: &AgentName, by: &str) -> Result<bool, Fault> {
         self.cleared(agent, by)
     }
@@ -359,8 +370,8 @@ impl<L: Log> Store for Ledger<L> {
         self.accepted(server, tool, seen, by)
     }
 
-    fn stops(&self) -> Vec<Stop> {
-        self.section().in_force.all().to_vec()
+    fn stops(&self) -> Stops {
+        self.section().in_force.clone()
     }
 
     fn stop_of(&self, agent: &AgentName, run: &RunId) -> Option<Stop> {

@@ -271,6 +271,12 @@ impl Pen {
         fault
     }
 
+    /// Puts a record behind all others; it is not written yet.
+    pub(super) fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault> {
+        let placed = self.journal.put(entry);
+        placed.map_err(|error| self.refused(&error))
+    }
+
     /// A record was not taken.
     fn refused(&self, error: &PutError) -> Fault {
         match error {
@@ -279,6 +285,12 @@ impl Pen {
             PutError::NoRoom => Fault::new(error.to_string())
                 .hint("free 64 MiB or more on the disk of the state directory: by so much the journal grows"),
         }
+    }
+
+    /// Makes what is written survive a power cut, at once.
+    pub(super) fn sync(&self) -> Result<(), Fault> {
+        let synced = self.journal.sync();
+        synced.map_err(|poisoned| self.failed(&poisoned))
     }
 
     /// Returns once a record survives a power cut.
@@ -297,75 +309,14 @@ pub struct Local {
     retention: Arc<Mutex<Retention>>,
 }
 
-impl Log for Pen {
-    fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault> {
-        self.journal
-            .put(entry)
-            .map_err(|error| self.refused(&error))
-    }
-
-    fn ready(&self, keep: u64) -> Result<(), Fault> {
-        self.journal
-            .ready(keep)
-            .map_err(|error| self.refused(&error))
-    }
-
-    fn write(&self, up_to: Seq) -> Result<(), Fault> {
-        let written = self.journal.write(up_to);
-        written.map_err(|poisoned| self.failed(&poisoned))
-    }
-
-    fn synced(&self, seq: Seq) -> Option<Boxed<'static, Result<(), Fault>>> {
-        let synced = self.journal.synced(seq);
-        Some(Box::pin(async move {
-            synced
-                .await
-                .map_err(|poisoned| Fault::new(poisoned.to_string()))
-        }))
-    }
-
-    fn sync(&self) -> Result<(), Fault> {
-        self.journal
-            .sync()
-            .map_err(|poisoned| self.failed(&poisoned))
-    }
-
-    fn read(
-        &self,
-        first: Seq,
-        from: Place,
-        visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Fault> {
-        self.journal
-            .read_from(first, from, &mut |record, place| {
-                visit(&seen(record, place))
-            })
-            .map_err(|refused| refusal(&refused))
-    }
-
-    fn verify(&self) -> Result<Verified, Fault> {
-        let report = self.journal.verify().map_err(|refused| refusal(&refused))?;
-        Ok(files::verified(report))
-    }
-
-    fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault> {
-        Ok(None)
-    }
-
-    fn close(&self) {
-        if let Err(poisoned) = self.journal.settle() {
-            self.failed(&poisoned);
-        }
-    }
-}
-
 impl Log for Local {
     fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault> {
         self.pen.put(entry)
     }
 
     fn ready(&self, keep: u64) -> Result<(), Fault> {
-        self.pen.ready(keep)
+        let ready = self.pen.journal.ready(keep);
+        ready.map_err(|error| self.pen.refused(&error))
     }
 
     fn unkept(&self) -> Option<String> {
@@ -373,7 +324,8 @@ impl Log for Local {
     }
 
     fn write(&self, up_to: Seq) -> Result<(), Fault> {
-        self.pen.write(up_to)
+        let written = self.pen.journal.write(up_to);
+        written.map_err(|poisoned| self.pen.failed(&poisoned))
     }
 
     fn synced(&self, seq: Seq) -> Option<Boxed<'static, Result<(), Fault>>> {
@@ -393,11 +345,19 @@ impl Log for Local {
         from: Place,
         visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        self.pen.read(first, from, visit)
+        self.pen
+            .journal
+            .read_from(first, from, &mut |record, place| {
+                visit(&seen(record, place))
+            })
+            .map_err(|refused| refusal(&refused))
     }
 
     fn verify(&self) -> Result<Verified, Fault> {
-        self.pen.verify()
+        let verified = self.pen.journal.verify();
+        verified
+            .map(files::verified)
+            .map_err(|refused| refusal(&refused))
     }
 
     fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault> {
@@ -414,6 +374,8 @@ impl Log for Local {
 
     fn close(&self) {
         self.keeper.end();
-        self.pen.close();
+        if let Err(poisoned) = self.pen.journal.settle() {
+            self.pen.failed(&poisoned);
+        }
     }
 }

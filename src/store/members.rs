@@ -1,6 +1,6 @@
 //! How a record is written: its members, one after another, as JSON.
 
-use super::change::PinKey;
+use super::{change::PinKey, redact::Bounded};
 use crate::{
     domain::{Amounts, Currency, Fingerprint, Left, Place, StopScope},
     wire,
@@ -26,6 +26,14 @@ impl Members {
     pub(super) fn raw(&mut self, key: &str, json: &str) {
         self.key(key);
         self.0.push_str(json);
+    }
+
+    /// A value that may have been cut, and then how long it was.
+    pub(super) fn bounded(&mut self, key: &str, bytes: &str, value: &Bounded) {
+        if let Some(full) = value.cut_from {
+            self.number(bytes, full);
+        }
+        self.raw(key, &value.json);
     }
 
     /// That something is so; nothing when it is not.

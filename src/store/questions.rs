@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     domain::{Amounts, CallId, Code, Dimension, Fault, Place},
-    ports::{Answer, Posed, Questions},
-    wire::Raw,
+    ports::{Answer, NotPut, Posed, Questions, WhyNot},
+    wire::{self, Raw},
 };
 
 impl<L: Log> Questions for Ledger<L> {
@@ -25,22 +25,37 @@ impl<L: Log> Questions for Ledger<L> {
         self.section().state.asks(call, waits, now);
     }
 
-    fn posed(&self, posed: &Posed<'_>) -> Result<Option<String>, Fault> {
+    fn posed(&self, posed: &[Posed<'_>]) -> Result<Option<NotPut>, Fault> {
         // Redaction takes its time: only this caller's.
-        let members = head(posed);
-        let params = posed.question.params.as_ref();
-        let asks = params.map(|params| redact::raw(params, redact::ARGUMENTS));
-        let (placed, no) = {
+        let noted: Vec<_> = posed.iter().map(noted).collect();
+        let mut last = None;
+        let no = {
             let mut section = self.section();
             if section.closed {
                 return Err(closed());
             }
             let no = against(&mut section, posed, self.clock.now());
-            let draft = question(posed, members, asks.as_ref(), no.as_ref());
-            (self.commit(&mut section, draft, false)?, no)
+            let drafts = posed.iter().zip(noted);
+            let drafts = drafts.map(|(posed, (members, asks))| {
+                question(posed, members, asks.as_ref(), no.as_ref())
+            });
+            let mut all = Ok(());
+            for draft in drafts {
+                match self.commit(&mut section, draft, false) {
+                    Ok(placed) => last = Some(placed),
+                    Err(fault) => {
+                        all = Err(fault);
+                        break;
+                    }
+                }
+            }
+            all.map(|()| no)
         };
-        self.write(placed)?;
-        Ok(no.map(|no| no.says))
+        // Also what stands before one that found no room.
+        if let Some(placed) = last {
+            self.write(placed)?;
+        }
+        Ok(no?.map(|no| no.not))
     }
 
     fn answered(&self, posed: &Posed<'_>, answer: &Answer, after: Duration) -> Result<(), Fault> {
@@ -48,52 +63,100 @@ impl<L: Log> Questions for Ledger<L> {
     }
 }
 
-/// Why a question is not put.
+/// What a question shows of itself, at most.
+const SHOWN: usize = 2_000;
+
+/// What is written down of a question, whatever is made of it.
+fn noted(posed: &Posed<'_>) -> (Members, Option<Bounded>) {
+    let mut members = head(posed);
+    let params = posed.question.params.as_ref();
+    // What a person reads must not be hidden behind what is cut below.
+    for key in ["message", "url"] {
+        let text = params.and_then(|params| params.get(key));
+        if let Some(text) = text.filter(|text| text.text().starts_with('"')) {
+            let text = wire::unquote_lossy(text.text());
+            members.text(key, &redact::words(&text, SHOWN));
+        }
+    }
+    let asks = params.map(|params| redact::raw(params, redact::ARGUMENTS));
+    (members, asks)
+}
+
+/// What speaks against putting questions, and which rule says so.
 struct No<'a> {
-    says: String,
+    not: NotPut,
     code: Option<Code>,
     rule: Option<&'a Place>,
 }
 
-/// What speaks against putting it.
-fn against<'a>(section: &mut Section, posed: &Posed<'a>, now: Timestamp) -> Option<No<'a>> {
-    if !posed.question.asks_the_model() {
-        return None;
+fn against<'a>(section: &mut Section, posed: &[Posed<'a>], now: Timestamp) -> Option<No<'a>> {
+    // What is turned off is, whatever else is asked with it.
+    let off = posed.iter().find_map(turned_off);
+    if let Some(no) = off.or_else(|| posed.iter().find_map(not_declared)) {
+        return Some(no);
     }
-    let no = |says: String| No {
-        says,
-        code: None,
-        rule: None,
-    };
-    if let Some(place) = posed.no_sampling {
-        return Some(No {
-            rule: Some(place),
-            ..no("asking the client's model is turned off".into())
-        });
-    }
+    let mut of_model = posed.iter().filter(|posed| posed.question.asks_the_model());
+    let more = of_model.clone().count() as u64;
+    let first = of_model.next()?;
     let Section {
         state, calendar, ..
     } = section;
     state.clock_is(now.as_microsecond());
+    let no = |says, code, rule| {
+        let why = WhyNot::NoRoom;
+        let not = NotPut { why, says };
+        Some(No { not, code, rule })
+    };
     // Else nobody knows whom to charge.
-    if !state.open().contains_key(posed.call) {
+    if !state.open().contains_key(first.call) {
         let says = "no call is under way that asking the client's model could count for";
-        return Some(no(says.into()));
+        return no(says.to_owned(), None, None);
     }
-    posed.limits_of_calls().find_map(|(scope, limit)| {
+    first.limits_of_calls().find_map(|(scope, limit)| {
         let usage = &mut state.usage;
-        let level = usage.level_of(scope, Some(posed.run), limit, 1, now, calendar);
+        let level = usage.level_of(scope, Some(first.run), limit, more, now, calendar);
         let allowed = level.allowed(limit);
-        let exceeds = limit.dimension.exceeds(level.total(), 1, allowed);
-        exceeds.then(|| No {
-            code: Some(Code::Budget(limit.period, limit.dimension)),
-            rule: limit.place.as_ref(),
-            ..no(format!(
-                "asking the client's model counts as a call, and {} of {allowed} are used ({})",
-                level.total(),
-                limit.name()
-            ))
-        })
+        if !limit.dimension.exceeds(level.total(), more, allowed) {
+            return None;
+        }
+        let says = format!(
+            "asking the client's model counts as a call, and {} of {allowed} are used ({}){}",
+            level.total(),
+            limit.name(),
+            match more {
+                1 => String::new(),
+                more => format!(", {more} asked for"),
+            }
+        );
+        let code = Code::Budget(limit.period, limit.dimension);
+        no(says, Some(code), limit.place.as_ref())
+    })
+}
+
+/// A question for the client's model where that is turned off.
+fn turned_off<'a>(posed: &Posed<'a>) -> Option<No<'a>> {
+    let place = posed.no_sampling?;
+    let says = "it asks the client's model, which is turned off".to_owned();
+    let why = WhyNot::TurnedOff;
+    posed.question.asks_the_model().then_some(No {
+        not: NotPut { why, says },
+        code: None,
+        rule: Some(place),
+    })
+}
+
+/// A question that the agent's client did not declare.
+fn not_declared<'a>(posed: &Posed<'a>) -> Option<No<'a>> {
+    if posed.is_declared {
+        return None;
+    }
+    let method = redact::words(&posed.question.method, NAME);
+    let says = format!("it asks with `{method}`, which the agent's client does not offer");
+    let why = WhyNot::NotDeclared;
+    Some(No {
+        not: NotPut { why, says },
+        code: None,
+        rule: None,
     })
 }
 
@@ -105,6 +168,7 @@ fn head(posed: &Posed<'_>) -> Members {
     members.text("agent", posed.agent.as_str());
     members.text("server", posed.question.server.as_str());
     members.text("method", &redact::words(&posed.question.method, NAME));
+    members.number("question", posed.number as u64);
     members
 }
 
@@ -131,14 +195,11 @@ fn question(
             if let Some(place) = no.rule {
                 members.place("rule", place);
             }
-            members.text("reason", &redact::words(&no.says, REASON));
+            members.text("reason", &redact::words(&no.not.says, REASON));
         }
     }
     if let Some(asks) = asks {
-        if let Some(bytes) = asks.cut_from {
-            members.number("asks_bytes", bytes);
-        }
-        members.raw("asks", &asks.json);
+        members.bounded("asks", "asks_bytes", asks);
     }
     Draft {
         kind: "question",
@@ -158,10 +219,7 @@ fn given(posed: &Posed<'_>, answer: &Answer, after: Duration) -> Draft {
     members.milliseconds("wait_ms", after);
     if let Some(body) = body {
         let bounded = redact::raw(body, redact::ARGUMENTS);
-        if let Some(bytes) = bounded.cut_from {
-            members.number("result_bytes", bytes);
-        }
-        members.raw("result", &bounded.json);
+        members.bounded("result", "result_bytes", &bounded);
     }
     Draft {
         kind: "answer",
@@ -170,8 +228,13 @@ fn given(posed: &Posed<'_>, answer: &Answer, after: Duration) -> Draft {
     }
 }
 
-/// What a person did with a form.
+/// What a person did with a form; nothing if its server may read something else.
 fn action(result: &Raw) -> Option<&'static str> {
+    let keys = wire::members(result.text());
+    let once = keys.filter(|(key, _)| wire::unquote(key).as_deref() == Some("action"));
+    if once.count() != 1 || wire::misspelt(result, &["action"]).is_some() {
+        return None;
+    }
     let action = result.get("action")?;
     let action = action.as_str()?;
     let known = ["accept", "decline", "cancel"];

@@ -105,13 +105,11 @@ impl Noted {
         }
         if let Some(arguments) = &context.arguments {
             let bounded = redact::raw(arguments, redact::ARGUMENTS);
-            tail.raw("arguments", &bounded.json);
-            if let Some(bytes) = bounded.cut_from {
-                tail.number("arguments_bytes", bytes);
-            }
+            tail.bounded("arguments", "arguments_bytes", &bounded);
         }
         if let Some(answers) = &context.answers {
-            tail.raw("answers", &redact::raw(answers, redact::ARGUMENTS).json);
+            let bounded = redact::raw(answers, redact::ARGUMENTS);
+            tail.bounded("answers", "answers_bytes", &bounded);
         }
         Self {
             members,

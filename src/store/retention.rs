@@ -24,7 +24,7 @@ use super::{
     age::{self, DAY, Mark},
     footing::{Footing, MAGIC},
     journal::{Base, BodyError, Journal, Options, Pruned, Refused, Seq, start_of},
-    ledger::{Log as _, closed, lock as lock_section},
+    ledger::{closed, lock as lock_section},
     local::Pen,
     news::News,
     record,
@@ -287,7 +287,13 @@ impl Retention {
         };
         let placed = {
             let mut section = lock_section(section);
-            section.commit(&**pen, &**clock, record::prune(&pruned), true, 0)
+            section.commit(
+                |entry| pen.put(entry),
+                &**clock,
+                record::prune(&pruned),
+                true,
+                0,
+            )
         };
         let placed = placed.inspect_err(|_| {
             // No record names it, and on a full disk each attempt would leave another.

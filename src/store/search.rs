@@ -8,6 +8,7 @@
 //! that match.
 
 mod fits;
+mod said;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use memchr::memmem;
-use serde::Deserialize;
 
 use super::index::{Blocks, Stretch};
 use super::ledger::Log;
@@ -27,27 +27,13 @@ use crate::{
 };
 
 use fits::{fits, time_fits, unfiltered};
+use said::Said;
 
 /// Bytes of records on one page; a longer record is a page of its own.
 const PAGE: usize = 4 << 20;
 
 /// Bytes of records that are looked at for one page; then it ends, even empty.
 pub(super) const LOOKED_AT: usize = 128 << 20;
-
-/// What a question may ask about.
-#[derive(Debug, Default, Deserialize)]
-struct Said<'a> {
-    #[serde(borrow)]
-    call: Option<Cow<'a, str>>,
-    run: Option<String>,
-    agent: Option<String>,
-    server: Option<String>,
-    tool: Option<String>,
-    name: Option<String>,
-    tier: Option<String>,
-    outcome: Option<String>,
-    trace: Option<String>,
-}
 
 /// A call, as far as its records were read.
 #[derive(Debug, Default)]
@@ -267,21 +253,21 @@ impl<L: Log> Search<'_, L> {
         read(self.log, block, &mut |seen| {
             let seq = seen.placed.seq.get();
             if !matching.contains(&seq) {
-                return ControlFlow::Continue(());
+                return Ok(ControlFlow::Continue(()));
             }
             match room.checked_sub(seen.line.len()) {
                 Some(left) => *room = left,
                 None if page.lines.is_empty() => *room = 0,
                 None => {
                     page.more = true;
-                    return ControlFlow::Break(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             page.lines.push(seen.line.to_owned());
             page.upto = seq;
             match seq < *last {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
+                true => Ok(ControlFlow::Continue(())),
+                false => Ok(ControlFlow::Break(())),
             }
         })
     }
@@ -317,13 +303,13 @@ impl<L: Log> Search<'_, L> {
                     && time_fits(query, seen.at),
             };
             if !anything {
-                let said: Said<'_> = serde_json::from_str(seen.line).unwrap_or_default();
+                let said = Said::of(seen)?;
                 note(query, seen.kind, &said, calls);
                 item.fits = query.outcome.is_none() && fits(query, &said);
                 item.call = said.call.map(Cow::into_owned);
             }
             items.push(item);
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(items)
     }
@@ -427,10 +413,7 @@ fn note(query: &Query, kind: &str, said: &Said<'_>, calls: &mut HashMap<String, 
 }
 
 fn tells_of_call(kind: &str) -> bool {
-    matches!(
-        kind,
-        "call.intent" | "call.refused" | "call.held" | "call.outcome"
-    )
+    matches!(kind, "call.intent" | "call.refused" | "call.outcome")
 }
 
 /// The lines that belong to a call, oldest first.
@@ -459,25 +442,30 @@ fn of_call_in<L: Log>(
     let finder = memmem::Finder::new(call.as_bytes());
     read(log, block, &mut |seen| {
         *looked_at += seen.line.len();
-        if finder.find(seen.line.as_bytes()).is_some()
-            && let Ok(said) = serde_json::from_str::<Said<'_>>(seen.line)
-            && said.call.as_deref() == Some(call)
-        {
-            visit(seen, &said);
+        if finder.find(seen.line.as_bytes()).is_some() {
+            let said = Said::of(seen)?;
+            if said.call.as_deref() == Some(call) {
+                visit(seen, &said);
+            }
         }
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     })
 }
 
 fn read<L: Log>(
     log: &L,
     block: Stretch,
-    visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
+    visit: &mut dyn FnMut(&Seen<'_>) -> Result<ControlFlow<()>, Fault>,
 ) -> Result<(), Fault> {
+    let mut fault = None;
     log.read(block.first, block.from, &mut |seen| {
         if block.until.is_some_and(|until| seen.placed.seq >= until) {
             return ControlFlow::Break(());
         }
-        visit(seen)
-    })
+        visit(seen).unwrap_or_else(|why| {
+            fault = Some(why);
+            ControlFlow::Break(())
+        })
+    })?;
+    fault.map_or(Ok(()), Err)
 }

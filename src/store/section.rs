@@ -7,7 +7,6 @@ use super::{
     calendar::Calendar,
     change::Change,
     journal::{Entry, Placed},
-    ledger::Log,
     rates::Rates,
     record::Draft,
     sight::Sight,
@@ -64,10 +63,10 @@ impl Section {
         section
     }
 
-    /// Puts a record and applies what follows from it, as one.
-    pub(super) fn commit<L: Log + ?Sized>(
+    /// Has a record put and applies what follows from it, as one.
+    pub(super) fn commit(
         &mut self,
-        log: &L,
+        put: impl FnOnce(&Entry<'_>) -> Result<Placed, Fault>,
         clock: &dyn Clock,
         draft: Draft,
         durable: bool,
@@ -84,7 +83,7 @@ impl Section {
             Ok(&change),
             "a replay reads the change that was made"
         );
-        let placed = log.put(&Entry {
+        let placed = put(&Entry {
             at,
             kind,
             members: &members,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    change::{Change, Closing, Definition, OpenCall, PinKey},
+    change::{Attempt, Change, Closing, Definition, OpenCall, PinKey},
     circuits::Circuits,
     conduct::Conduct,
     entry::{self, Entries, Key},
@@ -130,20 +130,7 @@ impl State {
         self.conduct.clock_is(micros);
         match change {
             Change::Nothing => {}
-            Change::Refused(_, refused) => {
-                if let Some(attempt) = refused.attempt {
-                    // A run begins with the first call that is judged: so a person can
-                    // add to it, and it counts among those that the agent began.
-                    if self.usage.run(&refused.run, micros).is_none() {
-                        self.usage.begun(&refused.run, &refused.agent, micros);
-                        self.conduct.began_in_vain(&refused.agent, micros);
-                    }
-                    self.conduct.attempted(&refused.agent, attempt, micros);
-                    if !refused.cancelled {
-                        self.conduct.ended(&refused.agent, true, micros);
-                    }
-                }
-            }
+            Change::Refused(_, refused) => self.refused(&refused, micros),
             Change::Opened(call, mut open) => {
                 open.at = micros;
                 self.opened(call, open);
@@ -213,6 +200,23 @@ impl State {
     pub(super) fn forget_before(&mut self, first: Seq, segment: u32) {
         let changed = self.index.forget_before(first, start_of(segment));
         self.touched.pruned.extend(changed);
+    }
+
+    /// A call was not let through.
+    fn refused(&mut self, refused: &Attempt, at: i64) {
+        let Some(attempt) = refused.attempt else {
+            return;
+        };
+        // A run begins with the first call that is judged: so a person can add to it, and
+        // it counts among those that the agent began.
+        if self.usage.run(&refused.run, at).is_none() {
+            self.usage.begun(&refused.run, &refused.agent, at);
+            self.conduct.began_in_vain(&refused.agent, at);
+        }
+        self.conduct.attempted(&refused.agent, attempt, at);
+        if !refused.cancelled {
+            self.conduct.ended(&refused.agent, true, at);
+        }
     }
 
     /// A call was let through.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{Capabilities, Era, ToolFault},
-    wire::{self, Body, Raw, keys},
+    wire::{self, Body, Raw, keys, rpc},
 };
 
 /// How long the probe may stay without an answer.
@@ -105,11 +105,13 @@ async fn discover(
         Ok(Body::Error(error)) => match code(&error) {
             // A server of the stateless era that does not speak our version
             // must not be mistaken for an old one.
-            Some(code @ -32022) => Err(ToolFault::NotStarted(format!(
-                "it does not support protocol version {} ({code}: {})",
-                keys::MODERN_VERSION,
-                message(&error)
-            ))),
+            Some(code) if code == i64::from(rpc::UNSUPPORTED_VERSION) => {
+                Err(ToolFault::NotStarted(format!(
+                    "it does not support protocol version {} ({code}: {})",
+                    keys::MODERN_VERSION,
+                    message(&error)
+                )))
+            }
             _ => Ok(Probe::Legacy(message(&error))),
         },
         Err(fault @ (ToolFault::Idle(_) | ToolFault::Overdue(_))) => {

@@ -32,7 +32,7 @@ use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::{Caller, Event},
-    wire::{self, Malformed, Meant, Message, Oversize, Raw},
+    wire::{self, Malformed, Meant, Message, Oversize, Raw, rpc},
 };
 
 /// The longest line a tool server may send.
@@ -406,7 +406,7 @@ fn failed(instance: &Instance, id: Option<Raw>, meant: Meant, fault: ToolFault, 
         (Meant::ToAnswer | Meant::Nothing, Some(id)) => instance.answer(&id, Err(fault)),
         (Meant::ToAsk, Some(id)) => {
             instance.remark(&format!("asked with what cannot be read: {what}"));
-            questions::refuse_if_room(instance, &id, -32600, what);
+            questions::refuse_if_room(instance, &id, rpc::INVALID_REQUEST, what);
         }
         (Meant::ToAsk | Meant::ToAnswer | Meant::Nothing, None) => {
             instance.remark(&format!("sent what cannot be read: {what}"));

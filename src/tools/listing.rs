@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{handshake, instance::Instance, outgoing};
 use crate::{
-    domain::{Capabilities, Era, Fingerprint, ToolFault},
+    domain::{Capabilities, Era, ToolFault},
     ports::Listing,
     wire::{self, Body, Node, Raw},
 };
@@ -81,7 +81,7 @@ pub(super) async fn tools(
         .rev()
         .filter_map(|tool| {
             let name = tool.get("name")?;
-            let print = fingerprint(tool)?;
+            let print = Node::parse(tool.text()).ok()?.fingerprint();
             Some((Arc::from(name.as_str()?.as_ref()), print))
         })
         .collect();
@@ -90,14 +90,6 @@ pub(super) async fn tools(
         .write()
         .unwrap_or_else(std::sync::PoisonError::into_inner) = found;
     Ok(tools)
-}
-
-/// The fingerprint of a whole definition: keys sorted, numbers as written.
-pub(super) fn fingerprint(definition: &Raw) -> Option<Fingerprint> {
-    let node = Node::parse(definition.text()).ok()?;
-    Some(Fingerprint(
-        *blake3::hash(node.canonical().as_bytes()).as_bytes(),
-    ))
 }
 
 async fn pages(

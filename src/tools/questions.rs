@@ -14,9 +14,9 @@ use super::{
     instance::{Instance, lock},
 };
 use crate::{
-    domain::{Capabilities, Era, ServerName},
-    ports::{Answer, Question},
-    wire::{self, Edit, Raw},
+    domain::ServerName,
+    ports::{Answer, Question, WhyNot},
+    wire::{self, Edit, Raw, asks, rpc},
 };
 
 /// Questions that one instance may have open at a time.
@@ -38,13 +38,13 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
         }
         // Whose it is cannot be known, and it must neither reach the wrong user nor
         // hold anybody up. The server was told so.
-        "elicitation/create" | "sampling/createMessage" | "roots/list" if instance.shared => {
+        asks::ELICITATION | asks::SAMPLING | asks::ROOTS if instance.shared => {
             let says = "several agents share this server: it was told that nobody can be asked";
-            refuse(instance, &id, -32601, says);
+            refuse(instance, &id, rpc::METHOD_NOT_FOUND, says);
         }
-        "elicitation/create" | "sampling/createMessage" | "roots/list" => {
+        asks::ELICITATION | asks::SAMPLING | asks::ROOTS => {
             if instance.questions_open() >= MAX_OPEN {
-                refuse(instance, &id, -32603, "too many questions are open");
+                refuse(instance, &id, rpc::INTERNAL, "too many questions are open");
                 return;
             }
             let key = id.text().to_owned();
@@ -52,19 +52,19 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
                 refuse(
                     instance,
                     &id,
-                    -32600,
+                    rpc::INVALID_REQUEST,
                     "a request with this id is still open",
                 );
                 return;
             }
             let Ok(params) = labelled(&instance.server, &method, params) else {
-                refuse(instance, &id, -32602, UNLABELLED);
+                refuse(instance, &id, rpc::INVALID_PARAMS, UNLABELLED);
                 return;
             };
             let task = tokio::spawn(ask(instance.clone(), id, method, params));
             instance.question_started(key, task.abort_handle());
         }
-        _ => refuse(instance, &id, -32601, "method not found"),
+        _ => refuse(instance, &id, rpc::METHOD_NOT_FOUND, "method not found"),
     }
 }
 
@@ -76,13 +76,6 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     };
     let answer = match caller {
         None => Answer::Gone,
-        // An agent of the stateless era is told what it would have to declare.
-        Some(caller)
-            if caller.era() == Era::Legacy
-                && !can_answer(caller.capabilities(), &method, params.as_ref()) =>
-        {
-            Answer::Error(error(-32601, "the agent's client does not offer this"))
-        }
         Some(caller) => {
             // Given back on every way out: a server that cancels its question must
             // not stop its own clock for good.
@@ -105,11 +98,13 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
     let line = match answer {
         Answer::Result(result) => wire::result_line(&id, &[result.bytes().clone()]),
         Answer::Error(error) => wire::error_line(&id, &error),
-        Answer::Refused(why) => wire::error_line(&id, &error(-32603, &why)),
-        Answer::Gone if &*method == "elicitation/create" => {
+        Answer::Refused(not) => wire::error_line(&id, &rpc::error(code(not.why), &not.says)),
+        Answer::Gone if &*method == asks::ELICITATION => {
             wire::result_line(&id, &["{\"action\":\"cancel\"}".into()])
         }
-        Answer::Gone => wire::error_line(&id, &error(-32603, "nobody is there to answer")),
+        Answer::Gone => {
+            wire::error_line(&id, &rpc::error(rpc::INTERNAL, "nobody is there to answer"))
+        }
     };
     let bytes = line.iter().map(Bytes::len).sum();
     let room = match instance.out.room_now(bytes) {
@@ -147,31 +142,22 @@ impl Drop for Paused {
 }
 
 pub(super) fn refuse(instance: &Instance, id: &Raw, code: i32, says: &str) {
-    instance.out.send(wire::error_line(id, &error(code, says)));
+    instance
+        .out
+        .send(wire::error_line(id, &rpc::error(code, says)));
 }
 
 /// The same for what may be no request at all: left out while much waits to be read.
 pub(super) fn refuse_if_room(instance: &Instance, id: &Raw, code: i32, says: &str) {
-    let line = wire::error_line(id, &error(code, says));
+    let line = wire::error_line(id, &rpc::error(code, says));
     instance.out.send_if_room(line);
 }
 
-fn error(code: i32, says: &str) -> Raw {
-    Raw::of(&serde_json::json!({ "code": code, "message": says }))
-}
-
-/// Whether the agent declared that it can be asked this.
-pub(super) fn can_answer(can: Capabilities, method: &str, params: Option<&Raw>) -> bool {
-    match method {
-        "elicitation/create" => {
-            let url = params
-                .and_then(|params| params.get("mode"))
-                .is_some_and(|mode| mode.as_str().is_some_and(|mode| mode == "url"));
-            if url { can.url } else { can.form }
-        }
-        "sampling/createMessage" => can.sampling,
-        "roots/list" => can.roots,
-        _ => false,
+fn code(why: WhyNot) -> i32 {
+    match why {
+        // As if nobody offered it.
+        WhyNot::NotDeclared | WhyNot::TurnedOff => rpc::METHOD_NOT_FOUND,
+        WhyNot::TooMany | WhyNot::NoRoom => rpc::INTERNAL,
     }
 }
 
@@ -181,11 +167,11 @@ pub(super) struct Unlabelled;
 
 /// What its server hears.
 pub(super) const UNLABELLED: &str =
-    "`message` is not a string, or a key is spelt like it or like `mode`";
+    "`message` is not a string, or a key is spelt like it, like `mode` or like `url`";
 
 /// What says how a question is put: a client that does not look at case would show what
 /// nobody has labelled, or open what nobody asked whether it may.
-const SHOWN: [&str; 2] = ["message", "mode"];
+const SHOWN: [&str; 3] = ["message", "mode", "url"];
 
 /// Puts the server's name before the text that the user will read, and leaves
 /// the text as it is written, whatever a reader may make of it.
@@ -194,7 +180,7 @@ pub(super) fn labelled(
     method: &str,
     params: Option<Raw>,
 ) -> Result<Option<Raw>, Unlabelled> {
-    if method != "elicitation/create" {
+    if method != asks::ELICITATION {
         // What a model is to be asked has content as a result has.
         let clean = |params: Raw| wire::content_without_ours(&params).into_owned();
         return Ok(params.map(clean));
@@ -207,5 +193,48 @@ pub(super) fn labelled(
     let text = message.text().strip_prefix('"').ok_or(Unlabelled)?;
     let mut edit = Edit::new(&params);
     edit.set("message", format!("\"[{server}] {text}"));
+    // Written anew, once: of what stands twice we read the first and others the last.
+    for key in ["mode", "url"] {
+        if let Some(value) = params.get(key) {
+            edit.set(key, value.bytes().clone());
+        }
+    }
     Ok(Some(wire::without_ours(&edit.raw()).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(params: &str) -> Result<String, Unlabelled> {
+        let server = ServerName::parse("alpha").unwrap();
+        let params = Raw::parse(params.to_owned().into());
+        let labelled = labelled(&server, asks::ELICITATION, params)?;
+        Ok(labelled.unwrap().text().to_owned())
+    }
+
+    #[test]
+    fn what_stands_twice_is_put_once_as_it_was_judged() {
+        assert_eq!(
+            shown(r#"{"mode":"url","message":"Pay","url":"https://good","url":"https://evil"}"#)
+                .unwrap(),
+            r#"{"mode":"url","message":"[alpha] Pay","url":"https://good"}"#
+        );
+        assert_eq!(
+            shown(r#"{"message":"Name?","message":"PIN?","mode":"form","mode":"url"}"#).unwrap(),
+            r#"{"message":"[alpha] Name?","mode":"form"}"#
+        );
+    }
+
+    #[test]
+    fn what_somebody_could_read_for_it_is_not_put() {
+        for params in [
+            r#"{"mode":"url","message":"Pay","url":"https://good","URL":"https://evil"}"#,
+            r#"{"message":"Name?","Message":"PIN?"}"#,
+            r#"{"message":7}"#,
+            "{}",
+        ] {
+            assert!(shown(params).is_err(), "{params}");
+        }
+    }
 }

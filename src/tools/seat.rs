@@ -223,11 +223,6 @@ async fn answers(
             .and_then(|method| method.as_str().map(|m| m.as_ref().into()))
             .unwrap_or_default();
         let params = request.get("params");
-        if !questions::can_answer(caller.capabilities(), &method, params.as_ref()) {
-            return Err(ToolFault::Protocol(format!(
-                "it asks with `{method}`, which the agent's client does not offer"
-            )));
-        }
         let question = Question {
             server: instance.server.clone(),
             params: questions::labelled(&instance.server, &method, params).map_err(unlabelled)?,
@@ -248,7 +243,7 @@ async fn answers(
             // goes on without.
             Answer::Error(_) => {}
             // Else it would ask again, and hear nothing.
-            Answer::Refused(why) => return Err(ToolFault::Cancelled(why)),
+            Answer::Refused(not) => return Err(not.into()),
             Answer::Gone => {
                 let why = caller.is_cancelled();
                 let why = why.unwrap_or_else(|| "nobody answered what it asked".to_owned());

@@ -27,7 +27,7 @@ use crate::{
     domain::{Capabilities, Era, ToolFault},
     lines::Room,
     ports::{Boxed, Caller, Event, Job, Reply},
-    wire::{self, Body, Raw},
+    wire::{self, Body, Raw, rpc},
 };
 
 /// How long a server may take to read what it is told in nobody's name.
@@ -182,9 +182,7 @@ async fn hear_of(
 }
 
 fn error(says: &str) -> Reply {
-    Reply::Error(Raw::of(
-        &serde_json::json!({ "code": -32603, "message": says }),
-    ))
+    Reply::Error(rpc::error(rpc::INTERNAL, says))
 }
 
 /// One wants to hear of a resource no longer.

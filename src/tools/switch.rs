@@ -3,10 +3,10 @@
 
 use tokio::sync::watch;
 
-use crate::domain::{ServerName, Stop, ToolFault};
+use crate::domain::{ServerName, Stops, ToolFault};
 
 /// The stops that are in force, as they change.
-pub type InForce = watch::Receiver<Vec<Stop>>;
+pub type InForce = watch::Receiver<Stops>;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -70,16 +70,15 @@ impl Switch {
 
     async fn until(&self, is_stopped: bool) {
         let mut stops = self.stops.clone();
-        let is_so = |stops: &Vec<Stop>| self.covered(stops) == is_stopped;
+        let is_so = |stops: &Stops| self.covered(stops) == is_stopped;
         if stops.wait_for(is_so).await.is_err() {
             // Nobody pulls or lifts anything any more.
             std::future::pending::<()>().await;
         }
     }
 
-    fn covered(&self, stops: &[Stop]) -> bool {
-        let mut stops = stops.iter();
-        stops.any(|stop| stop.scope.covers_server(&self.server))
+    fn covered(&self, stops: &Stops) -> bool {
+        stops.of_server(&self.server).is_some()
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use crate::domain::Fingerprint;
+
 /// Deeper than this nobody means it, and a recursive reader may not survive it.
 const MAX_DEPTH: usize = 128;
 
@@ -87,7 +89,7 @@ impl<'a> Node<'a> {
             Some(b'{') => {
                 let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
                 for (key, value) in members(text) {
-                    let key = unquote(key).ok_or(Flaw::LoneSurrogate)?;
+                    let key = super::unquote(key).ok_or(Flaw::LoneSurrogate)?;
                     entries.push((key, Self::at(value, depth + 1, room)?));
                 }
                 if entries.len() == 1 {
@@ -103,7 +105,9 @@ impl<'a> Node<'a> {
                 .map(|item| Self::at(item, depth + 1, room))
                 .collect::<Result<_, _>>()
                 .map(Node::Array),
-            Some(b'"') => unquote(text).map(Node::String).ok_or(Flaw::LoneSurrogate),
+            Some(b'"') => super::unquote(text)
+                .map(Node::String)
+                .ok_or(Flaw::LoneSurrogate),
             Some(_) => Ok(Node::Literal(text)),
             None => Err(Flaw::Syntax),
         }
@@ -148,6 +152,12 @@ impl<'a> Node<'a> {
         let mut out = String::with_capacity(256);
         self.write_canonical(&mut out);
         out
+    }
+
+    /// The hash of the canonical text: a definition is known again by it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(*blake3::hash(self.canonical().as_bytes()).as_bytes())
     }
 }
 
@@ -335,16 +345,6 @@ fn container_end(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// The text of a JSON string; `None` for another value or a lone surrogate.
-#[must_use]
-pub fn unquote(text: &str) -> Option<Cow<'_, str>> {
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str::<String>(text).ok().map(Cow::Owned)
-}
-
 /// Whether a quoted key is `key`.
 pub(super) fn key_is(quoted: &[u8], key: &str) -> bool {
     let Some(inner) = quoted
@@ -362,7 +362,7 @@ pub(super) fn key_is(quoted: &[u8], key: &str) -> bool {
     }
     std::str::from_utf8(quoted)
         .ok()
-        .and_then(unquote)
+        .and_then(super::unquote)
         .is_some_and(|name| name == key)
 }
 

@@ -5,6 +5,7 @@
 //! slices and forwarded as the bytes it came in, so that what tollgate does not
 //! deliberately change cannot change.
 
+pub mod asks;
 mod edit;
 mod forged;
 mod json;
@@ -12,17 +13,21 @@ pub mod keys;
 mod line;
 mod message;
 mod oversize;
+pub mod rpc;
 mod spelling;
 mod syntax;
+mod unquote;
 
+pub use asks::Ask;
 pub(crate) use edit::quote_into;
 pub use edit::{Edit, Parts, quote};
 pub use forged::{content_without_ours, is_ours, without_ours, without_ours_in};
-pub use json::{Flaw, Members, Node, elements, members, room, unquote};
+pub use json::{Flaw, Members, Node, elements, members, room};
 pub use line::{error_line, notification_line, request_line, result_line};
 pub use message::{Body, Malformed, Meant, Message, our_id, parse};
 pub use oversize::Oversize;
 pub use spelling::{is_other_spelling, misspelt, without_misspelt};
+pub use unquote::{unquote, unquote_lossy};
 
 use std::{
     ops::Range,

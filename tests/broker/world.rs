@@ -43,7 +43,10 @@ impl Caller for Agent {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities {
+            form: true,
+            ..Capabilities::default()
+        }
     }
 
     fn log_level(&self) -> Option<String> {

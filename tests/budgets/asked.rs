@@ -1,8 +1,10 @@
 //! What a tool server asks the model of an agent's client is one more call of the call in
 //! which it asks: at that moment, and whatever happens afterwards.
 
-use crate::world::World;
 use tollgate::ports::Store;
+use tollgate::wire::Raw;
+
+use crate::world::World;
 
 const THREE: &str = "[budget]\nrun = { calls = 3, steps = \"none\", time = \"none\" }\n";
 
@@ -55,4 +57,25 @@ fn between_calls_there_is_nothing_that_it_could_count_for() {
     assert_eq!(world.level("run.calls"), (1, 0));
     let questions = world.records("question");
     assert_eq!(questions[0]["decision"], "refuse");
+}
+
+#[test]
+fn what_a_person_reads_is_recorded_however_much_stands_before_it() {
+    let mut world = World::new(THREE, "");
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    let long = "x".repeat(10_000);
+    let form = format!(
+        r#"{{"requestedSchema":{{"title":"{long}"}},"message":"[shop] \ud800 The key is sk-abcdefghijklmnopqrstuvwx?"}}"#
+    );
+    let bytes = form.len();
+    let form = Raw::parse(form.into()).unwrap();
+    let no = world.puts(&flying.call, "elicitation/create", Some(form));
+    assert_eq!(no, None);
+    let question = &world.records("question")[0];
+    assert_eq!(
+        question["message"],
+        "[shop] \u{fffd} The key is [REDACTED]?"
+    );
+    assert_eq!(question["asks_bytes"], bytes);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{broadcast, mpsc, watch};
-use tollgate::domain::{Era, ServerName, Stop, StopScope};
+use tollgate::domain::{Era, ServerName, Stop, StopScope, Stops};
 use tollgate::tools::child::Launch;
 use tollgate::tools::{InForce, Listed, Listener, Pool, Registered};
 
@@ -58,13 +58,13 @@ async fn is_not_listed(told: &mut UnboundedReceiver<Listed>) {
 }
 
 /// A stop of the server.
-fn stopped() -> Vec<Stop> {
-    vec![Stop {
+fn stopped() -> Stops {
+    Stops::of([Stop {
         scope: StopScope::Server(ServerName::parse("alpha").unwrap()),
         by: "ada".to_owned(),
         text: None,
         at: "2026-11-20T10:00:00Z".to_owned(),
-    }]
+    }])
 }
 
 /// Looks at the server beside the runtime: no time passes meanwhile.
@@ -91,7 +91,7 @@ fn catch_up(server: &mut Server, id: u64) {
 async fn a_server_that_ended_its_stream_is_asked_for_another_after_a_minute_and_listed() {
     let home = Home::new();
     let alpha = home.server("alpha", "era modern\ncall hi: text hello");
-    let (pool, _told) = listed(&alpha, &watch::channel(Vec::new()).1).await;
+    let (pool, _told) = listed(&alpha, &watch::channel(Stops::default()).1).await;
     tokio::time::pause();
     let (mut alpha, ()) = beside(alpha, |alpha| {
         for _ in 0..alpha.count("tools/list") {
@@ -128,7 +128,7 @@ async fn a_server_that_ended_its_stream_is_asked_for_another_after_a_minute_and_
 async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
     let home = Home::new();
     let alpha = home.server("alpha", "era modern\ncall hi: text hello");
-    let switch = watch::Sender::new(Vec::new());
+    let switch = watch::Sender::new(Stops::default());
     let (pool, mut told) = listed(&alpha, &switch.subscribe()).await;
 
     switch.send_replace(stopped());
@@ -148,7 +148,7 @@ async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
         assert_eq!(alpha.count("tools/list"), lists);
     })
     .await;
-    switch.send_replace(Vec::new());
+    switch.send_replace(Stops::default());
     let (alpha, ()) = beside(alpha, move |alpha| {
         alpha.gets("tools/list");
         assert_eq!(alpha.count("tools/list"), lists + 1);
@@ -164,7 +164,7 @@ async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
     tokio::time::advance(Duration::from_secs(100)).await;
     let (mut alpha, ()) = beside(alpha, |alpha| assert_eq!(alpha.count_starts(), 1)).await;
     tokio::time::resume();
-    switch.send_replace(Vec::new());
+    switch.send_replace(Stops::default());
     is_listed(&mut told).await;
     assert_eq!(alpha.count_starts(), 2);
     pool.close(Duration::from_secs(5)).await;
@@ -175,7 +175,7 @@ async fn a_stop_in_the_middle_of_a_list_breaks_it_off_and_it_is_asked_for_anew()
     let home = Home::new();
     let script = "era modern\ncapabilities {\"tools\":{},\"prompts\":{}}\non tools/list: wait\nresult {\"tools\":[]}";
     let alpha = home.server("alpha", script);
-    let switch = watch::Sender::new(Vec::new());
+    let switch = watch::Sender::new(Stops::default());
     let (pool, mut told) = started(&alpha, &switch.subscribe());
     let asked = |alpha| beside(alpha, |alpha| drop(alpha.gets("tools/list")));
     let goes = |alpha| {
@@ -192,7 +192,7 @@ async fn a_stop_in_the_middle_of_a_list_breaks_it_off_and_it_is_asked_for_anew()
     is_not_listed(&mut told).await;
     let health = &pool.health(0)[0];
     assert_eq!((health.state, &health.trouble), ("stopped", &None));
-    switch.send_replace(Vec::new());
+    switch.send_replace(Stops::default());
 
     // It is asked for its tools before it takes calls, and then for all its lists.
     let (alpha, ()) = goes(alpha).await;
@@ -206,7 +206,7 @@ async fn a_stop_in_the_middle_of_a_list_breaks_it_off_and_it_is_asked_for_anew()
         assert_eq!(alpha.count("prompts/list"), 0);
     })
     .await;
-    switch.send_replace(Vec::new());
+    switch.send_replace(Stops::default());
     let (mut alpha, ()) = goes(alpha).await;
     while let Listed::Not(_) = told.recv().await.unwrap() {}
     assert_eq!(alpha.count("prompts/list"), 1);

@@ -22,10 +22,10 @@ use tollgate::domain::{
 };
 use tollgate::measure::price;
 use tollgate::ports::{
-    Admission, Context, Permit, Posed, Query, Question, Questions, SAMPLING, Settlement, Store,
+    Admission, Context, Permit, Posed, Query, Question, Questions, Settlement, Store,
 };
 use tollgate::store::{LocalStore, Setup};
-use tollgate::wire::Raw;
+use tollgate::wire::{Raw, asks::SAMPLING};
 
 #[allow(unused_imports, reason = "not every test lifts limits")]
 pub use lifted::{NO_LIMITS, only};
@@ -215,10 +215,15 @@ impl World {
 
     /// The server of a call asks the model of its agent; why it must not, if so.
     pub fn asks_the_model(&self, call: &Call) -> Option<String> {
+        self.puts(call, SAMPLING, None)
+    }
+
+    /// The server of a call asks; why it must not, if so.
+    pub fn puts(&self, call: &Call, method: &str, params: Option<Raw>) -> Option<String> {
         let question = Question {
             server: shop(),
-            method: SAMPLING.into(),
-            params: None,
+            method: method.into(),
+            params,
         };
         let limits = call.claim.limits();
         let limits = limits.filter_map(|limit| Some((Scope::of(limit.over, call)?, limit)));
@@ -228,10 +233,13 @@ impl World {
             run: &call.run,
             agent: &call.by.agent,
             question: &question,
+            number: 1,
+            is_declared: true,
             no_sampling: None,
             limits: &limits,
         };
-        self.store().posed(&posed).unwrap()
+        let no = self.store().posed(&[posed]).unwrap()?;
+        Some(no.says)
     }
 
     /// Ends a call that worked, having cost what was estimated.

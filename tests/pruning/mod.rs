@@ -87,7 +87,7 @@ pub fn decisions(store: &dyn Store) {
 }
 
 pub fn decided(store: &dyn Store) {
-    assert_eq!(store.stops(), [stop(bot())]);
+    assert_eq!(store.stops().all(), [stop(bot())]);
     assert_eq!(refused(store, &call("z", "bot", "1")), "STOPPED");
     let pins = store.pins();
     assert_eq!(pins.len(), 1);

@@ -131,7 +131,7 @@ fn without_a_body_and_without_sled_it_refuses_to_serve() {
         ..real(&state, &clock)
     };
     let store = LocalStore::open(accept).unwrap();
-    assert!(store.stops().is_empty() && store.pins().is_empty());
+    assert!(store.stops().all().is_empty() && store.pins().is_empty());
     assert_eq!(store.verify().unwrap().broken, None);
     store.prune().unwrap();
     store.check().unwrap();

@@ -84,7 +84,12 @@ impl Model {
             ((pin.server, tool), Pin { accepted, offered })
         };
         Self {
-            stops: store.stops().into_iter().map(|stop| stop.scope).collect(),
+            stops: store
+                .stops()
+                .all()
+                .iter()
+                .map(|stop| stop.scope.clone())
+                .collect(),
             pins: store.pins().into_iter().map(pin).collect(),
         }
     }

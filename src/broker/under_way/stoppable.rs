@@ -1,12 +1,12 @@
 //! Who waits for a call, with the switch in hand.
 
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
-use super::{One, QUESTIONS, Silenced};
+use super::{One, Silenced};
 use crate::{
     clock::Clock,
     domain::{Capabilities, Era, Fault},
-    ports::{Answer, Boxed, Caller, Question, Questions},
+    ports::{Answer, Boxed, Caller, NotPut, Question, Questions, WhyNot},
     wire::Raw,
 };
 
@@ -26,6 +26,35 @@ impl Stoppable {
             agent, server, run, ..
         } = &*self.one;
         (self.silenced)(agent, server, run)
+    }
+}
+
+impl Stoppable {
+    /// Puts a question, until a stop or the end of its agent.
+    async fn put(&self, question: Question) -> Answer {
+        tokio::select! {
+            biased;
+            _ = self.one.told() => Answer::Gone,
+            answer = self.inner.ask(question) => answer,
+        }
+    }
+
+    /// What its server hears of a question that is not put. An agent of the stateless era is
+    /// told what it would have to declare.
+    async fn not_put(&self, question: Question, not: NotPut) -> Answer {
+        match not.why {
+            WhyNot::NotDeclared => {
+                // How long that takes is not its server's time; an answer there is none.
+                let _asking = Asking::noted(self, question.clone());
+                tokio::select! {
+                    biased;
+                    _ = self.one.told() => {}
+                    () = self.inner.lacks(question) => {}
+                }
+            }
+            WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom => {}
+        }
+        Answer::Refused(not)
     }
 }
 
@@ -76,22 +105,18 @@ impl Caller for Stoppable {
             if self.is_stopped() {
                 return Answer::Gone;
             }
-            if !self.one.may_be_asked_more() {
-                return Answer::Refused(format!("more than {QUESTIONS} questions in one call"));
-            }
-            let limits = self.one.limits();
-            match self.questions.posed(&self.one.posed(&question, &limits)) {
-                Ok(None) => {}
-                Ok(Some(why)) => return Answer::Refused(why),
+            let (heard, asked) = (&*self.questions, slice::from_ref(&question));
+            let number = match self.one.poses(heard, asked, self.capabilities()) {
+                Ok(Ok(number)) => number,
+                Ok(Err(not)) => return self.not_put(question, not).await,
                 // Nothing is asked unrecorded.
-                Err(_) => return Answer::Gone,
-            }
-            let asking = Asking::new(self, question.clone());
-            let answer = tokio::select! {
-                biased;
-                _ = self.one.told() => Answer::Gone,
-                answer = self.inner.ask(question) => answer,
+                Err(fault) => {
+                    tracing::error!("a question was not put: {fault}");
+                    return Answer::Gone;
+                }
             };
+            let asking = Asking::new(self, question.clone(), number);
+            let answer = self.put(question).await;
             asking.ends(match self.is_stopped() {
                 true => Answer::Gone,
                 false => answer,
@@ -125,12 +150,13 @@ impl Caller for Stoppable {
 struct Asking<'a> {
     of: &'a Stoppable,
     question: Question,
+    number: usize,
     since: Duration,
     is_recorded: bool,
 }
 
 impl<'a> Asking<'a> {
-    fn new(of: &'a Stoppable, question: Question) -> Self {
+    fn new(of: &'a Stoppable, question: Question, number: usize) -> Self {
         let since = of.clock.elapsed();
         // What its agent takes to answer is not what its server takes.
         let first = of.one.lock().asks(since);
@@ -140,32 +166,44 @@ impl<'a> Asking<'a> {
         Self {
             of,
             question,
+            number,
             since,
             is_recorded: false,
         }
+    }
+
+    /// Of one that is not put: there is nothing to record any more.
+    fn noted(of: &'a Stoppable, question: Question) -> Self {
+        let mut asking = Self::new(of, question, 0);
+        asking.is_recorded = true;
+        asking
     }
 
     /// Records what came of it; nothing leaves unrecorded.
     fn ends(mut self, answer: Answer) -> Answer {
         match self.record(&answer) {
             Ok(()) => answer,
-            Err(_) => Answer::Gone,
+            Err(fault) => {
+                tracing::error!("an answer was kept back: {fault}");
+                Answer::Gone
+            }
         }
     }
 
     fn record(&mut self, answer: &Answer) -> Result<(), Fault> {
         self.is_recorded = true;
         let after = self.of.clock.elapsed().saturating_sub(self.since);
-        let posed = self.of.one.posed(&self.question, &[]);
+        let posed = self.of.one.posed(&self.question, self.number);
         self.of.questions.answered(&posed, answer, after)
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        if !self.is_recorded {
-            // If that fails, the store is not used any more and its operator knows.
-            let _ = self.record(&Answer::Gone);
+        if !self.is_recorded
+            && let Err(fault) = self.record(&Answer::Gone)
+        {
+            tracing::error!("the end of a question is not recorded: {fault}");
         }
         let of = self.of;
         let last = of.one.lock().was_answered(of.clock.elapsed());

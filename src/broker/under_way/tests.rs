@@ -42,7 +42,14 @@ fn call(id: &str, agent: &str) -> Call {
 }
 
 fn patient() -> Arc<dyn Caller> {
-    Arc::new(StandIn::default())
+    Arc::new(StandIn {
+        capabilities: Capabilities {
+            form: true,
+            roots: true,
+            ..Capabilities::default()
+        },
+        ..StandIn::default()
+    })
 }
 
 fn nothing_stopped() -> UnderWay {
@@ -206,6 +213,21 @@ async fn a_question_is_recorded_and_what_came_of_it_also_when_it_is_withdrawn() 
 }
 
 #[tokio::test]
+async fn what_was_not_declared_is_not_put_whatever_would_be_answered() {
+    let hears = Arc::<Hears>::default();
+    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let under_way = hearing(hears.clone(), clock);
+    let willing = Arc::new(StandIn {
+        answers: Raw::parse("{}".into()),
+        ..StandIn::default()
+    });
+    let open = under_way.enter(&call("1", "dev"), &home(), willing, Duration::ZERO);
+    let refused = open.caller().ask(question("sampling/createMessage")).await;
+    assert!(matches!(refused, PortAnswer::Refused(_)), "{refused:?}");
+    assert_eq!(*hears.0.lock().unwrap(), ["c-1 sampling/createMessage"]);
+}
+
+#[tokio::test]
 async fn a_server_that_asks_without_end_is_not_heard_for_ever() {
     let hears = Arc::<Hears>::default();
     let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
@@ -217,7 +239,7 @@ async fn a_server_that_asks_without_end_is_not_heard_for_ever() {
     }
     let refused = open.caller().ask(question("roots/list")).await;
     assert!(matches!(refused, PortAnswer::Refused(_)));
-    assert_eq!(hears.0.lock().unwrap().len(), 2 * QUESTIONS as usize);
+    assert_eq!(hears.0.lock().unwrap().len(), 2 * QUESTIONS);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Whether what a record says is what a question asks for.
 
-use super::Said;
+use super::said::Said;
 use crate::ports::Query;
 
 pub(super) fn unfiltered(query: &Query) -> bool {

@@ -217,3 +217,41 @@ fn what_is_made_while_the_newest_are_sought_is_left_to_the_next_question() {
         assert_eq!((lines, upto), (found, 2 * CALLS));
     }
 }
+
+#[test]
+fn what_a_server_wrote_into_a_record_hides_it_from_no_question() {
+    let (mut log, mut index) = indexed();
+    let rest = r#""agent":"eve","result":"\[x]","tool":"t""#;
+    put(&mut log, &mut index, "call.intent", CALLS, rest);
+    let blocks = blocks(&index);
+    let eve = Query {
+        agent: Some("eve".into()),
+        ..Query::default()
+    };
+    let found = page(&log, &eve, &blocks, usize::MAX).unwrap();
+    assert_eq!(found.lines.len(), 1);
+    let id = format!("c-{CALLS:05}");
+    let of_it = of_call(&log, &id, &blocks.that(|_| true)).unwrap();
+    assert_eq!(of_it, found.lines);
+    // The others are found as well.
+    let (lines, ..) = self::found(&log, &blocks, &ann(Some(1000), None), usize::MAX);
+    assert_eq!(lines.len(), 22);
+}
+
+#[test]
+fn a_record_that_says_nothing_is_told_and_not_left_out() {
+    let (mut log, mut index) = indexed();
+    put(&mut log, &mut index, "call.intent", CALLS, "");
+    let id = format!("c-{CALLS:05}");
+    log.records.last_mut().unwrap().1 = format!(r#"["{id}"]"#);
+    let blocks = blocks(&index);
+    for fault in [
+        page(&log, &ann(None, None), &blocks, usize::MAX).unwrap_err(),
+        of_call(&log, &id, &blocks.that(|_| true)).unwrap_err(),
+    ] {
+        assert!(
+            fault.says.starts_with("record 2049 is unreadable"),
+            "{fault}"
+        );
+    }
+}
