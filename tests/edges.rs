@@ -11,16 +11,18 @@
 
 mod prompt;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use prompt::{Agent, Home, PROGRAM, complaint, pipe, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::json;
 
@@ -143,6 +145,34 @@ fn who_puts_a_socket_of_their_own_in_the_daemons_place_ends_it_and_keeps_theirs(
     ends(&daemon);
     assert!(control.exists());
     fs::remove_file(&control).unwrap();
+}
+
+#[test]
+fn a_daemon_that_was_killed_while_it_started_a_program_is_gone() {
+    let home = Home::new(DEMO);
+    reads(&mut home.agent());
+    let control = socket(&home, "control.sock");
+    for (args, says) in [
+        (&[][..], "tollgate is not running\n"),
+        (&["stop"], "STOPPED  everything\n"),
+        (&["resume", "--yes"], "stopped: everything"),
+    ] {
+        home.run(&["stop-daemon"]);
+        // Until a program begins it has what the daemon had open.
+        let lock = File::open(home.state().join("daemon.lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let listens = UnixListener::bind(&control).unwrap();
+        let begins = thread::spawn(move || {
+            drop(listens.accept().unwrap());
+            drop(listens);
+            drop(lock);
+        });
+        let told = home.run(args);
+        assert_eq!(told.status.code(), Some(0), "{args:?}: {told:?}");
+        assert!(text(&told).starts_with(says), "{args:?}: {told:?}");
+        begins.join().unwrap();
+        fs::remove_file(&control).unwrap();
+    }
 }
 
 #[test]

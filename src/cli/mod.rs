@@ -42,6 +42,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -49,7 +50,7 @@ use jiff::Timestamp;
 
 use crate::control::proto::VERSION;
 use crate::control::{ClientError, Question, Records, Reply, Request, client};
-use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere};
+use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere, is_held};
 use crate::domain::quoted;
 use crate::ports::Query;
 use out::Out;
@@ -192,9 +193,10 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Asks the daemon, which has to run.
+/// Asks the daemon, which has to run. Whether one that broke off had done what it was asked
+/// for is not known, and that is what is said then.
 fn ask(place: &Place, question: Question) -> Result<Reply, Failure> {
-    ask_if_running(place, question)?.ok_or_else(|| not_running(place))
+    ask_patiently(place, question, client::PATIENCE)
 }
 
 /// The same for what may take longer.
@@ -255,14 +257,31 @@ fn argument(path: &str) -> String {
     }
 }
 
-/// Asks the daemon; nothing if none runs. Never starts one.
+/// Asks the daemon; nothing if none runs, or if it ends over it. Never starts one.
 fn ask_if_running(place: &Place, question: Question) -> Result<Option<Reply>, Failure> {
     let Some(daemon) = connect(place, Door::Control)? else {
         return Ok(None);
     };
-    let reply = client::ask(&daemon, &place.config_text(), Request::Ask(question))?;
-    Ok(Some(reply))
+    match client::ask(&daemon, &place.config_text(), Request::Ask(question)) {
+        Ok(reply) => Ok(Some(reply)),
+        Err(error) if error.broke_off() && has_ended(place) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
+
+/// Whether a daemon that broke off has ended. What it was about to start when it was killed
+/// has its sockets and its lock until that begins: until then it seems to be there.
+fn has_ended(place: &Place) -> bool {
+    (0..LOOKS).any(|look| {
+        if look > 0 {
+            thread::sleep(PAUSE);
+        }
+        !is_held(place)
+    })
+}
+
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A journal of a hundred million records takes minutes to walk.
 const LONG: Duration = Duration::from_secs(3600);

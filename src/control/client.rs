@@ -32,6 +32,12 @@ impl fmt::Display for ClientError {
 }
 
 impl ClientError {
+    /// Whether the connection ended before the answer: so may who was asked.
+    #[must_use]
+    pub fn broke_off(&self) -> bool {
+        matches!(self, ClientError::Lost(cause) if !is_silence(cause))
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -48,7 +54,7 @@ impl ClientError {
 impl std::error::Error for ClientError {}
 
 /// How long the daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// More than a list of ten thousand tools needs.
 const LIMIT: u64 = 64 << 20;

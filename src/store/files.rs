@@ -87,7 +87,10 @@ pub fn stops_of_files(state: &Path) -> Result<Vec<Stop>, String> {
         state: mut kept,
         applied,
         ..
-    } = Loaded::read(&dir).map_err(told)?;
+    } = Loaded::read(&dir).map_err(|trouble| {
+        let why = told(trouble);
+        format!("the state that is kept beside it can't be used: {why}")
+    })?;
     let read = behind(&RealDisk, state, applied, &mut |record, place| {
         seen(record, place).replay(&mut kept)
     });

@@ -153,8 +153,9 @@ fn a_stop_in_the_record_is_shown_while_no_daemon_runs() {
     home.run(&["stop", "--server", "demo"]);
     home.run(&["resume", "--server", "demo", "--yes"]);
     let shown = || {
-        let screen = text(&home.run(&[]));
-        assert!(screen.starts_with("tollgate is not running\n"), "{screen}");
+        let told = home.run(&[]);
+        let screen = text(&told);
+        assert!(screen.starts_with("tollgate is not running\n"), "{told:?}");
         let stops = screen.lines().filter(|line| line.starts_with("STOPPED"));
         stops.map(str::to_owned).collect::<Vec<_>>()
     };
