@@ -43,6 +43,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "arguments",
     "asks",
     "answer",
+    "result",
 ];
 
 pub(super) fn header() -> String {
@@ -121,6 +122,16 @@ mod tests {
         assert_eq!(
             ["step", "model", "tokens", "arguments", "budget_left"].map(|key| &*call[key]),
             ["4", "m-1", "7", r#"{"path":"a"}"#, r#"{"run.calls":3}"#]
+        );
+    }
+
+    #[test]
+    fn what_a_server_was_told_is_in_the_table() {
+        let line = r#"{"kind":"answer","answer":"accept","result":{"action":"accept"}}"#;
+        let record = Record::parse(line).unwrap();
+        assert_eq!(
+            ["answer", "result"].map(|key| value(&record, key)),
+            ["accept", r#"{"action":"accept"}"#]
         );
     }
 

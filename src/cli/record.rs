@@ -10,13 +10,20 @@ use crate::{domain::money::show_micros, wire};
 
 /// One record.
 #[derive(Debug, Clone)]
-pub(super) struct Record(Map<String, Value>);
+pub(super) struct Record {
+    members: Map<String, Value>,
+    /// The same as it was written: a [`Value`] rounds numbers and sorts keys.
+    text: String,
+}
 
 impl Record {
     /// Reads a line; what is not an object is no record.
     pub(super) fn parse(line: &str) -> Option<Self> {
         match read(line, 0) {
-            Value::Object(members) => Some(Self(members)),
+            Value::Object(members) => Some(Self {
+                members,
+                text: line.to_owned(),
+            }),
             _ => None,
         }
     }
@@ -26,25 +33,21 @@ impl Record {
     }
 
     pub(super) fn seq(&self) -> Option<u64> {
-        self.0.get("seq").and_then(Value::as_u64)
+        self.members.get("seq").and_then(Value::as_u64)
     }
 
     /// A text.
     pub(super) fn str(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(Value::as_str)
+        self.members.get(key).and_then(Value::as_str)
     }
 
     pub(super) fn number(&self, key: &str) -> Option<f64> {
-        self.0.get(key).and_then(Value::as_f64)
+        self.members.get(key).and_then(Value::as_f64)
     }
 
-    /// Any value as text; nothing for what is absent or null.
+    /// Any value as text, as it was written; nothing for what is absent or null.
     pub(super) fn shown(&self, key: &str) -> Option<String> {
-        match self.0.get(key)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
+        shown(self.members.get(key)?, || member(&self.text, key))
     }
 
     /// The step: what the client reports, if it does.
@@ -54,17 +57,14 @@ impl Record {
 
     /// What the client reports of itself, as text.
     pub(super) fn reported(&self, key: &str) -> Option<String> {
-        match self.0.get("reported")?.get(key)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
+        let value = self.members.get("reported")?.get(key)?;
+        shown(value, || member(member(&self.text, "reported")?, key))
     }
 
     /// What a call that has ended cost: what was kept back for it where nobody saw
     /// how it ended.
     pub(super) fn cost(&self, estimate: Option<&Cost>) -> Option<Cost> {
-        match self.0.contains_key("charged") {
+        match self.members.contains_key("charged") {
             true => self.money("charged", "cost"),
             false => estimate.cloned(),
         }
@@ -77,7 +77,7 @@ impl Record {
 
     /// Exactly from the counters, with the currency of the text beside them.
     fn money(&self, counters: &str, text: &str) -> Option<Cost> {
-        let micros = self.0.get(counters)?.get("cost")?.as_u64()?;
+        let micros = self.members.get(counters)?.get("cost")?.as_u64()?;
         let (_, currency) = self.str(text)?.rsplit_once(' ')?;
         Some(Cost {
             micros,
@@ -87,7 +87,7 @@ impl Record {
 
     /// The members of an object that are whole numbers.
     pub(super) fn numbers(&self, key: &str) -> Vec<(&str, u64)> {
-        let members = self.0.get(key).and_then(Value::as_object);
+        let members = self.members.get(key).and_then(Value::as_object);
         let members = members.into_iter().flatten();
         members
             .filter_map(|(name, number)| Some((name.as_str(), number.as_u64()?)))
@@ -95,7 +95,7 @@ impl Record {
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.members.keys().map(String::as_str)
     }
 
     pub(super) fn at(&self) -> Option<Timestamp> {
@@ -140,6 +140,20 @@ impl Record {
             None => scope.to_owned(),
         }
     }
+}
+
+fn shown<'a>(value: &Value, written: impl FnOnce() -> Option<&'a str>) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(written().map_or_else(|| other.to_string(), str::to_owned)),
+    }
+}
+
+/// A member of an object as it was written.
+fn member<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut members = wire::members(text);
+    members.find_map(|(name, value)| (wire::unquote(name)? == key).then_some(value))
 }
 
 /// Reads a value. What an agent or a server wrote is in the record as it was written, and
@@ -236,6 +250,18 @@ mod tests {
         let record = Record::parse(line).unwrap();
         assert_eq!(record.step().unwrap(), "1e400");
         assert_eq!(record.cost(None).unwrap().to_string(), "0.50 USD");
+    }
+
+    #[test]
+    fn what_was_written_is_shown_as_it_was_written() {
+        let line =
+            r#"{"arguments":{"z":12345678901234567890123,"a":1.10},"reported":{"tokens":7.00}}"#;
+        let record = Record::parse(line).unwrap();
+        assert_eq!(
+            record.shown("arguments").unwrap(),
+            r#"{"z":12345678901234567890123,"a":1.10}"#
+        );
+        assert_eq!(record.reported("tokens").unwrap(), "7.00");
     }
 
     #[test]
