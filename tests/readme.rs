@@ -37,10 +37,13 @@ fn every_command_in_the_documents_exists_with_its_flags() {
             // The value of `--config` is no command.
             .find(|(at, word)| !word.starts_with('-') && words[at - 1] != "--config")
             .map(|(_, word)| *word);
-        let mut tollgate = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        let help = tollgate.args(command).arg("--help").output().unwrap();
-        assert!(help.status.success(), "there is no command `{line}`");
-        let help = String::from_utf8(help.stdout).unwrap();
+        let mut named: Vec<&str> = command.into_iter().collect();
+        let mut help = help_of(&named).unwrap_or_else(|| panic!("there is no command `{line}`"));
+        let next = words.iter().skip_while(|word| Some(**word) != command);
+        if let Some(below) = next.skip(1).find(|word| is_command(&help, word)) {
+            named.push(below);
+            help = help_of(&named).unwrap();
+        }
         for flag in words.iter().filter(|word| word.starts_with("--")) {
             assert!(help.contains(flag), "`{line}`: no {flag} in\n{help}");
         }
@@ -64,21 +67,33 @@ fn every_command_in_the_documents_exists_with_its_flags() {
     }
 }
 
-#[test]
-fn every_command_of_the_program_is_in_the_readme() {
-    let help = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-        .arg("--help")
-        .output()
-        .unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let listed = help
-        .lines()
+/// What `--help` says of a command, if there is one.
+fn help_of(command: &[&str]) -> Option<String> {
+    let mut tollgate = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let help = tollgate.args(command).arg("--help").output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    help.status.success().then_some(text)
+}
+
+/// The commands that a help lists.
+fn commands(help: &str) -> impl Iterator<Item = &str> {
+    help.lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next());
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+}
+
+fn is_command(help: &str, word: &str) -> bool {
+    commands(help).any(|command| command == word)
+}
+
+#[test]
+fn every_command_of_the_program_is_in_the_readme() {
+    let help = help_of(&[]).unwrap();
     let readme = read("README.md");
-    for command in listed.filter(|command| *command != "help") {
+    for command in commands(&help) {
         assert!(
             readme.contains(&format!("`tollgate {command}")),
             "`tollgate {command}` is not in the README"

@@ -27,9 +27,9 @@ use crate::store;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-One row is one call; times are UTC. --json prints whole records: the same values as in
+One row is one call, or what else is recorded; times are UTC. --json prints whole records: the same values as in
 the journal, with characters that nobody would see spelled out.
-Without a time, the newest 200 records are searched for rows.
+Without --since and --limit, the newest 200 records that match are shown.
 Exit code 1 of `audit verify`: a record is not what was written, or is gone. An end that
 was never synced, as a kill leaves it, is told and is none of these."
 )]
@@ -94,13 +94,17 @@ pub(super) fn call_id(text: &str) -> Result<CallId, String> {
     CallId::parse(text).ok_or_else(|| "a call is named like c-5KQ2".to_owned())
 }
 
-/// Records that a search without bounds looks at.
+/// Records that a search without bounds shows.
 const NEWEST: usize = 200;
 
 pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Trouble> {
     let now = SystemClock::new().now();
     match &args.what {
-        None => search(place, args.filter.query(now, NEWEST)?, &args.form, out),
+        None => {
+            let query = args.filter.query(now, NEWEST)?;
+            let is_bounded = args.filter.is_bounded();
+            search(place, query, is_bounded, &args.form, out)
+        }
         Some(What::Show { call, json }) => show(place, call, *json, out),
         Some(What::Verify) => verify(place, out),
         Some(What::Follow { filter, json }) => {
@@ -109,16 +113,24 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     }
 }
 
-fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result<(), Trouble> {
+/// Nobody is told what a bound of their own leaves out.
+fn search(
+    place: &Place,
+    mut query: Query,
+    is_bounded: bool,
+    form: &Form,
+    out: &mut Out,
+) -> Result<(), Trouble> {
     query.no_checkpoints = !form.json && !form.csv;
     // Not before there is an answer: a table that is only begun looks like an empty one.
     let mut is_headed = !form.csv;
     let mut found = Vec::new();
-    let asked = query.since;
+    let (mut count, asked) = (0, query.since);
     let kept = all_records(place, query, |lines| {
         if !std::mem::replace(&mut is_headed, true) {
             out.line(csv::header())?;
         }
+        count += lines.len();
         match (form.json, form.csv) {
             (true, _) => as_json(&lines, out)?,
             (false, true) => out.lines(parsed(&lines).iter().map(csv::row))?,
@@ -126,6 +138,11 @@ fn search(place: &Place, mut query: Query, form: &Form, out: &mut Out) -> Result
         }
         Ok(())
     })?;
+    if !is_bounded && count >= NEWEST {
+        aside(format_args!(
+            "these are the newest {NEWEST} records that match; all of them: --limit 0"
+        ));
+    }
     if form.json || form.csv {
         return Ok(());
     }

@@ -78,13 +78,37 @@ fn close(
     let scope = &row.scope;
     match ask(place, Question::CloseBreaker(order))? {
         Reply::BreakerClosed { closed: true } => {
-            Ok(out.line(format_args!("closed: calls to {scope} pass again"))?)
+            out.line(format_args!("closed: {scope} is not left alone any more"))?;
+            Ok(out.steps(beside(open, row, now))?)
         }
         Reply::BreakerClosed { closed: false } => {
             Ok(out.line(format_args!("{scope} is not left alone any more"))?)
         }
         _ => Err(beside_the_point().into()),
     }
+}
+
+/// What is left alone all the same of what was closed: its tools, or the server that it is of.
+fn beside(open: &[BreakerRow], closed: &BreakerRow, now: Timestamp) -> Vec<String> {
+    let server = |row: &BreakerRow| {
+        row.scope
+            .strip_prefix("server ")
+            .map(|name| format!("{name}."))
+    };
+    let is_of = |tool: &BreakerRow, of: &BreakerRow| {
+        server(of).is_some_and(|of| server(tool).is_none() && tool.scope.starts_with(&of))
+    };
+    let open = open
+        .iter()
+        .filter(|row| is_of(row, closed) || is_of(closed, row));
+    open.flat_map(|row| {
+        let name = row.scope.strip_prefix("server ").unwrap_or(&row.scope);
+        [
+            format!("still left alone: {}", left_alone(row, now)),
+            format!("  close it with: tollgate breakers close {name}"),
+        ]
+    })
+    .collect()
 }
 
 /// The one that a person names: a server, or a tool by the server's own name for it. The
@@ -111,5 +135,26 @@ mod tests {
         assert_eq!(scope("mail.send"), Some("server mail.send"));
         assert_eq!(scope("mail.send.now"), Some("mail.send.now"));
         assert_eq!(scope("mail"), None);
+    }
+
+    #[test]
+    fn who_closes_one_breaker_is_told_what_is_left_alone_all_the_same() {
+        let row = |scope: &str| BreakerRow {
+            scope: scope.to_owned(),
+            until: Timestamp::UNIX_EPOCH,
+            says: "failed".to_owned(),
+        };
+        let open = ["server mail", "mail.send", "server mails", "mails.send"].map(row);
+        let told = |closed: usize| beside(&open, &open[closed], Timestamp::UNIX_EPOCH).join("\n");
+        assert_eq!(
+            told(0),
+            "still left alone: mail.send  the next call may try  failed\n  \
+             close it with: tollgate breakers close mail.send"
+        );
+        assert_eq!(
+            told(1),
+            "still left alone: server mail  the next call may try  failed\n  \
+             close it with: tollgate breakers close mail"
+        );
     }
 }

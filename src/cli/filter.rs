@@ -54,6 +54,11 @@ impl Filter {
         self.limit
     }
 
+    /// Whether it was said how far to search.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.limit.is_some() || self.since.is_some()
+    }
+
     /// The query, with `limit` where nothing else bounds it.
     pub(super) fn query(&self, now: Timestamp, limit: usize) -> Result<Query, Failure> {
         let moment = |when: Option<When>, end: bool| {

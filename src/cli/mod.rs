@@ -235,10 +235,16 @@ fn not_running(place: &Place) -> Failure {
         place.config.display()
     ));
     match elsewhere(place).as_slice() {
-        [] => failure.hint("an agent's `tollgate stdio` starts it, or `tollgate daemon`"),
+        [] if !place.config.is_dir() => failure.hint(NO_CONFIG),
+        [] => failure.hint(STARTS),
         others => failure.hint(elsewhere_hint(others)),
     }
 }
+
+/// What starts a daemon.
+const STARTS: &str = "an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`";
+/// What comes before that.
+const NO_CONFIG: &str = "first make that directory, with a file in `tools.d` for each tool server";
 
 /// `it runs for another: add --config /home/ann/gate`
 fn elsewhere_hint(others: &[String]) -> String {

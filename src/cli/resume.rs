@@ -47,9 +47,14 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
                 StopScope::Agent(_) | StopScope::Run(_) => " nor halted",
                 StopScope::Everything | StopScope::Server(_) => "",
             };
-            out.line(format_args!(
-                "nothing to lift: {scope} is not stopped{halt}"
-            ))?;
+            out.line(match &scope {
+                StopScope::Everything => {
+                    "nothing to lift: there is no stop of everything".to_owned()
+                }
+                StopScope::Agent(_) | StopScope::Server(_) | StopScope::Run(_) => {
+                    format!("nothing to lift: {scope} is not stopped{halt}")
+                }
+            })?;
             return Ok(others(&stops, &halts, out)?);
         }
         (Some(_), None) => "lift this stop?",

@@ -6,15 +6,15 @@ use crate::domain::{AgentName, RunId, ServerName, StopScope};
 #[derive(Debug, Default, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct Scope {
-    /// Only the calls of this agent
+    /// Of this agent alone
     #[arg(long, value_name = "AGENT", value_parser = AgentName::parse, allow_hyphen_values = true)]
     agent: Option<AgentName>,
 
-    /// Only the calls to this server
+    /// Of this server alone
     #[arg(long, value_name = "SERVER", value_parser = ServerName::parse, allow_hyphen_values = true)]
     server: Option<ServerName>,
 
-    /// Only the calls of this run
+    /// Of this run alone
     #[arg(long, value_name = "RUN", value_parser = run_id)]
     run: Option<RunId>,
 }

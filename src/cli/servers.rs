@@ -88,7 +88,7 @@ fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {
             server
                 .last_exit
                 .clone()
-                .unwrap_or_else(|| "has not ended yet".into()),
+                .unwrap_or_else(|| "not since it was last started".into()),
         ],
     ])?;
     if !server.hidden.is_empty() {

@@ -9,7 +9,9 @@ use super::record::Record;
 use super::resume::{halted, stopped};
 use super::rows::{Row, merged};
 use super::servers::server_table;
-use super::{Trouble, all_records, ask_if_running, beside_the_point, elsewhere_hint};
+use super::{
+    NO_CONFIG, STARTS, Trouble, all_records, ask_if_running, beside_the_point, elsewhere_hint,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::control::proto::Status;
 use crate::control::{AgentRow, Happening, Question, Reply, Wrong};
@@ -59,7 +61,8 @@ fn not_running(place: &Place, out: &mut Out) -> std::io::Result<()> {
         ))?;
     }
     match elsewhere(place).as_slice() {
-        [] => out.step("an agent's `tollgate stdio --agent NAME` starts it, or `tollgate daemon`"),
+        [] if !place.config.is_dir() => out.step(NO_CONFIG),
+        [] => out.step(STARTS),
         others => out.line(elsewhere_hint(others)),
     }
 }

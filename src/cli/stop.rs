@@ -325,7 +325,7 @@ fn told(scope: &StopScope, report: &StopReport, laid: bool, other: Option<&str>)
     }
     match (scope, &report.begins_none) {
         (StopScope::Run(_), Some(agent)) => lines.push(format!(
-            "agent `{agent}` begins no other run meanwhile; those it had begun go on: `tollgate stop --agent {agent}`"
+            "agent `{agent}` begins no other run meanwhile; those it had begun go on; to stop them as well: tollgate stop --agent {agent}"
         )),
         (StopScope::Run(_), None) => {
             lines.push("no call of it is known: the stop covers this run alone".to_owned());

@@ -7,7 +7,7 @@ use super::{Trouble, beside_the_point, elsewhere_hint};
 use crate::control::{Reply, Request, client};
 use crate::daemon::{Door, Failure, Holder, Place, connect, elsewhere};
 
-/// Stop the daemon in order: open calls are answered, agents are told
+/// Stop the daemon in order: open calls are told to cancel and answered so, agents are told
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

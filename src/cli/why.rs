@@ -219,7 +219,7 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
                 None => format!("It ran: {word}"),
             };
             if let Some(ms) = outcome.number("wait_ms") {
-                line.push_str(&format!(", waited {} before", duration(ms)));
+                line.push_str(&format!(", waited {}", duration(ms)));
             }
             if let Some(bytes) = outcome.number("result_bytes") {
                 line.push_str(&format!(", {bytes} bytes of result"));
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_call_that_cost_something_says_how_much() {
         let told = told("c-5KQ5");
-        let ending = "It ran: failed after 30.0 s, waited 1.5 s before, 0.30 USD: timed out.";
+        let ending = "It ran: failed after 30.0 s, waited 1.5 s, 0.30 USD: timed out.";
         assert!(told.ends_with(ending), "{told}");
     }
 
@@ -293,7 +293,7 @@ mod tests {
         .map(|line| Record::parse(line).unwrap())
         .collect();
         let told = lines(&records, Path::new("/c")).join(" ");
-        let ending = "It never left: failed, waited 2.1 s before: was never sent the call: an operator stopped everything.";
+        let ending = "It never left: failed, waited 2.1 s: was never sent the call: an operator stopped everything.";
         assert!(told.ends_with(ending), "{told}");
     }
 

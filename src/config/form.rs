@@ -165,7 +165,7 @@ pub(super) struct ToolsForm {
     /// The tools and their tiers, by the names the server gives them. The
     /// short form is a tier, the long form a table [tools.NAME].
     tools: Option<BTreeMap<String, ToolOrTierForm>>,
-    /// How long a call may take in all. Default "10m".
+    /// How long a call may take in all, without the time in which somebody is asked. Default "10m".
     total_timeout: Option<DurationForm>,
     /// What becomes of tools that are not named below [tools]: "ask" (the
     /// default: they count as irreversible), "off", or a tier.

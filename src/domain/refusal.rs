@@ -168,7 +168,7 @@ impl Code {
                 "The tool or its server failed several times in a short time (`breaker`), or asked to be left alone. After a while one call may try; if that works, all may again."
             }
             Code::Budget(..) => {
-                "A limit of `[budget]`, of the agent, the server or the tool is used up, or this call would go beyond it. The name says which period and what is counted; `tollgate budget` shows all limits, `tollgate runs extend RUN` adds to a run's."
+                "A limit of `[budget]`, of the agent, the server or the tool is used up, or this call would go beyond it. The name says which period and what is counted; `tollgate budget` shows all of them, `tollgate runs extend RUN --calls 10` adds to a run's."
             }
             Code::RunKilled => {
                 "The run was ended, by a limit with `then = \"kill\"` or as a loop. It stays ended for the agent, whatever run it names, until that limit is free again or, if it is one of a run or a loop, for a day; or until `tollgate resume --agent NAME`."

@@ -457,8 +457,9 @@ impl Server {
         Health {
             server: self.registered.name.to_string(),
             state: match (live.is_empty(), retry.is_some(), record.trouble.is_some()) {
+                // It may run all the same: how many of it do is said beside that.
+                _ if self.switch.is_stopped() => "stopped",
                 (false, _, _) => "running",
-                (true, _, _) if self.switch.is_stopped() => "stopped",
                 (true, true, _) => "backing off",
                 (true, false, true) => "ended",
                 (true, false, false) => "starting",

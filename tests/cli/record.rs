@@ -145,6 +145,26 @@ fn a_table_for_a_spreadsheet_that_cannot_be_had_is_not_begun() {
 }
 
 #[test]
+fn who_is_shown_the_newest_records_alone_is_told_so() {
+    let home = Home::new(RULES);
+    let mut agent = home.agent();
+    agent.call("demo__read_mail", &json!({ "id": "m-4" }));
+    let told = |args: &[&str]| complaint(&home.run(args));
+    assert_eq!(told(&["audit"]), "");
+    // Refused, and each of them a record.
+    for _ in 0..200 {
+        agent.call_code("demo__refund", &json!({}));
+    }
+    for args in [&["audit"][..], &["audit", "--json"], &["audit", "--csv"]] {
+        let told = told(args);
+        assert!(told.contains("the newest 200 records"), "{told}");
+    }
+    for bound in ["--limit=0", "--limit=200", "--since=1h"] {
+        assert_eq!(told(&["audit", bound]), "");
+    }
+}
+
+#[test]
 fn a_stop_in_the_record_is_shown_while_no_daemon_runs() {
     let home = Home::new(RULES);
     let mut agent = home.agent();

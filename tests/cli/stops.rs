@@ -305,7 +305,10 @@ fn who_removes_the_lock_does_not_get_a_second_daemon_that_ends_the_firsts_server
     let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
     assert_ne!(mail["result"]["isError"], true, "{mail}");
     let servers = text(&home.run(&["servers", "demo"]));
-    assert!(servers.contains("has not ended yet"), "{servers}");
+    assert!(
+        servers.contains("not since it was last started"),
+        "{servers}"
+    );
 }
 
 #[test]
@@ -343,6 +346,11 @@ fn a_stopped_server_is_started_when_that_is_lifted() {
     // Whoever calls at once waits until it is there.
     let mail = agent.call("demo__read_mail", &json!({ "id": "m-4" }));
     assert_ne!(mail["result"]["isError"], true, "{mail}");
+    // What it stops is not ended.
+    home.run(&["stop", "--server", "demo"]);
+    let servers = text(&home.run(&["servers", "demo"]));
+    assert!(servers.contains("state     stopped"), "{servers}");
+    assert!(servers.contains("running   1"), "{servers}");
 }
 
 #[test]
