@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Capabilities, Era},
-    ports::{Answer, Boxed, Caller, Question},
+    ports::{Answer, Boxed, Caller, Heard, Question},
     wire::{self, Ask, Edit, Raw, asks},
 };
 
@@ -53,13 +53,14 @@ impl Caller for LegacyCaller {
         self.connection.log(params);
     }
 
-    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(async move {
             let params = question.params.map(for_legacy);
-            tokio::select! {
+            let answer = tokio::select! {
                 answer = self.connection.questions.ask(&question.method, params.as_ref()) => answer,
                 _ = self.cancel.pulled() => Answer::Gone,
-            }
+            };
+            answer.into()
         })
     }
 
@@ -196,18 +197,23 @@ impl Caller for ModernCaller {
         }
     }
 
-    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(async move {
             let (pending, answered) = pending(question, false);
             if self.questions.send(pending).is_err() {
-                return Answer::Gone;
+                return Answer::Gone.into();
             }
-            answered.await
+            answered.await.into()
         })
     }
 
     fn lacks<'a>(&'a self, question: Question) -> Boxed<'a, ()> {
         Box::pin(async move {
+            // Else its server would wait for an agent that is away, and what that has
+            // answered by then would go with the call.
+            if !lock(&self.round).on_the_line {
+                return;
+            }
             let (pending, told) = pending(question, true);
             if self.questions.send(pending).is_ok() {
                 told.await;

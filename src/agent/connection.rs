@@ -23,8 +23,8 @@ use super::{
 use crate::{
     broker::{Broker, Session},
     domain::Capabilities,
-    lines::LineOut,
-    wire::{self, Raw, rpc},
+    lines::{LineOut, Room},
+    wire::{self, Parts, Raw, rpc},
 };
 
 /// Requests that one agent may have open.
@@ -266,18 +266,27 @@ impl Responder {
     /// Answers a call once there is room for it. What it ended with is kept until then, for
     /// this agent alone: of one that does not read, only so much.
     pub(super) async fn deliver(self, shaped: Shaped) {
+        self.deliver_unless(shaped, || None).await;
+    }
+
+    /// The same for what may not leave any more when there is room: then `instead` does.
+    pub(super) async fn deliver_unless(
+        self,
+        shaped: Shaped,
+        instead: impl FnOnce() -> Option<Shaped>,
+    ) {
         let bytes = match &shaped {
             Shaped::Result(result) => result.iter().map(bytes::Bytes::len).sum(),
             Shaped::Error(error) => error.bytes().len(),
         };
         let connection = self.connection.clone();
         if connection.out.room_now(bytes).is_some() {
-            return self.answer(shaped).await;
+            return self.write(None, shaped, instead).await;
         }
         // What is larger than all of it waits alone.
         let share = u32::try_from(bytes.min(MAX_WAITING)).unwrap_or(u32::MAX);
         match connection.waiting.try_acquire_many(share) {
-            Ok(_share) => self.answer(shaped).await,
+            Ok(_share) => self.write(None, shaped, instead).await,
             Err(_) => {
                 drop(shaped);
                 let says = format!(
@@ -290,37 +299,52 @@ impl Responder {
     }
 
     /// Answers once there is room for it.
-    pub(super) async fn answer(mut self, shaped: Shaped) {
+    pub(super) async fn answer(self, shaped: Shaped) {
+        self.write(None, shaped, || None).await;
+    }
+
+    /// Answers with what has its room already.
+    pub(super) async fn answer_in(self, room: Option<Room>, shaped: Shaped) {
+        self.write(room, shaped, || None).await;
+    }
+
+    async fn write(
+        mut self,
+        room: Option<Room>,
+        shaped: Shaped,
+        instead: impl FnOnce() -> Option<Shaped>,
+    ) {
         self.answered = true;
         self.share = Share::default();
         let silent = self.cancel.silent.load(Ordering::Relaxed);
         if !silent {
-            let line = match shaped {
-                Shaped::Result(result) => wire::result_line(&self.id, &result),
-                Shaped::Error(error) => wire::error_line(&self.id, &error),
-            };
+            let line = self.line(&shaped);
             let bytes = line.iter().map(bytes::Bytes::len).sum();
             // An agent that does not read stops here, with a bounded number of
             // bytes waiting; its next answer then waits for room.
-            let room = match self.connection.out.room_now(bytes) {
+            let room = match room.or_else(|| self.connection.out.room_now(bytes)) {
                 Some(room) => Some(room),
                 None => Box::pin(self.connection.out.room(bytes)).await,
             };
             if room.is_some() {
+                let line = instead().map_or(line, |shaped| self.line(&shaped));
                 self.connection.out.send_with(line, room);
             }
         }
         self.close();
     }
 
+    fn line(&self, shaped: &Shaped) -> Parts {
+        match shaped {
+            Shaped::Result(result) => wire::result_line(&self.id, result),
+            Shaped::Error(error) => wire::error_line(&self.id, error),
+        }
+    }
+
     /// Answers at once, with something small.
-    pub(super) fn answer_now(mut self, shaped: Shaped) {
+    pub(super) fn answer_now(mut self, shaped: &Shaped) {
         self.answered = true;
-        let line = match shaped {
-            Shaped::Result(result) => wire::result_line(&self.id, &result),
-            Shaped::Error(error) => wire::error_line(&self.id, &error),
-        };
-        self.connection.out.send(line);
+        self.connection.out.send(self.line(shaped));
         self.close();
     }
 

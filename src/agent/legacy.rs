@@ -102,6 +102,7 @@ pub(super) async fn call(
             session: connection.session.clone(),
             asked,
             params,
+            goes_on: None,
             caller,
         })
         .await;

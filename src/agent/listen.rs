@@ -277,7 +277,7 @@ fn happened(connection: &Connection, event: &Event) {
             run,
             params,
         } => {
-            if for_us(connection, server, run.as_ref()) && lock(&connection.legacy).initialized {
+            if says_so(connection, server, run.as_ref()) && lock(&connection.legacy).initialized {
                 connection.out.send_if_room(wire::notification_line(
                     "notifications/elicitation/complete",
                     &[wire::without_ours(params).bytes().clone()],
@@ -289,7 +289,7 @@ fn happened(connection: &Connection, event: &Event) {
             run,
             params,
         } => {
-            if for_us(connection, server, run.as_ref()) {
+            if says_so(connection, server, run.as_ref()) {
                 connection.log(params);
             }
         }
@@ -366,6 +366,18 @@ fn unwatched(connection: &Connection, lost: &BTreeSet<&String>) {
 fn for_us(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> bool {
     let session = &connection.session;
     session.visible().contains(server) && run.is_none_or(|run| run == session.home())
+}
+
+/// Whether it is for us, in the words of a server that may say something: under a stop none
+/// may. That something has changed is told all the same, or nobody would look again.
+fn says_so(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> bool {
+    let session = &connection.session;
+    let agent = &session.principal().agent;
+    let is_silenced = || {
+        let broker = &connection.broker;
+        broker.is_silenced(agent, server, &session.run())
+    };
+    for_us(connection, server, run) && !is_silenced()
 }
 
 /// Parameters without the id of the stream between the server and us.

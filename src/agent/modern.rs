@@ -25,7 +25,8 @@ use super::{
 };
 use crate::{
     broker::{Answer, Asked, READ_ALREADY, Request},
-    domain::Era,
+    domain::{Era, ServerName},
+    lines::Room,
     wire::{self, Ask, Edit, Raw, asks, keys, rpc},
 };
 
@@ -51,7 +52,7 @@ pub(super) fn discover(connection: &Arc<Connection>, id: Raw, share: Share) {
         wire::quote(&instructions),
         own_meta()
     );
-    responder.answer_now(Shaped::Result(vec![result.into()]));
+    responder.answer_now(&Shaped::Result(vec![result.into()]));
 }
 
 /// The `_meta` of our own results.
@@ -100,7 +101,7 @@ pub(super) async fn call(
     let running = match sealed {
         None => {
             let share = &mut responder.share;
-            begin(&connection, asked, params, round, binding, share)
+            begin(&connection, asked, (params, None), round, binding, share)
         }
         Some(sealed) => {
             let Some(bound) = bound(&connection, &mut binding, &responder.cancel).await else {
@@ -113,13 +114,14 @@ pub(super) async fn call(
                 .as_str()
                 .and_then(|sealed| connection.seal.open(&sealed, &bound));
             match opened {
-                Some(State::Relay(inner)) => {
+                Some(State::Relay { server, state }) => {
                     let params = params.map(|params| {
                         let mut edit = Edit::new(&params);
-                        edit.set("requestState", inner);
+                        edit.set("requestState", state);
                         edit.raw()
                     });
-                    begin(&connection, asked, params, round, binding, share)
+                    let goes_on = (params, Some(server));
+                    begin(&connection, asked, goes_on, round, binding, share)
                 }
                 Some(State::Parked(handle)) => {
                     let resumed = parked::resume(&connection, &handle, params.as_ref(), round);
@@ -127,7 +129,7 @@ pub(super) async fn call(
                     match resumed {
                         Some(running) => running,
                         None => {
-                            return responder.answer_now(Shaped::Error(rpc::error(
+                            return responder.answer_now(&Shaped::Error(rpc::error(
                                 rpc::INVALID_PARAMS,
                                 "the call that this `requestState` belongs to no longer waits",
                             )));
@@ -135,7 +137,7 @@ pub(super) async fn call(
                     }
                 }
                 None => {
-                    return responder.answer_now(Shaped::Error(rpc::error(
+                    return responder.answer_now(&Shaped::Error(rpc::error(
                         rpc::INVALID_PARAMS,
                         "`requestState` is not valid for this request",
                     )));
@@ -158,7 +160,7 @@ async fn bound(connection: &Connection, binding: &mut Binding, cancel: &Cancel) 
 fn begin(
     connection: &Arc<Connection>,
     asked: Asked,
-    params: Option<Raw>,
+    (params, goes_on): (Option<Raw>, Option<ServerName>),
     round: Round,
     binding: Binding,
     share: &mut Share,
@@ -174,6 +176,7 @@ fn begin(
         session: connection.session.clone(),
         asked,
         params,
+        goes_on,
         caller: caller.clone(),
     };
     let broker = connection.broker.clone();
@@ -219,12 +222,25 @@ async fn watch(connection: Arc<Connection>, responder: Responder, mut running: R
             Some(first) = running.questions.recv() => {
                 // Before it is looked who still waits for what: it may take a while.
                 let bound = bound(&connection, &mut running.binding, &responder.cancel).await;
-                let questions = gather(first, &mut running.questions, &responder.cancel).await;
+                let mut questions = gather(first, &mut running.questions, &responder.cancel).await;
+                let size = size(&questions);
+                let room = match connection.out.room_now(size) {
+                    Some(room) => Some(room),
+                    // Until there is some their call may end, and they with it.
+                    None => tokio::select! {
+                        biased;
+                        () = running.over.notified() => continue,
+                        _ = responder.cancel.pulled() => continue,
+                        room = connection.out.room(size) => room,
+                    },
+                };
+                questions.retain(|known| !known.is_withdrawn());
                 // Cancelled meanwhile: nobody would come back for it. Or all withdrawn:
                 // nothing to ask.
                 if responder.cancel.reason().is_none() && !questions.is_empty() {
                     lock(&running.caller.round).on_the_line = false;
-                    return ask(connection, responder, running, (questions, bound)).await;
+                    let asked = (questions, bound, room);
+                    return ask(connection, responder, running, asked).await;
                 }
             }
         }
@@ -257,12 +273,22 @@ async fn gather(
     questions
 }
 
+/// What a result with these questions takes, about.
+fn size(questions: &[Pending]) -> usize {
+    let texts = questions.iter().filter_map(Pending::question);
+    let texts = texts.map(|question| question.params.map_or(0, |params| params.bytes().len()));
+    texts.map(|text| text + AROUND).sum()
+}
+
+/// What stands around a question, and around all of them.
+const AROUND: usize = 512;
+
 /// Ends the request with the server's questions and parks the call.
 async fn ask(
     connection: Arc<Connection>,
     responder: Responder,
     running: Running,
-    (questions, bound): (Vec<Pending>, Option<Bound>),
+    (questions, bound, room): (Vec<Pending>, Option<Bound>, Option<Room>),
 ) {
     let can = lock(&running.caller.round).capabilities;
     let pending = questions.iter();
@@ -273,12 +299,12 @@ async fn ask(
             .cancel
             .pull("the agent's client cannot be asked");
         drop(questions);
-        return responder.answer_now(Shaped::Error(asks::not_declared(lacking)));
+        return responder.answer_now(&Shaped::Error(asks::not_declared(lacking)));
     }
     let Some(bound) = bound else {
         running.caller.cancel.pull(READ_ALREADY);
         drop(questions);
-        return responder.answer_now(Shaped::Error(rpc::error(rpc::INTERNAL, READ_ALREADY)));
+        return responder.answer_now(&Shaped::Error(rpc::error(rpc::INTERNAL, READ_ALREADY)));
     };
     let waiting: Vec<Waiting> = questions
         .into_iter()
@@ -289,7 +315,7 @@ async fn ask(
         })
         .collect();
     let result = parked::park(&connection, running, &bound, waiting);
-    responder.answer(result).await;
+    responder.answer_in(room, result).await;
 }
 
 /// Answers with how the call ended.
@@ -299,24 +325,28 @@ async fn finish(
     answer: Answer,
     mut running: Running,
 ) {
-    let shaped = match answer {
-        // It may have waited for the next round since it was judged.
-        Answer::Asks { call, result } => match connection.broker.silences(&call) {
-            None => Box::pin(relay(connection, &call, &result, &mut running)).await,
-            Some(refusal) => {
-                let cut = Answer::CutShort {
-                    call,
-                    refusal: Box::new(refusal),
-                    has_output_schema: false,
-                };
-                shape::answer(&connection.broker, cut, Era::Modern, running.asked)
-            }
-        },
-        answer => shape::answer(&connection.broker, answer, Era::Modern, running.asked),
+    let (call, result) = match answer {
+        Answer::Asks { call, result } => (call, result),
+        answer => {
+            let shaped = shape::answer(&connection.broker, answer, Era::Modern, running.asked);
+            // The call is over, the answer may take its time.
+            drop(running);
+            return responder.deliver(shaped).await;
+        }
     };
-    // The call is over, the answer may take its time.
+    let shaped = Box::pin(relay(connection, &call, &result, &mut running)).await;
+    let asked = running.asked;
     drop(running);
-    responder.deliver(shaped).await;
+    // It may have waited for the next round since it was judged, and waits for room now.
+    let instead = || {
+        let cut = Answer::CutShort {
+            refusal: Box::new(connection.broker.silences(&call)?),
+            call,
+            has_output_schema: false,
+        };
+        Some(shape::answer(&connection.broker, cut, Era::Modern, asked))
+    };
+    responder.deliver_unless(shaped, instead).await;
 }
 
 /// A server's own `input_required`, its state under our seal. It may hold only
@@ -348,10 +378,11 @@ async fn relay(
         let Some(bound) = running.binding.read(connection).await else {
             return Shaped::Error(rpc::error(rpc::INTERNAL, READ_ALREADY));
         };
-        match connection
-            .seal
-            .seal(&State::Relay(inner.text().to_owned()), &bound)
-        {
+        let state = State::Relay {
+            server: call.server.clone(),
+            state: inner.text().to_owned(),
+        };
+        match connection.seal.seal(&state, &bound) {
             Some(sealed) => edit.set("requestState", wire::quote(&sealed)),
             None => {
                 return Shaped::Error(rpc::error(

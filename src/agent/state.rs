@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use crate::{
-    domain::AgentName,
+    domain::{AgentName, ServerName},
     wire::{Node, Raw},
 };
 
@@ -28,8 +28,13 @@ pub struct Seal(RequestStateCodec);
 pub(super) enum State {
     /// A call that waits with us for answers.
     Parked(String),
-    /// A server's own state, as it wrote it.
-    Relay(String),
+    /// What a server keeps with the agent.
+    Relay {
+        /// The server: no other gets it.
+        server: ServerName,
+        /// As it wrote it.
+        state: String,
+    },
 }
 
 impl Seal {

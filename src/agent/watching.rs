@@ -129,6 +129,7 @@ impl Watching {
                 session: connection.session.clone(),
                 asked: Asked::Subscribe,
                 params: Some(Raw::trusted(params.into())),
+                goes_on: None,
                 caller: Arc::new(caller),
             })
             .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Asked, Session};
 use crate::{
-    domain::{Call, Fault, Left, Refusal, RunId, ToolFault},
+    domain::{Call, Fault, Left, Refusal, RunId, ServerName, ToolFault},
     ports::{Caller, Reply},
     wire::{Body, Raw},
 };
@@ -18,6 +18,8 @@ pub struct Request {
     pub asked: Asked,
     /// As sent.
     pub params: Option<Raw>,
+    /// Whose question it answers, if it brings what that server keeps with its agent.
+    pub goes_on: Option<ServerName>,
     /// Who waits.
     pub caller: Arc<dyn Caller>,
 }

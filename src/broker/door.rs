@@ -23,7 +23,7 @@ use crate::{
     },
     measure,
     ports::Context,
-    wire::{Node, Raw, rpc},
+    wire::{Edit, Node, Raw, rpc},
 };
 
 /// A request that got in.
@@ -73,6 +73,17 @@ impl Door {
     }
 }
 
+/// Parameters without what goes from round to round: what is answered is a member of its own.
+fn asked_with(params: &Raw) -> Raw {
+    let mut edit = Edit::new(params);
+    for key in ["requestState", "inputResponses"] {
+        if params.get(key).is_some() {
+            edit.remove(key);
+        }
+    }
+    edit.raw()
+}
+
 /// The parameters are wrong.
 pub(super) fn wrong(says: impl Into<String>) -> Answer {
     Answer::Wrong {
@@ -88,6 +99,7 @@ impl Broker {
         &self,
         session: &Session,
         asking: &Asking<'_>,
+        goes_on: Option<&ServerName>,
         view: &View,
     ) -> Result<Door, Answer> {
         let (called, params) = (&*asking.called, asking.params);
@@ -99,6 +111,12 @@ impl Broker {
             Asked::Unsubscribe => self.resource_route(called, view, Subject::Unsubscribe)?,
             Asked::Completion => self.completion_route(params.get("ref").as_ref(), view)?,
         };
+        // What one server keeps with its agent, and what that answers to it, is no other's.
+        if goes_on.is_some_and(|server| *server != route.server) {
+            return Err(wrong(
+                "`requestState` is of another server than is asked now",
+            ));
+        }
         let arguments = match asking.has_arguments {
             true => params.get("arguments"),
             false => None,
@@ -127,6 +145,7 @@ impl Broker {
         let mut claim = Claim {
             ask,
             turn: meta.as_ref().and_then(reported::turn),
+            round: reported::round(params),
             terms: vec![
                 session.terms.clone(),
                 match &route.tool {
@@ -164,7 +183,7 @@ impl Broker {
                 arguments: arguments.or_else(|| {
                     // What is not a tool has no arguments of its own: its
                     // parameters are what was asked.
-                    route.tool.is_none().then(|| params.clone())
+                    route.tool.is_none().then(|| asked_with(params))
                 }),
                 meta,
                 answers: params.get("inputResponses"),

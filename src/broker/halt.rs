@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Broker, under_way::Silenced};
 use crate::{
-    domain::{Call, Halt, HaltKind, Refusal},
+    domain::{AgentName, Call, Halt, HaltKind, Refusal, RunId, ServerName},
     gate,
     ports::Store,
 };
@@ -27,6 +27,12 @@ pub(super) fn silenced(store: Arc<dyn Store>) -> Silenced {
 }
 
 impl Broker {
+    /// Whether a tool server tells an agent nothing any more.
+    #[must_use]
+    pub fn is_silenced(&self, agent: &AgentName, server: &ServerName, run: &RunId) -> bool {
+        self.under_way.is_silenced(agent, server, run)
+    }
+
     /// Why a call that has ended says no more to its agent: it is stopped, or was ended.
     #[must_use]
     pub fn silences(&self, call: &Call) -> Option<Refusal> {

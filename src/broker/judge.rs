@@ -71,7 +71,7 @@ impl Broker {
         };
         let wrong = |answer| NotJudged::Wrong(complaint(&answer));
         let read = self.read(agent, Asked::Tool, Some(&params)).await;
-        let door = read.and_then(|asking| self.enter(&session, &asking, &view));
+        let door = read.and_then(|asking| self.enter(&session, &asking, None, &view));
         let mut door = door.map_err(wrong)?;
         if door.is_unmeasured() {
             self.measure_on(&mut door).await;

@@ -192,7 +192,9 @@ impl Broker {
         }
         let agent = &request.session.principal().agent;
         let read = self.read(agent, request.asked, params).await;
-        let door = read.and_then(|asking| self.enter(&request.session, &asking, &view));
+        let door = read.and_then(|asking| {
+            self.enter(&request.session, &asking, request.goes_on.as_ref(), &view)
+        });
         let mut door = match door {
             Ok(door) => door,
             Err(wrong) => return wrong,

@@ -18,6 +18,22 @@ pub(super) fn turn(meta: &Raw) -> Option<u64> {
     Some(u64::from_be_bytes(*head))
 }
 
+/// Which round of a call it is: what it brings from the one before. Whoever goes on makes no
+/// call again; whoever goes on with the same once more does.
+pub(super) fn round(params: &Raw) -> Option<u64> {
+    let brought = ["requestState", "inputResponses"].map(|key| params.get(key));
+    if brought.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut hasher = blake3::Hasher::new();
+    for said in brought.iter().flatten() {
+        hasher.update(said.bytes());
+    }
+    let hash = hasher.finalize();
+    let head = hash.as_bytes().first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*head))
+}
+
 /// How many tokens it took the agent to come to this call: one number, or several
 /// that are added up.
 pub(super) fn tokens(meta: &Raw) -> Option<u64> {

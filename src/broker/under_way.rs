@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::stop::Struck;
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         RunId, Scope, ServerName, Stop, Subject, Terms, ToolFault,
     },
     gate,
-    ports::{Caller, NotPut, Posed, Question, Questions, Reply, WhyNot},
+    ports::{Caller, NotPut, Posed, QUESTIONS, Question, Questions, Reply, WhyNot},
     wire::{self, Ask, Raw, asks as wire_asks},
 };
 use stoppable::Stoppable;
@@ -32,14 +32,12 @@ use stoppable::Stoppable;
 /// Tells whether somebody is stopped, or has been ended: neither calls nor answers.
 pub(super) type Silenced = Arc<dyn Fn(&AgentName, &ServerName, &RunId) -> bool + Send + Sync>;
 
-/// So often a server may ask in one call, and between it and the next: each is a record, and
-/// while one is open the call's clock stands.
-const QUESTIONS: usize = 100;
-
 /// Every call between the door and its answer.
 pub(super) struct UnderWay {
     calls: Mutex<HashMap<CallId, Arc<One>>>,
     silenced: Silenced,
+    /// Tells of each stop and each end of an agent: a server may ask when its call is over.
+    strikes: watch::Sender<()>,
     questions: Arc<dyn Questions>,
     clock: Arc<dyn Clock>,
 }
@@ -53,6 +51,7 @@ impl UnderWay {
         Self {
             calls: Mutex::default(),
             silenced,
+            strikes: watch::Sender::new(()),
             questions,
             clock,
         }
@@ -84,12 +83,18 @@ impl UnderWay {
                 inner: caller,
                 one: one.clone(),
                 silenced: self.silenced.clone(),
+                strikes: self.strikes.subscribe(),
                 questions: self.questions.clone(),
                 clock: self.clock.clone(),
             }),
             one,
             arrived,
         }
+    }
+
+    /// Whether somebody is stopped, or has been ended.
+    pub(super) fn is_silenced(&self, agent: &AgentName, server: &ServerName, run: &RunId) -> bool {
+        (self.silenced)(agent, server, run)
     }
 
     /// Cancels what a stop covers.
@@ -120,6 +125,7 @@ impl UnderWay {
             one.lock().told.get_or_insert_with(|| refusal.clone());
             one.changed.notify_waiters();
         }
+        self.strikes.send_replace(());
         covered
     }
 
@@ -203,7 +209,9 @@ impl Open<'_> {
                     let lacking = lacking.map(asks);
                     Ok(Reply::Lacks(wire_asks::not_declared(lacking)))
                 }
-                WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom => Err(not.into()),
+                WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom | WhyNot::Stopped => {
+                    Err(not.into())
+                }
             },
             Err(fault) => Err(ToolFault::Cancelled(format!(
                 "what it asks cannot be recorded: {fault}"
@@ -383,6 +391,12 @@ impl One {
     /// Returns once it is known what became of it.
     pub(super) async fn ended(&self) {
         self.until(|state| state.became).await;
+    }
+
+    /// Whether it was told to end, and has not ended yet.
+    fn is_told(&self) -> bool {
+        let state = self.lock();
+        state.told.is_some() && state.became.is_none()
     }
 
     async fn told(&self) -> String {

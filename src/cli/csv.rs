@@ -41,6 +41,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "tokens",
     "budget_left",
     "arguments",
+    "answers",
     "asks",
     "answer",
     "result",

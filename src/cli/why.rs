@@ -56,6 +56,10 @@ fn lines(records: &[Record], config: &Path) -> Vec<String> {
         let text = text.map(|text| format!("   {text}")).unwrap_or_default();
         lines.push(format!("Its tier by {place}{text}"));
     }
+    if let Some(answers) = judged.shown("answers") {
+        let line = format!("It goes on with the answers {answers}");
+        lines.extend(judgement::hang("", "  ", &line));
+    }
     lines.extend(questions(records));
     let outcome = records
         .iter()
@@ -301,6 +305,14 @@ mod tests {
     fn a_call_whose_server_asked_says_what_and_what_it_was_told() {
         let told: Vec<String> = lines(&tests::asked(), Path::new("/c"));
         insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn a_call_that_goes_on_shows_with_what() {
+        let line = r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-1","answers":{"k":{"n":12345678901234567890123}}}"#;
+        let told = lines(&[Record::parse(line).unwrap()], Path::new("/c")).join("\n");
+        let answers = r#"It goes on with the answers {"k":{"n":12345678901234567890123}}"#;
+        assert!(told.contains(answers), "{told}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use query::{Page, PrunedBy, Query, Sought, Verified};
-pub use questions::{NotPut, Posed, Questions, WhyNot};
+pub use questions::{Heard, NotPut, Posed, QUESTIONS, Questions, WhyNot};
 pub use store::{
     Admission, Context, Helping, InFlight, Intent, Permit, Pin, RunKnown, Settled, Settlement,
     Spent, Store,
@@ -151,7 +151,7 @@ pub trait Caller: Send + Sync {
 
     /// Puts a server's question to it: `elicitation/create`,
     /// `sampling/createMessage` or `roots/list`.
-    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer>;
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>>;
 
     /// Tells it that a server asks what it did not declare: the question is not put. Answers
     /// once it was told, or nobody is there to tell. An agent of the handshake era has nothing

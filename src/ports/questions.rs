@@ -1,11 +1,15 @@
 //! What tool servers ask the users of agents, as the store hears of it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{Answer, Question};
 use crate::domain::{
     AgentName, CallId, Dimension, Fault, Limit, Period, Place, RunId, Scope, ToolFault,
 };
+
+/// So often a server may ask in one call, and between it and the next: each is a record, and
+/// while one is open the call's clock stands.
+pub const QUESTIONS: usize = 100;
 
 /// A question, and the call that it belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +41,55 @@ impl<'a> Posed<'a> {
     }
 }
 
+/// What came of a question, on its way to the server that asked. That may take a while:
+/// whether it may leave is looked at, and what does is recorded, when it leaves.
+pub struct Heard<'a> {
+    answer: Answer,
+    leaves: Option<Leaves<'a>>,
+}
+
+type Leaves<'a> = Box<dyn FnOnce(Answer) -> Answer + Send + 'a>;
+
+impl<'a> Heard<'a> {
+    /// With what has the last word on it.
+    pub fn until(answer: Answer, leaves: impl FnOnce(Answer) -> Answer + Send + 'a) -> Self {
+        Self {
+            answer,
+            leaves: Some(Box::new(leaves)),
+        }
+    }
+
+    /// What was heard.
+    #[must_use]
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// What leaves, now.
+    #[must_use]
+    pub fn leaves(self) -> Answer {
+        match self.leaves {
+            Some(leaves) => leaves(self.answer),
+            None => self.answer,
+        }
+    }
+}
+
+impl fmt::Debug for Heard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.answer.fmt(f)
+    }
+}
+
+impl From<Answer> for Heard<'_> {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            leaves: None,
+        }
+    }
+}
+
 /// A question is not put to anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotPut {
@@ -57,6 +110,8 @@ pub enum WhyNot {
     TooMany,
     /// There is no room for it now, which is nothing that its server has done wrong.
     NoRoom,
+    /// A stop is in force.
+    Stopped,
 }
 
 /// What becomes of a call that cannot go on without its answer.
@@ -64,7 +119,7 @@ impl From<NotPut> for ToolFault {
     fn from(NotPut { why, says }: NotPut) -> Self {
         match why {
             WhyNot::NotDeclared | WhyNot::TurnedOff | WhyNot::TooMany => ToolFault::Protocol(says),
-            WhyNot::NoRoom => ToolFault::Cancelled(says),
+            WhyNot::NoRoom | WhyNot::Stopped => ToolFault::Cancelled(says),
         }
     }
 }

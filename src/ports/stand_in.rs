@@ -2,7 +2,7 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use super::{Answer, Boxed, Caller, NotPut, Posed, Question, Questions, WhyNot};
+use super::{Answer, Boxed, Caller, Heard, NotPut, Posed, Question, Questions, WhyNot};
 use crate::{
     domain::{CallId, Capabilities, Era, Fault},
     wire::Raw,
@@ -44,9 +44,9 @@ impl Caller for StandIn {
 
     fn log(&self, _: &Raw) {}
 
-    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Heard<'a>> {
         match &self.answers {
-            Some(answer) => Box::pin(std::future::ready(Answer::Result(answer.clone()))),
+            Some(answer) => Box::pin(std::future::ready(Answer::Result(answer.clone()).into())),
             None => Box::pin(std::future::pending()),
         }
     }

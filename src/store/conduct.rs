@@ -62,10 +62,11 @@ pub(super) struct Touched {
     pub(super) met: BTreeSet<(AgentName, u64)>,
 }
 
-/// What a call is, for the search for loops.
-pub(super) fn attempt(digest: &Fingerprint) -> u64 {
+/// What a call is, for the search for loops: another in each of its rounds.
+pub(super) fn attempt(digest: &Fingerprint, round: Option<u64>) -> u64 {
     let head = digest.0.first_chunk::<8>();
-    head.map_or(0, |head| u64::from_be_bytes(*head))
+    let head = head.map_or(0, |head| u64::from_be_bytes(*head));
+    head ^ round.unwrap_or_default()
 }
 
 impl Conduct {
@@ -79,7 +80,7 @@ impl Conduct {
         let Some(agent) = self.lately(&call.by.agent, now) else {
             return first;
         };
-        let this = attempt(&call.digest);
+        let this = attempt(&call.digest, call.claim.round);
         let mut back = agent.attempts.iter().rev().map(|(attempt, _)| *attempt);
         let (last, before) = (back.next(), back.next());
         let turns = match before == Some(this) && last != Some(this) {
@@ -200,12 +201,6 @@ impl Conduct {
     /// A run was begun with a call that was refused.
     pub(super) fn began_in_vain(&mut self, name: &AgentName, at: i64) {
         self.each(name, at, |agent| agent.begins_run(at));
-    }
-
-    /// What it asked for was answered with a question: the same call with the answer
-    /// goes on where this one ended, and is no repetition.
-    pub(super) fn was_asked(&mut self, name: &AgentName, this: u64, at: i64) {
-        self.each(name, at, |agent| agent.was_asked(this));
     }
 
     /// What it asked for failed, or did not.
@@ -363,14 +358,6 @@ impl Agent {
             self.attempts.pop_front();
         }
         self.attempts.push_back((this, at));
-    }
-
-    fn was_asked(&mut self, this: u64) {
-        if self.attempts.back().is_some_and(|(last, _)| *last == this) {
-            self.attempts.pop_back();
-            let least = u32::from(!self.attempts.is_empty());
-            self.same = self.same.saturating_sub(1).max(least);
-        }
     }
 
     /// Whether a day has passed since it began to work alone, or since the end of what

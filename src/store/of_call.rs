@@ -30,6 +30,7 @@ struct Said<'a> {
     charge: Option<&'a str>,
     step: Option<u64>,
     turn: Option<u64>,
+    round: Option<u64>,
     trouble: Option<Cow<'a, str>>,
     cancelled: bool,
 }
@@ -64,6 +65,10 @@ impl<'a> Said<'a> {
                     said.turn = value.parse().ok();
                     continue;
                 }
+                r#""round""# => {
+                    said.round = value.parse().ok();
+                    continue;
+                }
                 // The last that is wanted: arguments and results come behind.
                 r#""tool""# | r#""name""# => {
                     said.is_tool = key == r#""tool""#;
@@ -84,7 +89,7 @@ impl<'a> Said<'a> {
 
     fn attempt(&self) -> u64 {
         let digest = self.digest.as_deref().and_then(Fingerprint::parse);
-        digest.as_ref().map_or(0, conduct::attempt)
+        digest.map_or(0, |digest| conduct::attempt(&digest, self.round))
     }
 
     fn amounts(&self) -> Result<Option<Amounts>, String> {

@@ -14,7 +14,8 @@ use super::{
     section::Section,
 };
 use crate::{
-    domain::{Amounts, CallId, Code, Dimension, Fault, Place},
+    domain::{Amounts, CallId, Code, Dimension, Fault, HaltKind, Place},
+    gate,
     ports::{Answer, NotPut, Posed, Questions, WhyNot},
     wire::{self, Raw},
 };
@@ -90,6 +91,9 @@ struct No<'a> {
 }
 
 fn against<'a>(section: &mut Section, posed: &[Posed<'a>], now: Timestamp) -> Option<No<'a>> {
+    if let Some(no) = posed.iter().find_map(|posed| stopped(section, posed, now)) {
+        return Some(no);
+    }
     // What is turned off is, whatever else is asked with it.
     let off = posed.iter().find_map(turned_off);
     if let Some(no) = off.or_else(|| posed.iter().find_map(not_declared)) {
@@ -130,6 +134,26 @@ fn against<'a>(section: &mut Section, posed: &[Posed<'a>], now: Timestamp) -> Op
         );
         let code = Code::Budget(limit.period, limit.dimension);
         no(says, Some(code), limit.place.as_ref())
+    })
+}
+
+/// A stop that is in force, or the end of the agent, in whose record this comes later.
+fn stopped<'a>(section: &Section, posed: &Posed<'a>, now: Timestamp) -> Option<No<'a>> {
+    let server = &posed.question.server;
+    let stop = section.in_force.covering(posed.agent, server, posed.run);
+    let refusal = stop.map(gate::stopped).or_else(|| {
+        let now = now.as_microsecond();
+        let halt = section.state.conduct.halt(posed.agent, now)?;
+        match halt.kind {
+            HaltKind::Killed => Some(gate::halted(halt)),
+            HaltKind::Paused => None,
+        }
+    })?;
+    let (why, says) = (WhyNot::Stopped, refusal.says);
+    Some(No {
+        not: NotPut { why, says },
+        code: Some(refusal.code),
+        rule: None,
     })
 }
 

@@ -80,6 +80,9 @@ impl Noted {
         }
         members.flag("durable", call.durable && !call.tier.is_durable());
         members.print("digest", &call.digest);
+        if let Some(round) = call.claim.round {
+            members.number("round", round);
+        }
         let name = redact::name(&call.subject);
         let mut tail = Members::with(256);
         let tool = match &call.subject {
@@ -125,7 +128,7 @@ impl Noted {
                 charge: Amounts::ZERO,
                 step: 0,
                 turn: call.claim.turn,
-                attempt: conduct::attempt(&call.digest),
+                attempt: conduct::attempt(&call.digest, call.claim.round),
                 probes: (false, false),
             },
         }

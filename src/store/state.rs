@@ -249,7 +249,8 @@ impl State {
             // calls fail nor shake off that they do.
             Some(_) if closing.cancelled => {}
             Some(failed) => self.conduct.ended(&open.agent, failed, at),
-            None => self.conduct.was_asked(&open.agent, open.attempt, at),
+            // It goes on with what its agent answers, or does not.
+            None => {}
         }
         for scope in guarded(&open) {
             self.circuits.ended(&scope, call);

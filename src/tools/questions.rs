@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::ServerName,
     ports::{Answer, Question, WhyNot},
-    wire::{self, Edit, Raw, asks, rpc},
+    wire::{self, Edit, Parts, Raw, asks, rpc},
 };
 
 /// Questions that one instance may have open at a time.
@@ -74,15 +74,15 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
         Some(asking) => Some(asking.open.caller.clone()),
         None => lock(&instance.host).clone(),
     };
-    let answer = match caller {
-        None => Answer::Gone,
+    let heard = match &caller {
+        None => Answer::Gone.into(),
         Some(caller) => {
             // Given back on every way out: a server that cancels its question must
             // not stop its own clock for good.
             let _paused = owner
                 .as_ref()
                 .map(|asking| Paused::new(asking.clocks.clone()));
-            let answer = caller
+            let heard = caller
                 .ask(Question {
                     server: instance.server.clone(),
                     params,
@@ -92,21 +92,13 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
             if let Some(asking) = owner {
                 asking.turn().await;
             }
-            answer
+            heard
         }
     };
-    let line = match answer {
-        Answer::Result(result) => wire::result_line(&id, &[result.bytes().clone()]),
-        Answer::Error(error) => wire::error_line(&id, &error),
-        Answer::Refused(not) => wire::error_line(&id, &rpc::error(code(not.why), &not.says)),
-        Answer::Gone if &*method == asks::ELICITATION => {
-            wire::result_line(&id, &["{\"action\":\"cancel\"}".into()])
-        }
-        Answer::Gone => {
-            wire::error_line(&id, &rpc::error(rpc::INTERNAL, "nobody is there to answer"))
-        }
-    };
-    let bytes = line.iter().map(Bytes::len).sum();
+    let bytes = line(&id, &method, heard.answer())
+        .iter()
+        .map(Bytes::len)
+        .sum();
     let room = match instance.out.room_now(bytes) {
         Some(room) => Some(room),
         None => {
@@ -115,10 +107,29 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
         }
     };
     match room {
-        Some(room) => drop(instance.out.send_with(line, Some(room))),
+        // Only now: what was heard may not leave any more.
+        Some(room) => {
+            let line = line(&id, &method, &heard.leaves());
+            instance.out.send_with(line, Some(room));
+        }
         None => instance.remark("did not read what it was to be answered"),
     }
     instance.question_ended(id.text());
+}
+
+/// What the server hears.
+fn line(id: &Raw, method: &str, answer: &Answer) -> Parts {
+    match answer {
+        Answer::Result(result) => wire::result_line(id, &[result.bytes().clone()]),
+        Answer::Error(error) => wire::error_line(id, error),
+        Answer::Refused(not) => wire::error_line(id, &rpc::error(code(not.why), &not.says)),
+        Answer::Gone if method == asks::ELICITATION => {
+            wire::result_line(id, &["{\"action\":\"cancel\"}".into()])
+        }
+        Answer::Gone => {
+            wire::error_line(id, &rpc::error(rpc::INTERNAL, "nobody is there to answer"))
+        }
+    }
 }
 
 /// Clocks that stand still until this is dropped.
@@ -157,7 +168,7 @@ fn code(why: WhyNot) -> i32 {
     match why {
         // As if nobody offered it.
         WhyNot::NotDeclared | WhyNot::TurnedOff => rpc::METHOD_NOT_FOUND,
-        WhyNot::TooMany | WhyNot::NoRoom => rpc::INTERNAL,
+        WhyNot::TooMany | WhyNot::NoRoom | WhyNot::Stopped => rpc::INTERNAL,
     }
 }
 

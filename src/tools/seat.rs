@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Era, Fingerprint, Subject, ToolFault},
-    ports::{Answer, Boxed, Caller, Job, Permit, Question, Reply, Seat, Spent},
+    ports::{Answer, Boxed, Caller, Job, Permit, QUESTIONS, Question, Reply, Seat, Spent},
     wire::{self, Body, Edit, Parts, Raw, keys},
 };
 
@@ -231,7 +231,7 @@ async fn answers(
         let mut ended = instance.watch_end();
         let answer = tokio::select! {
             biased;
-            answer = caller.ask(question) => answer,
+            heard = caller.ask(question) => heard.leaves(),
             // Who asked is not there any more.
             () = async { drop(ended.wait_for(Option::is_some).await) } => {
                 return Err(Box::pin(instance.gone()).await);
@@ -263,6 +263,11 @@ fn label_all(instance: &Instance, result: &Raw) -> Result<Raw, ToolFault> {
     };
     let mut members: Vec<String> = Vec::new();
     for (key, request) in wire::members(asked.text()) {
+        // Before they are taken apart: a line has room for a million.
+        if members.len() >= QUESTIONS {
+            let says = format!("it asks more than {QUESTIONS} questions in one call");
+            return Err(ToolFault::Protocol(says));
+        }
         let request = asked.part(request);
         well_spelt(&request)?;
         let method = request.get("method");

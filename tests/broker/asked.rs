@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate::broker::{Answer, Asked, Request};
 use tollgate::domain::{AgentName, Era, Fingerprint, Subject, ToolFault};
-use tollgate::ports::{Boxed, Job, Listing, Permit, Question, Reply, Seat, Spent};
+use tollgate::ports::{Boxed, Job, Listing, Permit, Query, Question, Reply, Seat, Spent, Store};
 use tollgate::store::MemoryStore;
 
 use super::world::{Agent, Double, NoShelf, Servers, broker_of, clock, listing, raw, server};
@@ -47,6 +47,42 @@ impl Double for Asks {
 }
 
 #[tokio::test]
+async fn what_one_server_keeps_with_its_agent_goes_to_no_other() {
+    let clock = clock();
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let servers = [("alpha", ""), ("beta", "")];
+    let broker = broker_of(&servers, clock.clone(), store.clone(), Arc::new(NoShelf));
+    broker.connect(Arc::new(Servers(Arc::new(Asks))));
+    broker.listed(Listing {
+        capabilities: raw(r#"{"resources":{}}"#),
+        ..listing("alpha", Vec::new())
+    });
+    let session = broker.join(&AgentName::parse("bot").unwrap(), None);
+    let session = session.unwrap();
+    let goes_on = |of: &str| {
+        let params = r#"{"uri":"a:1","requestState":"secret","inputResponses":{"k":{}}}"#;
+        broker.call(Request {
+            session: session.clone(),
+            asked: Asked::Resource,
+            params: Some(raw(params)),
+            goes_on: Some(server(of)),
+            caller: Arc::new(Agent::default()),
+        })
+    };
+    let answer = goes_on("beta").await;
+    assert!(matches!(answer, Answer::Wrong { .. }), "{answer:?}");
+    let answer = goes_on("alpha").await;
+    assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+    // What is answered stands for itself, and what the server keeps is nobody else's.
+    let found = store.page(&Query::default()).unwrap();
+    let intent = found.lines.iter().find(|line| line.contains("call.intent"));
+    let intent = intent.unwrap();
+    assert!(intent.contains(r#""arguments":{"uri":"a:1"}"#), "{intent}");
+    assert!(intent.contains(r#""answers":{"k":{}}"#), "{intent}");
+    assert!(!intent.contains("secret"), "{intent}");
+}
+
+#[tokio::test]
 async fn what_the_user_of_an_agent_takes_to_answer_keeps_back_no_other_call() {
     let clock = clock();
     let store = Arc::new(MemoryStore::new(clock.clone()));
@@ -63,6 +99,7 @@ async fn what_the_user_of_an_agent_takes_to_answer_keeps_back_no_other_call() {
             session: session.clone(),
             asked: Asked::Resource,
             params: Some(raw(&format!(r#"{{"uri":"{uri}"}}"#))),
+            goes_on: None,
             caller: Arc::new(Agent::default()),
         })
     };

@@ -44,6 +44,7 @@ impl World {
             session: self.session.clone(),
             asked: Asked::Tool,
             params: Raw::parse(params.into()),
+            goes_on: None,
             caller: Arc::new(Agent { cancels }),
         };
         drop(self.broker.call(request).await);

@@ -11,7 +11,7 @@ use tollgate::domain::{
     Capabilities, Era, Fault, Fingerprint, Owner, RunId, ServerName, ToolFault,
 };
 use tollgate::ids::Ids;
-use tollgate::ports::{Answer, Boxed, Caller, Listing, Question, Seat, Shelf, Store, Tools};
+use tollgate::ports::{Boxed, Caller, Heard, Listing, Question, Seat, Shelf, Store, Tools};
 use tollgate::wire::Raw;
 
 /// Nothing is kept.
@@ -61,7 +61,7 @@ impl Caller for Agent {
 
     fn log(&self, _: &Raw) {}
 
-    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Answer> {
+    fn ask<'a>(&'a self, _: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(std::future::pending())
     }
 

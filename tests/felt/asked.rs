@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const SAMPLING: &str = r#"sampling/createMessage {"messages":[{"role":"user","content":{"type":"text","text":"hi"}}],"maxTokens":5}"#;
 const SAID: &str = r#"{"role":"assistant","content":{"type":"text","text":"yes"},"model":"m"}"#;
-const EVERYTHING: &str = r#"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#;
+pub(crate) const EVERYTHING: &str = r#"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#;
 
 fn kinds(records: &[Value]) -> Vec<&str> {
     let kinds = records
@@ -21,7 +21,7 @@ fn kinds(records: &[Value]) -> Vec<&str> {
     kinds.filter(|kind| *kind != "notice").collect()
 }
 
-fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub(crate) fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
     let mut found: Vec<&Value> = records.iter().collect();
     found.retain(|record| record["kind"] == kind);
     found
@@ -169,7 +169,7 @@ fn of_questions_that_come_together_all_are_put_and_counted_or_none() {
 }
 
 #[test]
-fn what_was_not_declared_when_it_was_asked_is_not_put_in_the_next_round_either() {
+fn who_asks_what_was_not_declared_while_the_agent_is_away_hears_so_at_once() {
     let home = limited("");
     let script = format!("era legacy\ncall ask: ask elicitation/create {FORM}\nanswers");
     let mut alpha = home.server("alpha", &script);
@@ -182,22 +182,20 @@ fn what_was_not_declared_when_it_was_asked_is_not_put_in_the_next_round_either()
     alpha.order(&format!(
         r#"say {{"jsonrpc":"2.0","id":"late","method":"{method}","params":{params}}}"#
     ));
-    until(&home, &mut alpha, |records| {
-        let asked = of_kind(records, "question");
-        asked.iter().any(|asked| asked["decision"] == "refuse")
-    });
+    assert!(alpha.is_answered("\"late\"").contains("-32601"));
+    // What its user answers is not lost over it, and it is not put now, either.
     agent.speak_modern(EVERYTHING);
     let id = agent.request("tools/call", &answered(&asked));
     let answer = agent.answer(id);
-    assert!(
-        answer.contains(r#""requiredCapabilities":{"sampling":{}}"#),
-        "{answer}"
-    );
-    assert!(alpha.is_answered("\"late\"").contains("-32601"));
+    assert!(answer.contains("max"), "{answer}");
+    let records = home.records();
+    let asked = of_kind(&records, "question");
+    let decided: Vec<_> = asked.iter().map(|asked| &asked["decision"]).collect();
+    assert_eq!(decided, ["pass", "refuse"]);
 }
 
 /// Waits until the records are so.
-fn until(home: &Home, alpha: &mut Server, are_so: impl Fn(&[Value]) -> bool) {
+pub(crate) fn until(home: &Home, alpha: &mut Server, are_so: impl Fn(&[Value]) -> bool) {
     for _ in 0..500 {
         if are_so(&home.records()) {
             return;

@@ -24,6 +24,7 @@ mod queue;
 mod retries;
 mod spelt;
 mod starts;
+mod stopped;
 mod storms;
 mod streams;
 #[path = "../support/mod.rs"]

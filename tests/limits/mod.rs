@@ -178,6 +178,7 @@ impl World {
             claim: Claim {
                 ask,
                 turn: None,
+                round: None,
                 terms: self.policy.terms_of_call(&agent, &shop(), Some(tool), tier),
                 currency: self.generation.currency,
             },

@@ -30,8 +30,12 @@ pub struct Pin {
 }
 
 impl Model {
+    pub fn is_stopped(&self, call: &Call) -> bool {
+        let covers = |scope: &StopScope| scope.covers(&call.by.agent, &call.server, &call.run);
+        self.stops.iter().any(covers)
+    }
+
     pub fn passes(&self, call: &Call) -> bool {
-        let stopped = |scope: &StopScope| scope.covers(&call.by.agent, &call.server, &call.run);
         let known = match (&call.subject, &call.standing) {
             (Subject::Tool(name), Standing::Defined(now)) => self
                 .pins
@@ -39,7 +43,7 @@ impl Model {
                 .any(|((s, t), pin)| *s == call.server && *t == &**name && pin.accepted == *now),
             _ => call.standing == Standing::Plain,
         };
-        !self.stops.iter().any(stopped)
+        !self.is_stopped(call)
             && known
             && call.findings.rules.is_empty()
             && matches!(call.offer, Offer::At(_))
@@ -191,16 +195,24 @@ pub fn read(records: &[Value]) -> (BTreeSet<StopScope>, Told, BTreeMap<RunId, u6
         let at: Timestamp = text("at").parse().unwrap();
         let at = at.as_microsecond();
         halts.values_mut().for_each(|halted| halted.clock_is(at));
+        let leaves = match text("kind") {
+            "call.intent" => true,
+            "question" => text("decision") == "pass",
+            _ => false,
+        };
+        if leaves {
+            let (agent, run) = (AgentName::parse(text("agent")), RunId::parse(text("run")));
+            let (agent, run) = (agent.unwrap(), run.unwrap());
+            let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
+            assert!(!stops.iter().any(covers), "it left after a stop: {record}");
+            let halted = halts.get(&agent).is_some_and(|halted| halted.holds(at));
+            assert!(!halted, "it left after a halt: {record}");
+        }
         match text("kind") {
             "stop" => drop(stops.insert(scope_of(record))),
             "resume" => drop(stops.remove(&scope_of(record))),
             "call.intent" => {
-                let (agent, run) = (AgentName::parse(text("agent")), RunId::parse(text("run")));
-                let (agent, run) = (agent.unwrap(), run.unwrap());
-                let covers = |s: &StopScope| s.covers(&agent, &server(text("server")), &run);
-                assert!(!stops.iter().any(covers), "it ran after a stop: {record}");
-                let halted = halts.get(&agent).is_some_and(|halted| halted.holds(at));
-                assert!(!halted, "it ran after a halt: {record}");
+                let run = RunId::parse(text("run")).unwrap();
                 *used.entry(run).or_default() += 1;
             }
             "halt" => {

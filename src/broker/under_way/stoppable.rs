@@ -2,11 +2,13 @@
 
 use std::{slice, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use super::{One, Silenced};
 use crate::{
     clock::Clock,
     domain::{Capabilities, Era, Fault},
-    ports::{Answer, Boxed, Caller, NotPut, Question, Questions, WhyNot},
+    ports::{Answer, Boxed, Caller, Heard, NotPut, Question, Questions, WhyNot},
     wire::Raw,
 };
 
@@ -15,27 +17,39 @@ pub(super) struct Stoppable {
     pub(super) inner: Arc<dyn Caller>,
     pub(super) one: Arc<One>,
     pub(super) silenced: Silenced,
+    /// Changes with each stop and each end of an agent.
+    pub(super) strikes: watch::Receiver<()>,
     pub(super) questions: Arc<dyn Questions>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Stoppable {
-    /// Whether a stop in force covers the call, or its agent has been ended.
+    /// Whether a stop in force covers the call, or its agent has been ended. A server may ask
+    /// between calls as well, through the caller of its last one: what that was told is over.
     fn is_stopped(&self) -> bool {
         let One {
             agent, server, run, ..
         } = &*self.one;
-        (self.silenced)(agent, server, run)
+        self.one.is_told() || (self.silenced)(agent, server, run)
     }
-}
 
-impl Stoppable {
+    /// Returns once it is.
+    async fn stopped(&self) {
+        let mut strikes = self.strikes.clone();
+        while !self.is_stopped() {
+            if strikes.changed().await.is_err() {
+                // Nobody is there to strike.
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Puts a question, until a stop or the end of its agent.
     async fn put(&self, question: Question) -> Answer {
         tokio::select! {
             biased;
-            _ = self.one.told() => Answer::Gone,
-            answer = self.inner.ask(question) => answer,
+            () = self.stopped() => Answer::Gone,
+            heard = self.inner.ask(question) => heard.leaves(),
         }
     }
 
@@ -48,11 +62,11 @@ impl Stoppable {
                 let _asking = Asking::noted(self, question.clone());
                 tokio::select! {
                     biased;
-                    _ = self.one.told() => {}
+                    () = self.stopped() => {}
                     () = self.inner.lacks(question) => {}
                 }
             }
-            WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom => {}
+            WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom | WhyNot::Stopped => {}
         }
         Answer::Refused(not)
     }
@@ -84,11 +98,15 @@ impl Caller for Stoppable {
     }
 
     fn progress(&self, params: &Raw) {
-        self.inner.progress(params);
+        if !self.is_stopped() {
+            self.inner.progress(params);
+        }
     }
 
     fn log(&self, params: &Raw) {
-        self.inner.log(params);
+        if !self.is_stopped() {
+            self.inner.log(params);
+        }
     }
 
     fn leaves(&self) {
@@ -97,29 +115,30 @@ impl Caller for Stoppable {
         state.left.get_or_insert_with(|| self.clock.elapsed());
     }
 
-    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Answer> {
+    fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(async move {
-            // A server may ask between calls as well, through the caller of its
-            // last one: then no registry tells us of a stop, and the switch is
-            // looked at before the question and before its answer leaves.
+            // The switch is looked at before the question and before its answer leaves.
             if self.is_stopped() {
-                return Answer::Gone;
+                return Answer::Gone.into();
             }
             let (heard, asked) = (&*self.questions, slice::from_ref(&question));
             let number = match self.one.poses(heard, asked, self.capabilities()) {
                 Ok(Ok(number)) => number,
-                Ok(Err(not)) => return self.not_put(question, not).await,
+                Ok(Err(not)) => return self.not_put(question, not).await.into(),
                 // Nothing is asked unrecorded.
                 Err(fault) => {
                     tracing::error!("a question was not put: {fault}");
-                    return Answer::Gone;
+                    return Answer::Gone.into();
                 }
             };
-            let asking = Asking::new(self, question.clone(), number);
+            let mut asking = Asking::new(self, question.clone(), number);
             let answer = self.put(question).await;
-            asking.ends(match self.is_stopped() {
-                true => Answer::Gone,
-                false => answer,
+            asking.is_answered();
+            Heard::until(answer, move |answer| {
+                asking.ends(match self.is_stopped() {
+                    true => Answer::Gone,
+                    false => answer,
+                })
             })
         })
     }
@@ -152,6 +171,8 @@ struct Asking<'a> {
     question: Question,
     number: usize,
     since: Duration,
+    /// When its agent had answered.
+    until: Option<Duration>,
     is_recorded: bool,
 }
 
@@ -168,6 +189,7 @@ impl<'a> Asking<'a> {
             question,
             number,
             since,
+            until: None,
             is_recorded: false,
         }
     }
@@ -177,6 +199,19 @@ impl<'a> Asking<'a> {
         let mut asking = Self::new(of, question, 0);
         asking.is_recorded = true;
         asking
+    }
+
+    /// Its server works again, or could: what keeps the answer back now is not its agent.
+    fn is_answered(&mut self) {
+        if self.until.is_some() {
+            return;
+        }
+        let (of, now) = (self.of, self.of.clock.elapsed());
+        self.until = Some(now);
+        let last = of.one.lock().was_answered(now);
+        if last {
+            of.questions.asks(&of.one.call, false);
+        }
     }
 
     /// Records what came of it; nothing leaves unrecorded.
@@ -192,7 +227,8 @@ impl<'a> Asking<'a> {
 
     fn record(&mut self, answer: &Answer) -> Result<(), Fault> {
         self.is_recorded = true;
-        let after = self.of.clock.elapsed().saturating_sub(self.since);
+        let until = self.until.unwrap_or_else(|| self.of.clock.elapsed());
+        let after = until.saturating_sub(self.since);
         let posed = self.of.one.posed(&self.question, self.number);
         self.of.questions.answered(&posed, answer, after)
     }
@@ -205,10 +241,6 @@ impl Drop for Asking<'_> {
         {
             tracing::error!("the end of a question is not recorded: {fault}");
         }
-        let of = self.of;
-        let last = of.one.lock().was_answered(of.clock.elapsed());
-        if last {
-            of.questions.asks(&of.one.call, false);
-        }
+        self.is_answered();
     }
 }

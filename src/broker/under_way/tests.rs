@@ -1,4 +1,5 @@
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::clock::SetClock;
@@ -204,12 +205,59 @@ async fn a_question_is_recorded_and_what_came_of_it_also_when_it_is_withdrawn() 
     let mut stopped = open.caller().ask(question("elicitation/create"));
     assert!(poll_immediate(stopped.as_mut()).await.is_none());
     under_way.tell(&stop("dev"));
-    assert!(matches!(stopped.await, PortAnswer::Gone));
+    assert!(matches!(stopped.await.leaves(), PortAnswer::Gone));
     let heard = hears.0.lock().unwrap().join("; ");
     assert_eq!(
         heard,
         "c-1 roots/list; c-1 after 3 s; c-1 elicitation/create; c-1 after 0 s"
     );
+}
+
+/// An agent that answers at once.
+fn willing() -> Arc<dyn Caller> {
+    Arc::new(StandIn {
+        capabilities: patient().capabilities(),
+        answers: Raw::parse("{}".into()),
+        ..StandIn::default()
+    })
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_to_leave_does_not_leave_after_a_stop() {
+    let hears = Arc::<Hears>::default();
+    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let under_way = hearing(hears.clone(), clock.clone());
+    let open = under_way.enter(&call("1", "dev"), &home(), willing(), Duration::ZERO);
+    let leaves = open.caller().ask(question("roots/list")).await;
+    let stopped = open.caller().ask(question("roots/list")).await;
+    assert!(matches!(stopped.answer(), PortAnswer::Result(_)));
+    // Its server takes its time to read.
+    clock.advance(Duration::from_secs(3));
+    assert!(matches!(leaves.leaves(), PortAnswer::Result(_)));
+    under_way.tell(&stop("dev"));
+    assert!(matches!(stopped.leaves(), PortAnswer::Gone));
+    let heard = hears.0.lock().unwrap().split_off(2).join("; ");
+    assert_eq!(heard, "c-1 after 0 s; c-1 after 0 s");
+}
+
+#[tokio::test]
+async fn who_asks_between_calls_hears_of_a_stop_and_of_its_end() {
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let looks = is_stopped.clone();
+    let silenced: Silenced = Arc::new(move |_, _, _| looks.load(Ordering::Relaxed));
+    let clock = Arc::new(SetClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let under_way = UnderWay::new(silenced, Arc::<Hears>::default(), clock);
+    let open = under_way.enter(&call("1", "dev"), &home(), patient(), Duration::ZERO);
+    let caller = open.caller().clone();
+    under_way.tell(&stop("dev"));
+    drop(open);
+    // That was lifted since.
+    let mut asked = caller.ask(question("roots/list"));
+    assert!(poll_immediate(asked.as_mut()).await.is_none());
+    is_stopped.store(true, Ordering::Relaxed);
+    under_way.tell(&stop("dev"));
+    let gone = poll_immediate(asked.as_mut()).await.unwrap();
+    assert!(matches!(gone.leaves(), PortAnswer::Gone));
 }
 
 #[tokio::test]
@@ -223,6 +271,7 @@ async fn what_was_not_declared_is_not_put_whatever_would_be_answered() {
     });
     let open = under_way.enter(&call("1", "dev"), &home(), willing, Duration::ZERO);
     let refused = open.caller().ask(question("sampling/createMessage")).await;
+    let refused = refused.leaves();
     assert!(matches!(refused, PortAnswer::Refused(_)), "{refused:?}");
     assert_eq!(*hears.0.lock().unwrap(), ["c-1 sampling/createMessage"]);
 }
@@ -238,7 +287,7 @@ async fn a_server_that_asks_without_end_is_not_heard_for_ever() {
         assert!(poll_immediate(asked.as_mut()).await.is_none());
     }
     let refused = open.caller().ask(question("roots/list")).await;
-    assert!(matches!(refused, PortAnswer::Refused(_)));
+    assert!(matches!(refused.leaves(), PortAnswer::Refused(_)));
     assert_eq!(hears.0.lock().unwrap().len(), 2 * QUESTIONS);
 }
 

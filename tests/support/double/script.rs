@@ -24,7 +24,7 @@
 //!     nag COUNT METHOD RAW       so many questions, each withdrawn at once; legacy only
 //!     wait                       until the test says `go`
 //!     exit STATUS
-//!     deaf                       reads nothing any more, but for one line
+//!     deaf                       reads nothing any more, but for one line, until told to `hear`
 //!     mute                       closes its output and lives on
 
 /// What the double plays.

@@ -24,6 +24,8 @@ pub(crate) struct Stage {
     go: (Mutex<usize>, Condvar),
     questions: Mutex<usize>,
     deaf: AtomicBool,
+    /// What reads, once it has to stop.
+    reader: Mutex<Option<std::thread::Thread>>,
 }
 
 /// One request.
@@ -44,6 +46,7 @@ impl Stage {
             go: Default::default(),
             questions: Mutex::default(),
             deaf: AtomicBool::new(false),
+            reader: Mutex::default(),
         }
     }
 
@@ -96,6 +99,12 @@ impl Stage {
                     None => tools.push(rest.to_owned()),
                 }
             }
+            "hear" => {
+                self.deaf.store(false, Ordering::SeqCst);
+                if let Some(reader) = &*self.reader.lock().unwrap() {
+                    reader.unpark();
+                }
+            }
             "exit" => exit(rest.parse().unwrap()),
             _ => panic!("unknown order `{order}`"),
         }
@@ -113,6 +122,7 @@ impl Stage {
 
     /// Comes back if it is to read another line.
     pub(crate) fn reads_on(&self) {
+        *self.reader.lock().unwrap() = Some(std::thread::current());
         while self.deaf.load(Ordering::SeqCst) {
             std::thread::park();
         }
