@@ -250,6 +250,44 @@ fn a_retry_without_an_answer_is_asked_again() {
 }
 
 #[test]
+fn what_may_be_about_a_call_that_was_given_up_is_put_to_no_other_user() {
+    let home = Home::new();
+    let script = "era legacy\ncall ask: wait\ntext over";
+    let mut alpha = home.server("alpha", script);
+    let [mut one, mut two] = [(); 2].map(|()| home.joining("r-1"));
+    for agent in [&mut one, &mut two] {
+        agent.until_listed(&["alpha__ask"]);
+    }
+    let given_up = one.request("tools/call", ASK);
+    let sent = alpha.gets("tools/call");
+    one.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{given_up}}}}}"#
+    ));
+    alpha.gets("notifications/cancelled");
+    two.request("tools/call", ASK);
+    alpha.gets("tools/call");
+    let asks = |id: &str| {
+        format!(
+            r#"say {{"jsonrpc":"2.0","id":"{id}","method":"elicitation/create","params":{FORM}}}"#
+        )
+    };
+    alpha.order(&asks("first"));
+    let told = alpha.is_answered("\"first\"");
+    assert!(told.contains(r#""action":"cancel""#), "{told}");
+    // It has answered what was given up: what it asks now is about the other.
+    let sent = member(&sent, "id").unwrap();
+    alpha.order(&format!(
+        r#"say {{"jsonrpc":"2.0","id":{sent},"result":{{"content":[]}}}}"#
+    ));
+    alpha.order(&asks("second"));
+    let asked = two.request_from_server();
+    two.respond(&asked, r#"{"action":"decline"}"#);
+    let told = alpha.is_answered("\"second\"");
+    assert!(told.contains(r#""action":"decline""#), "{told}");
+    assert!(!one.others().concat().contains("elicitation/create"));
+}
+
+#[test]
 fn an_agent_that_cancels_while_it_is_asked_withdraws_the_question() {
     let script = format!("call ask: ask elicitation/create {FORM}\nanswers");
     let mut pair = Pair::new(Era::Legacy, Era::Legacy, r#"{"elicitation":{}}"#, &script);

@@ -6,7 +6,9 @@
 //! every later question has one call it can belong to. A call whose question is
 //! with a person does not run: other calls of the same user go on beside it, and
 //! it takes its turn again when the answer is there. Calls of another user wait,
-//! so that nobody is asked what concerns somebody else.
+//! so that nobody is asked what concerns somebody else. A call that was given up may
+//! be worked on all the same, and its server may ask for it: until it has answered,
+//! or a while has passed, a question is put to nobody else.
 
 use std::{
     collections::BTreeMap,
@@ -38,9 +40,15 @@ pub(super) struct Lane {
     changed: Notify,
 }
 
+/// How long a question may be about a call that was given up, unless its server answers
+/// that before.
+const GIVEN_UP: Duration = Duration::from_secs(30);
+
 #[derive(Default)]
 struct Calls {
     open: BTreeMap<u64, Entry>,
+    /// Calls that were given up and that the server has not answered: whose, and when.
+    given_up: BTreeMap<u64, (u64, Instant)>,
     /// Calls so far.
     entered: u64,
     /// Questions so far.
@@ -132,10 +140,15 @@ impl Lane {
         self.changed.notify_waiters();
     }
 
+    /// The server has answered a call that was given up: it asks nothing for it any more.
+    pub(super) fn answered(&self, id: u64) {
+        lock(&self.calls).given_up.remove(&id);
+    }
+
     /// The call that a question belongs to, which does not run until the answer
-    /// is there. `None` when no call is open; waits while it could be the call
-    /// of more than one user.
-    pub(super) async fn question(&self) -> Option<Asking<'_>> {
+    /// is there; waits while it could be the call of more than one user. `between` is the
+    /// connection that is asked between calls.
+    pub(super) async fn question(&self, between: Option<u64>) -> Owner<'_> {
         self.single.store(true, Ordering::Relaxed);
         let since = Instant::now();
         loop {
@@ -143,20 +156,29 @@ impl Lane {
             {
                 let mut calls = lock(&self.calls);
                 if calls.open.is_empty() {
-                    return None;
+                    return match calls.may_be_anothers(between) {
+                        true => Owner::Unknown,
+                        false => Owner::NoCall,
+                    };
                 }
                 if let Some(id) = calls.owner(since.elapsed() >= GRACE) {
+                    let asked = calls.open.get(&id).map(Entry::connection);
+                    if calls.may_be_anothers(asked) {
+                        return Owner::Unknown;
+                    }
                     let clocks = calls.clocks(id);
                     calls.asked += 1;
                     let nth = calls.asked;
-                    let entry = calls.open.get_mut(&id)?;
+                    let Some(entry) = calls.open.get_mut(&id) else {
+                        continue;
+                    };
                     entry.asking += 1;
                     entry.last = nth;
                     let open = entry.open.clone();
                     let there = calls.entered;
                     drop(calls);
                     self.changed();
-                    return Some(Asking {
+                    return Owner::Call(Asking {
                         lane: self,
                         id,
                         open,
@@ -177,11 +199,22 @@ impl Calls {
         self.open.insert(id, Entry::new(open, self.entered));
     }
 
+    fn forget_given_up(&mut self) {
+        self.given_up.retain(|_, (_, at)| at.elapsed() < GIVEN_UP);
+    }
+
+    /// Whether what is asked of this connection may be about a call of another one.
+    fn may_be_anothers(&mut self, connection: Option<u64>) -> bool {
+        self.forget_given_up();
+        let mut whose = self.given_up.values().map(|(whose, _)| *whose);
+        connection.is_some_and(|connection| whose.any(|other| other != connection))
+    }
+
     /// Whether another call of this connection may run now.
     fn lets_in(&self, connection: u64) -> bool {
-        self.open.values().all(|entry| {
-            !entry.runs() && entry.answered == 0 && entry.open.caller.connection() == connection
-        })
+        self.open
+            .values()
+            .all(|entry| !entry.runs() && entry.answered == 0 && entry.connection() == connection)
     }
 
     /// Those of all calls whose question it may be that is given to one.
@@ -192,7 +225,7 @@ impl Calls {
     }
 
     fn owner(&self, waited: bool) -> Option<u64> {
-        let mut connections = self.open.values().map(|e| e.open.caller.connection());
+        let mut connections = self.open.values().map(Entry::connection);
         let first = connections.next()?;
         if connections.any(|other| other != first) {
             return None;
@@ -222,6 +255,10 @@ impl Entry {
         }
     }
 
+    fn connection(&self) -> u64 {
+        self.open.caller.connection()
+    }
+
     /// Whether the server works on it, as far as can be known.
     fn runs(&self) -> bool {
         self.asking + self.answered == 0
@@ -234,11 +271,33 @@ pub(super) struct Running<'a> {
     id: u64,
 }
 
+impl Running<'_> {
+    /// Its server has it, and nobody waits for the answer any more.
+    pub(super) fn given_up(self) {
+        let mut calls = lock(&self.lane.calls);
+        if let Some(entry) = calls.open.get(&self.id) {
+            let whose = entry.connection();
+            calls.forget_given_up();
+            calls.given_up.insert(self.id, (whose, Instant::now()));
+        }
+    }
+}
+
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         lock(&self.lane.calls).open.remove(&self.id);
         self.lane.changed();
     }
+}
+
+/// Whose question it is.
+pub(super) enum Owner<'a> {
+    /// That of this call.
+    Call(Asking<'a>),
+    /// No call is open.
+    NoCall,
+    /// Perhaps that of a call of somebody who does not wait for it any more.
+    Unknown,
 }
 
 /// One question that is with a person. See [`Lane::question`].
@@ -323,6 +382,13 @@ mod tests {
         }
     }
 
+    async fn asking(lane: &Lane) -> Option<Asking<'_>> {
+        match lane.question(None).await {
+            Owner::Call(asking) => Some(asking),
+            Owner::NoCall | Owner::Unknown => None,
+        }
+    }
+
     /// Whether it is ready without anything else happening.
     async fn at_once<F: Future>(future: F) -> Option<F::Output> {
         tokio::time::timeout(Duration::ZERO, future).await.ok()
@@ -336,7 +402,7 @@ mod tests {
         assert!(second.is_some());
         drop((first, second));
         let third = lane.enter(3, call(1)).await;
-        drop(lane.question().await);
+        drop(asking(&lane).await);
         assert!(at_once(lane.enter(4, call(1))).await.is_none());
         drop(third);
         assert!(at_once(lane.enter(4, call(1))).await.is_some());
@@ -346,7 +412,7 @@ mod tests {
     async fn a_call_that_waits_for_its_user_lets_the_same_user_go_on_and_nobody_else() {
         let lane = Lane::default();
         let _parked = lane.enter(1, call(1)).await;
-        let _question = lane.question().await.unwrap();
+        let _question = asking(&lane).await.unwrap();
         assert!(at_once(lane.enter(2, call(2))).await.is_none());
         assert!(at_once(lane.enter(3, call(1))).await.is_some());
     }
@@ -355,10 +421,10 @@ mod tests {
     async fn a_question_belongs_to_the_call_that_runs() {
         let lane = Lane::default();
         let _parked = lane.enter(1, call(1)).await;
-        let first = lane.question().await.unwrap();
-        let again = lane.question().await.unwrap();
+        let first = asking(&lane).await.unwrap();
+        let again = asking(&lane).await.unwrap();
         let _running = lane.enter(2, call(1)).await;
-        let second = lane.question().await.unwrap();
+        let second = asking(&lane).await.unwrap();
         assert_eq!((first.id, again.id, second.id), (1, 1, 2));
     }
 
@@ -366,7 +432,7 @@ mod tests {
     async fn an_answered_call_waits_for_the_one_that_runs_and_goes_before_new_ones() {
         let lane = Lane::default();
         let _parked = lane.enter(1, call(1)).await;
-        let question = lane.question().await.unwrap();
+        let question = asking(&lane).await.unwrap();
         let running = lane.enter(2, call(1)).await;
         let mut turn = pin!(question.turn());
         assert!(at_once(turn.as_mut()).await.is_none());
@@ -374,7 +440,7 @@ mod tests {
         assert!(at_once(lane.enter(3, call(1))).await.is_none());
         assert!(at_once(turn).await.is_some());
         // It runs again: its next question is its own.
-        assert_eq!(lane.question().await.unwrap().id, 1);
+        assert_eq!(asking(&lane).await.unwrap().id, 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -382,7 +448,7 @@ mod tests {
         let lane = Lane::default();
         let slow = lane.enter(1, call(1)).await;
         let _asks = lane.enter(2, call(1)).await;
-        let question = lane.question().await.unwrap();
+        let question = asking(&lane).await.unwrap();
         // Given to the first, and the time of neither goes on.
         assert_eq!((question.id, question.clocks.len()), (1, 2));
         drop(slow);
@@ -393,7 +459,7 @@ mod tests {
     async fn an_answer_waits_a_moment_for_a_call_that_may_wait_for_it_in_turn() {
         let lane = Lane::default();
         let _parked = lane.enter(1, call(1)).await;
-        let question = lane.question().await.unwrap();
+        let question = asking(&lane).await.unwrap();
         assert_eq!(question.clocks.len(), 1);
         let _behind = lane.enter(2, call(1)).await;
         let mut turn = pin!(question.turn());
@@ -407,10 +473,29 @@ mod tests {
         let lane = Lane::default();
         let _one = lane.enter(1, call(1)).await;
         let other = lane.enter(2, call(2)).await;
-        let mut question = pin!(lane.question());
+        let mut question = pin!(asking(&lane));
         let waited = tokio::time::timeout(Duration::from_secs(60), question.as_mut()).await;
         assert!(waited.is_err());
         drop(other);
         assert_eq!(question.await.unwrap().id, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_about_a_call_that_was_given_up_is_asked_of_nobody_else() {
+        let lane = Lane::default();
+        lane.enter(1, call(1)).await.given_up();
+        assert!(matches!(lane.question(Some(2)).await, Owner::Unknown));
+        // Who gave it up is asked like before.
+        assert!(matches!(lane.question(Some(1)).await, Owner::NoCall));
+        let other = lane.enter(2, call(2)).await;
+        assert!(matches!(lane.question(None).await, Owner::Unknown));
+        lane.answered(1);
+        assert_eq!(asking(&lane).await.unwrap().id, 2);
+        drop(other);
+        lane.enter(3, call(1)).await.given_up();
+        let _other = lane.enter(4, call(2)).await;
+        assert!(matches!(lane.question(None).await, Owner::Unknown));
+        tokio::time::advance(GIVEN_UP).await;
+        assert_eq!(asking(&lane).await.unwrap().id, 4);
     }
 }

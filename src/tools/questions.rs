@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     deadline::Clock,
     instance::{Instance, lock},
+    lane::Owner,
 };
 use crate::{
     domain::ServerName,
@@ -69,10 +70,18 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
 }
 
 async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
-    let owner = instance.lane.question().await;
-    let caller = match &owner {
-        Some(asking) => Some(asking.open.caller.clone()),
-        None => lock(&instance.host).clone(),
+    let host = lock(&instance.host).clone();
+    let between = host.as_ref().map(|host| host.connection());
+    let (owner, caller) = match instance.lane.question(between).await {
+        Owner::Call(asking) => {
+            let caller = asking.open.caller.clone();
+            (Some(asking), Some(caller))
+        }
+        Owner::NoCall => (None, host),
+        Owner::Unknown => {
+            instance.remark("asked while somebody's call that was given up may go on: nobody was");
+            (None, None)
+        }
     };
     let heard = match &caller {
         None => Answer::Gone.into(),

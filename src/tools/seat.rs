@@ -88,7 +88,7 @@ async fn round(
         caller: job.caller.clone(),
         clock: ticket.clock().clone(),
     };
-    let _running = match instance.lane.enter_now(ticket.id, open) {
+    let running = match instance.lane.enter_now(ticket.id, open) {
         Ok(running) => running,
         Err(open) => {
             // The time before its turn is not the server's, but it has an end
@@ -164,7 +164,25 @@ async fn round(
     if !instance.out.send_with(line, Some(room)) {
         return Err(Box::pin(instance.gone()).await);
     }
-    ticket.wait(Some(&job.caller)).await
+    let answer = ticket.wait(Some(&job.caller)).await;
+    if answer.as_ref().is_err_and(goes_on) {
+        running.given_up();
+    }
+    answer
+}
+
+/// Whether a server may work on a call that has failed like this, and ask for it.
+fn goes_on(fault: &ToolFault) -> bool {
+    match fault {
+        ToolFault::Idle(_) | ToolFault::Overdue(_) | ToolFault::Cancelled(_) => true,
+        ToolFault::NotStarted(_)
+        | ToolFault::Busy(_)
+        | ToolFault::Exited(_)
+        | ToolFault::Oversized { .. }
+        | ToolFault::Malformed(_)
+        | ToolFault::Unsent(_)
+        | ToolFault::Protocol(_) => false,
+    }
 }
 
 /// A call to a server of the stateless era, through its questions if the agent

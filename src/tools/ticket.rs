@@ -190,6 +190,9 @@ impl Instance {
     pub(super) fn answer(&self, id: &Raw, body: Result<Body, ToolFault>) {
         let known = wire::our_id(id).and_then(|id| self.requests.pending().remove(&id));
         let Some(pending) = known else {
+            if let Some(late) = wire::our_id(id) {
+                self.lane.answered(late);
+            }
             self.remark(&format!("answered a request that is not open: id {id:?}"));
             return;
         };
