@@ -145,7 +145,8 @@ impl Broker {
         let mut claim = Claim {
             ask,
             turn: meta.as_ref().and_then(reported::turn),
-            round: reported::round(params),
+            // Only what we have sealed says so: else whoever adds it makes no call again.
+            round: goes_on.and_then(|_| reported::round(params)),
             terms: vec![
                 session.terms.clone(),
                 match &route.tool {

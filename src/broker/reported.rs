@@ -18,18 +18,10 @@ pub(super) fn turn(meta: &Raw) -> Option<u64> {
     Some(u64::from_be_bytes(*head))
 }
 
-/// Which round of a call it is: what it brings from the one before. Whoever goes on makes no
-/// call again; whoever goes on with the same once more does.
+/// Which round of a call it is: what its server keeps with the agent. What the agent answers
+/// could be anything.
 pub(super) fn round(params: &Raw) -> Option<u64> {
-    let brought = ["requestState", "inputResponses"].map(|key| params.get(key));
-    if brought.iter().all(Option::is_none) {
-        return None;
-    }
-    let mut hasher = blake3::Hasher::new();
-    for said in brought.iter().flatten() {
-        hasher.update(said.bytes());
-    }
-    let hash = hasher.finalize();
+    let hash = blake3::hash(params.get("requestState")?.bytes());
     let head = hash.as_bytes().first_chunk::<8>()?;
     Some(u64::from_be_bytes(*head))
 }

@@ -195,7 +195,8 @@ pub struct Claim {
     pub ask: Amounts,
     /// The turn of the agent, if it reports one; a hash of what it says.
     pub turn: Option<u64>,
-    /// Which round of its call it is, if it goes on after a question; a hash of what it brings.
+    /// Which round of its call it is, if it goes on after a question; a hash of what its server
+    /// keeps with the agent.
     pub round: Option<u64>,
     /// All of them hold.
     pub terms: Vec<Arc<Terms>>,

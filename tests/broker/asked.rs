@@ -57,6 +57,7 @@ async fn what_one_server_keeps_with_its_agent_goes_to_no_other() {
         capabilities: raw(r#"{"resources":{}}"#),
         ..listing("alpha", Vec::new())
     });
+    broker.listed(listing("beta", Vec::new()));
     let session = broker.join(&AgentName::parse("bot").unwrap(), None);
     let session = session.unwrap();
     let goes_on = |of: &str| {
@@ -80,6 +81,24 @@ async fn what_one_server_keeps_with_its_agent_goes_to_no_other() {
     assert!(intent.contains(r#""arguments":{"uri":"a:1"}"#), "{intent}");
     assert!(intent.contains(r#""answers":{"k":{}}"#), "{intent}");
     assert!(!intent.contains("secret"), "{intent}");
+    // It is another round, for the search for loops: what anybody can add makes it none.
+    assert!(intent.contains(r#""round":"#), "{intent}");
+    let made_up = broker.call(Request {
+        session: session.clone(),
+        asked: Asked::Resource,
+        params: Some(raw(
+            r#"{"uri":"a:1","requestState":"x","inputResponses":{}}"#,
+        )),
+        goes_on: None,
+        caller: Arc::new(Agent::default()),
+    });
+    made_up.await;
+    let found = store.page(&Query::default()).unwrap();
+    let rounds = found
+        .lines
+        .iter()
+        .filter(|line| line.contains(r#""round":"#));
+    assert_eq!(rounds.count(), 1, "{:?}", found.lines);
 }
 
 #[tokio::test]
