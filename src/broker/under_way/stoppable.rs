@@ -66,7 +66,9 @@ impl Stoppable {
                     () = self.inner.lacks(question) => {}
                 }
             }
-            WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom | WhyNot::Stopped => {}
+            WhyNot::TurnedOff | WhyNot::TooMany | WhyNot::NoRoom => {}
+            // What the operator says of it is for agents.
+            WhyNot::Stopped => return Answer::Gone,
         }
         Answer::Refused(not)
     }
