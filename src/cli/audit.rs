@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,15 +11,12 @@ use super::filter::Filter;
 use super::out::{Out, aside};
 use super::record::Record;
 use super::rows::{Calls, Row, merged};
-use super::{
-    LONG, Trouble, all_records, ask_on, beside_the_point, elsewhere_hint, not_running, records,
-};
+use super::{Trouble, all_records, ask_on, beside_the_point, not_running, records, verify};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{ClientError, Question, Records, RefusedCode, Reply};
-use crate::daemon::{Door, Failure, FailureKind, Place, connect, elsewhere, is_held};
-use crate::domain::{CallId, Fault};
-use crate::ports::{PrunedBy, Query, Verified};
-use crate::store;
+use crate::daemon::{Door, Failure, Place, connect};
+use crate::domain::CallId;
+use crate::ports::Query;
 
 /// Search the record of everything
 #[derive(Debug, clap::Args)]
@@ -106,7 +102,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
             search(place, query, is_bounded, &args.form, out)
         }
         Some(What::Show { call, json }) => show(place, call, *json, out),
-        Some(What::Verify) => verify(place, out),
+        Some(What::Verify) => verify::run(place, out),
         Some(What::Follow { filter, json }) => {
             follow(place, filter.query(now, FIRST_SEEN)?, *json, out)
         }
@@ -265,104 +261,6 @@ pub(super) fn missing(
     }
 }
 
-fn verify(place: &Place, out: &mut Out) -> Result<(), Trouble> {
-    let verified = match connect(place, Door::Control)? {
-        Some(daemon) => {
-            let reply = ask_on(place, &daemon, Question::Verify, LONG);
-            let Reply::Verified(verified) = reply.map_err(Failure::from)? else {
-                return Err(beside_the_point().into());
-            };
-            verified
-        }
-        // A journal that is damaged keeps the daemon from starting: then it is
-        // looked at where it lies.
-        None => {
-            let verified = store::verify_files(&place.state, &SystemClock::new());
-            let verified = verified.map_err(unreadable)?;
-            // What is being written is not in order yet.
-            if is_held(place) && verified != whole(&verified) {
-                return Err(Failure::fault("a daemon was started meanwhile")
-                    .hint("try again: now it is asked")
-                    .into());
-            }
-            verified
-        }
-    };
-    out.line(verdict(&verified, &place.config))?;
-    let others = elsewhere(place);
-    if verified.records == 0 && !others.is_empty() {
-        out.line(elsewhere_hint(&others))?;
-    }
-    match verified.broken {
-        None => Ok(()),
-        Some(_) => Err(Trouble::Answer(FailureKind::Fault.exit_code())),
-    }
-}
-
-/// The same with nothing wrong.
-fn whole(verified: &Verified) -> Verified {
-    Verified {
-        broken: None,
-        unsynced: None,
-        ..verified.clone()
-    }
-}
-
-fn unreadable(fault: Fault) -> Failure {
-    let failure = Failure::fault(fault.says);
-    match fault.hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-fn verdict(verified: &Verified, config: &Path) -> String {
-    let Verified {
-        records,
-        first,
-        last,
-        pruned,
-        broken,
-        unsynced,
-        uncompared,
-    } = verified;
-    let end = unsynced
-        .as_ref()
-        .map(|end| format!("; the end was never synced, and the next start cuts it off: {end}"))
-        .unwrap_or_default();
-    match broken {
-        None if *records == 0 => format!(
-            "ok  no records yet for the configuration `{}`{end}",
-            config.display()
-        ),
-        None => {
-            let earlier = pruned.as_ref().map(|by| gone(*first, by));
-            let earlier = earlier.unwrap_or_default();
-            let uncompared = uncompared
-                .as_ref()
-                .map(|why| format!("; not compared with the state beside it: {why}"))
-                .unwrap_or_default();
-            format!(
-                "ok  {records} records, {first} to {last}, the chain is unbroken{earlier}{uncompared}{end}"
-            )
-        }
-        Some(broken) => format!("BROKEN  {records} records are in order, then: {broken}"),
-    }
-}
-
-/// Why the record does not begin with number one.
-fn gone(first: u64, by: &PrunedBy) -> String {
-    let day = by.at.get(..10).unwrap_or(&by.at);
-    let mut said = format!(
-        "; those before {first} were pruned on {day}, as record {} says",
-        by.record
-    );
-    if let Some(broken) = &by.broken {
-        said.push_str(&format!("; one of them was damaged: {broken}"));
-    }
-    said
-}
-
 /// What a follower is shown of what was before.
 const FIRST_SEEN: usize = 10;
 
@@ -462,45 +360,5 @@ mod tests {
             .map(ToString::to_string)
             .collect();
         assert_eq!(missing, ["c-5KQ3"], "the other one begins here");
-    }
-
-    #[test]
-    fn a_pruned_record_says_where_it_begins_and_why() {
-        let pruned = Verified {
-            records: 5,
-            first: 12,
-            last: 16,
-            pruned: Some(PrunedBy {
-                record: 14,
-                at: "2026-03-04T05:06:07.000001Z".into(),
-                broken: None,
-            }),
-            broken: None,
-            unsynced: None,
-            uncompared: Some("none is kept".into()),
-        };
-        assert_eq!(
-            verdict(&pruned, Path::new("/c")),
-            "ok  5 records, 12 to 16, the chain is unbroken; \
-             those before 12 were pruned on 2026-03-04, as record 14 says; \
-             not compared with the state beside it: none is kept"
-        );
-    }
-
-    #[test]
-    fn a_broken_chain_is_told_with_its_first_record() {
-        let broken = Verified {
-            records: 6,
-            first: 1,
-            last: 6,
-            pruned: None,
-            broken: Some("record 7 in 000001.jsonl, line 7: its hash does not fit".into()),
-            unsynced: None,
-            uncompared: None,
-        };
-        assert_eq!(
-            verdict(&broken, Path::new("/c")),
-            "BROKEN  6 records are in order, then: record 7 in 000001.jsonl, line 7: its hash does not fit"
-        );
     }
 }

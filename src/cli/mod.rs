@@ -34,6 +34,7 @@ mod stop_daemon;
 mod sums;
 mod tools;
 mod trial;
+mod verify;
 mod why;
 mod words;
 

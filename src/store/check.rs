@@ -8,7 +8,8 @@ use super::{
     entry::{self, Entries},
     footing::Footing,
     journal::{Base, Place, Placed, Seq, start_of},
-    ledger::{Log, lock},
+    ledger::lock,
+    log::Log,
     section::Section,
     state::State,
 };

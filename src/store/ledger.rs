@@ -4,7 +4,6 @@
 //! follows from it; it is never held across a write or a sync. Who wants to act
 //! on a record has it written first.
 
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -13,14 +12,13 @@ use super::{
     aftermath::{Aftermath, is_first_use},
     change::Change,
     check,
-    entry::Entries,
-    footing::Footing,
     index::Blocks,
-    journal::{Base, Entry, Place, Placed, Seq},
+    journal::Placed,
+    log::Log,
     news::News,
     record::{self, Draft, Noted},
     record_limits, search,
-    section::{Section, Seen},
+    section::Section,
 };
 use crate::{
     clock::Clock,
@@ -30,65 +28,11 @@ use crate::{
     },
     gate::{self, Decision, Verdict},
     ports::{
-        Admission, Boxed, Context, Helping, InFlight, Intent, Page, Permit, Pin, Query, RunKnown,
-        Settled, Settlement, Spent, Store, Verified,
+        Admission, Context, Helping, InFlight, Intent, Page, Permit, Pin, Query, RunKnown, Settled,
+        Settlement, Spent, Store, Verified,
     },
     wire::Raw,
 };
-
-/// Where records go.
-pub(super) trait Log: Send + Sync {
-    /// Puts a record behind all others; it is not written yet.
-    fn put(&self, entry: &Entry<'_>) -> Result<Placed, Fault>;
-
-    /// Whether a record would be taken now, and `keep` bytes remain behind it.
-    fn ready(&self, _keep: u64) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    /// Why the state is no longer kept beside the records, if it is not.
-    fn unkept(&self) -> Option<String> {
-        None
-    }
-
-    /// Returns once everything up to `up_to` survives a kill.
-    fn write(&self, up_to: Seq) -> Result<(), Fault>;
-
-    /// Resolves once everything up to `seq` survives a power cut; none if
-    /// nothing ever does.
-    fn synced(&self, seq: Seq) -> Option<Boxed<'static, Result<(), Fault>>>;
-
-    /// Makes what is written survive a power cut, at once.
-    fn sync(&self) -> Result<(), Fault>;
-
-    /// Hands the written records from `first` on, which stands at a place, to `visit`
-    /// until it breaks off.
-    fn read(
-        &self,
-        first: Seq,
-        from: Place,
-        visit: &mut dyn FnMut(&Seen<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Fault>;
-
-    /// Walks the chain.
-    fn verify(&self) -> Result<Verified, Fault>;
-
-    /// The state that is kept beside the records, and up to which one.
-    fn kept(&self) -> Result<Option<(Entries, Seq)>, Fault>;
-
-    /// Where the records begin.
-    fn base(&self) -> Base {
-        Base::GENESIS
-    }
-
-    /// The state that was there before them, if they were not always the first.
-    fn footing(&self) -> Result<Option<Footing>, Fault> {
-        Ok(None)
-    }
-
-    /// Ends in order.
-    fn close(&self);
-}
 
 /// See the module.
 pub struct Ledger<L> {

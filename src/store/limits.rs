@@ -3,7 +3,8 @@
 
 use super::{
     change::Extension,
-    ledger::{Ledger, Log, tell},
+    ledger::{Ledger, tell},
+    log::Log,
     record, record_limits,
     section::Section,
     sight,

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{
     entry::Entries,
     journal::{Digest, Entry, Place, Placed, Seq},
-    ledger::{Ledger, Log},
+    ledger::Ledger,
+    log::Log,
     news::News,
     section::{Section, Seen},
 };

@@ -3,7 +3,8 @@
 
 use super::{
     change::{Definition, PinKey},
-    ledger::{Ledger, Log},
+    ledger::Ledger,
+    log::Log,
     record,
 };
 use crate::{

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     change::Change,
-    ledger::{Ledger, Log, closed},
+    ledger::{Ledger, closed},
+    log::Log,
     members::Members,
     record::{Draft, NAME, REASON},
     redact::{self, Bounded},

@@ -10,6 +10,7 @@ use super::{
     journal::Pruned,
     members::Members,
     redact,
+    reported::{self, Reported},
     sight::Sight,
 };
 use crate::{
@@ -19,15 +20,12 @@ use crate::{
     },
     gate::Effect,
     ports::{Context, Settlement},
-    wire::{self, Raw},
 };
 
 /// The most bytes of a sentence.
 pub(super) const REASON: usize = 512;
 /// The most bytes of a name or URI.
 pub(super) const NAME: usize = 512;
-/// The most bytes of what a client reports of itself, one key of it.
-const REPORTED: usize = 256;
 
 /// A record that can be put.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl Noted {
         members.text("run", call.run.as_str());
         let said = context.meta.as_ref().map(Reported::read);
         let said = said.unwrap_or_default();
-        if let Some(trace) = said.parent.and_then(trace) {
+        if let Some(trace) = said.parent.and_then(reported::trace) {
             members.text("trace", &trace);
         }
         members.text("agent", call.by.agent.as_str());
@@ -443,60 +441,4 @@ fn pin_members(key: &PinKey, definition: &Definition) -> String {
     members.print("fingerprint", &definition.print);
     members.raw("definition", definition.text.text());
     members.0
-}
-
-/// What the client says of itself, as it stands in `_meta`.
-#[derive(Debug, Default)]
-struct Reported<'a> {
-    /// A JSON string.
-    parent: Option<&'a str>,
-    /// Under the names they have in a record.
-    values: [Option<&'a str>; 3],
-}
-
-impl<'a> Reported<'a> {
-    const NAMES: [&'static str; 3] = ["model", "tokens", "step"];
-
-    fn read(meta: &'a Raw) -> Self {
-        let mut said = Self::default();
-        for (key, value) in wire::members(meta.text()) {
-            let key = key.trim_matches('"');
-            if key == "traceparent" {
-                said.parent = Some(value);
-            }
-            // Our own spelling counts more than the plain one.
-            let ours = key.strip_prefix("dev.tollgate/");
-            let name = ours.unwrap_or(key);
-            for (known, place) in Self::NAMES.iter().zip(&mut said.values) {
-                if name == *known && (ours.is_some() || place.is_none()) {
-                    *place = Some(value);
-                }
-            }
-        }
-        said
-    }
-}
-
-/// The trace id of a W3C `traceparent`.
-fn trace(parent: &str) -> Option<String> {
-    let parent = wire::unquote(parent)?;
-    let mut parts = parent.split('-');
-    let (_, trace) = (parts.next()?, parts.next()?);
-    let sound = trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit());
-    sound.then(|| trace.to_ascii_lowercase())
-}
-
-impl Members {
-    /// What the client says of itself, marked as its word.
-    fn reported(&mut self, said: &Reported<'_>) {
-        let mut reported = Members::with(0);
-        for (name, value) in Reported::NAMES.iter().zip(said.values) {
-            if let Some(value) = value {
-                reported.raw(name, &redact::value(value, REPORTED).json);
-            }
-        }
-        if !reported.0.is_empty() {
-            self.raw("reported", &format!("{{{}}}", reported.0));
-        }
-    }
 }

@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 
 use super::index::{Blocks, Stretch};
-use super::ledger::Log;
+use super::log::Log;
 use super::section::Seen;
 use crate::{
     domain::Fault,

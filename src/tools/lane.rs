@@ -10,6 +10,9 @@
 //! be worked on all the same, and its server may ask for it: until it has answered,
 //! or a while has passed, a question is put to nobody else.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -362,140 +365,5 @@ impl Drop for Asking<'_> {
         if self.state != State::Over {
             self.step(&mut lock(&self.lane.calls), State::Over);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use super::*;
-    use crate::ports::stand_in::StandIn;
-
-    fn call(connection: u64) -> Open {
-        Open {
-            caller: Arc::new(StandIn {
-                connection,
-                ..StandIn::default()
-            }),
-            clock: Arc::new(Clock::new(Instant::now())),
-        }
-    }
-
-    async fn asking(lane: &Lane) -> Option<Asking<'_>> {
-        match lane.question(None).await {
-            Owner::Call(asking) => Some(asking),
-            Owner::NoCall | Owner::Unknown => None,
-        }
-    }
-
-    /// Whether it is ready without anything else happening.
-    async fn at_once<F: Future>(future: F) -> Option<F::Output> {
-        tokio::time::timeout(Duration::ZERO, future).await.ok()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn calls_run_side_by_side_until_the_server_asks() {
-        let lane = Lane::default();
-        let first = lane.enter(1, call(1)).await;
-        let second = at_once(lane.enter(2, call(2))).await;
-        assert!(second.is_some());
-        drop((first, second));
-        let third = lane.enter(3, call(1)).await;
-        drop(asking(&lane).await);
-        assert!(at_once(lane.enter(4, call(1))).await.is_none());
-        drop(third);
-        assert!(at_once(lane.enter(4, call(1))).await.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_waits_for_its_user_lets_the_same_user_go_on_and_nobody_else() {
-        let lane = Lane::default();
-        let _parked = lane.enter(1, call(1)).await;
-        let _question = asking(&lane).await.unwrap();
-        assert!(at_once(lane.enter(2, call(2))).await.is_none());
-        assert!(at_once(lane.enter(3, call(1))).await.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_question_belongs_to_the_call_that_runs() {
-        let lane = Lane::default();
-        let _parked = lane.enter(1, call(1)).await;
-        let first = asking(&lane).await.unwrap();
-        let again = asking(&lane).await.unwrap();
-        let _running = lane.enter(2, call(1)).await;
-        let second = asking(&lane).await.unwrap();
-        assert_eq!((first.id, again.id, second.id), (1, 1, 2));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answered_call_waits_for_the_one_that_runs_and_goes_before_new_ones() {
-        let lane = Lane::default();
-        let _parked = lane.enter(1, call(1)).await;
-        let question = asking(&lane).await.unwrap();
-        let running = lane.enter(2, call(1)).await;
-        let mut turn = pin!(question.turn());
-        assert!(at_once(turn.as_mut()).await.is_none());
-        drop(running);
-        assert!(at_once(lane.enter(3, call(1))).await.is_none());
-        assert!(at_once(turn).await.is_some());
-        // It runs again: its next question is its own.
-        assert_eq!(asking(&lane).await.unwrap().id, 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_is_kept_from_no_call_whose_question_it_may_have_been() {
-        let lane = Lane::default();
-        let slow = lane.enter(1, call(1)).await;
-        let _asks = lane.enter(2, call(1)).await;
-        let question = asking(&lane).await.unwrap();
-        // Given to the first, and the time of neither goes on.
-        assert_eq!((question.id, question.clocks.len()), (1, 2));
-        drop(slow);
-        assert!(at_once(question.turn()).await.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_waits_a_moment_for_a_call_that_may_wait_for_it_in_turn() {
-        let lane = Lane::default();
-        let _parked = lane.enter(1, call(1)).await;
-        let question = asking(&lane).await.unwrap();
-        assert_eq!(question.clocks.len(), 1);
-        let _behind = lane.enter(2, call(1)).await;
-        let mut turn = pin!(question.turn());
-        assert!(at_once(turn.as_mut()).await.is_none());
-        let waited = tokio::time::timeout(2 * GRACE, turn).await;
-        assert!(waited.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_question_waits_while_it_could_concern_two_users() {
-        let lane = Lane::default();
-        let _one = lane.enter(1, call(1)).await;
-        let other = lane.enter(2, call(2)).await;
-        let mut question = pin!(asking(&lane));
-        let waited = tokio::time::timeout(Duration::from_secs(60), question.as_mut()).await;
-        assert!(waited.is_err());
-        drop(other);
-        assert_eq!(question.await.unwrap().id, 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_may_be_about_a_call_that_was_given_up_is_asked_of_nobody_else() {
-        let lane = Lane::default();
-        lane.enter(1, call(1)).await.given_up();
-        assert!(matches!(lane.question(Some(2)).await, Owner::Unknown));
-        // Who gave it up is asked like before.
-        assert!(matches!(lane.question(Some(1)).await, Owner::NoCall));
-        let other = lane.enter(2, call(2)).await;
-        assert!(matches!(lane.question(None).await, Owner::Unknown));
-        lane.answered(1);
-        assert_eq!(asking(&lane).await.unwrap().id, 2);
-        drop(other);
-        lane.enter(3, call(1)).await.given_up();
-        let _other = lane.enter(4, call(2)).await;
-        assert!(matches!(lane.question(None).await, Owner::Unknown));
-        tokio::time::advance(GIVEN_UP).await;
-        assert_eq!(asking(&lane).await.unwrap().id, 4);
     }
 }
