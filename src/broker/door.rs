@@ -75,11 +75,17 @@ impl Door {
 
 /// Parameters without what goes from round to round: what is answered is a member of its own.
 fn asked_with(params: &Raw) -> Raw {
+    let brings = ["requestState", "inputResponses"];
+    let mut brings = brings
+        .iter()
+        .filter(|key| params.get(key).is_some())
+        .peekable();
+    if brings.peek().is_none() {
+        return params.clone();
+    }
     let mut edit = Edit::new(params);
-    for key in ["requestState", "inputResponses"] {
-        if params.get(key).is_some() {
-            edit.remove(key);
-        }
+    for key in brings {
+        edit.remove(key);
     }
     edit.raw()
 }
