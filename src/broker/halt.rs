@@ -13,17 +13,15 @@ use crate::{
 /// How long tool servers may take to stop what they were told to cancel.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Whether somebody is stopped, or has been ended: it is not asked anything, either. A
-/// paused agent finishes what it has under way.
+/// Whether somebody is stopped, or has been ended: it is not asked anything, either.
 pub(super) fn silenced(store: Arc<dyn Store>) -> Silenced {
-    Arc::new(move |agent, server, run| {
-        let is_ended = |halt: Halt| match halt.kind {
-            HaltKind::Killed => true,
-            HaltKind::Paused => false,
-        };
-        store.stops().covering(agent, server, run).is_some()
-            || store.halt_of(agent).is_some_and(is_ended)
-    })
+    Arc::new(move |agent, server, run| why(&*store, agent, server, run).is_some())
+}
+
+fn why(store: &dyn Store, agent: &AgentName, server: &ServerName, run: &RunId) -> Option<Refusal> {
+    let stops = store.stops();
+    let stop = stops.covering(agent, server, run);
+    gate::silenced(stop, store.halt_of(agent).as_ref())
 }
 
 impl Broker {
@@ -36,15 +34,7 @@ impl Broker {
     /// Why a call that has ended says no more to its agent: it is stopped, or was ended.
     #[must_use]
     pub fn silences(&self, call: &Call) -> Option<Refusal> {
-        let stops = self.store.stops();
-        let stop = stops.covering(&call.by.agent, &call.server, &call.run);
-        stop.map(gate::stopped).or_else(|| {
-            let halt = self.store.halt_of(&call.by.agent)?;
-            match halt.kind {
-                HaltKind::Killed => Some(gate::halted(&halt)),
-                HaltKind::Paused => None,
-            }
-        })
+        why(&*self.store, &call.by.agent, &call.server, &call.run)
     }
 
     /// A call was refused in a way that ends its run.

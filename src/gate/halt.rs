@@ -3,8 +3,8 @@
 //! A halt is the agent's: another run, another connection or ten minutes of
 //! silence do not shake it off.
 
-use super::{Facts, Gate, Tell, Verdict, moment::shown};
-use crate::domain::{Call, Code, Halt, HaltKind, Refusal};
+use super::{Facts, Gate, Tell, Verdict, moment::shown, stop};
+use crate::domain::{Call, Code, Halt, HaltKind, Refusal, Stop};
 
 pub(super) const GATE: Gate = Gate {
     name: "halt",
@@ -17,6 +17,19 @@ fn check(_: &Call, facts: &Facts<'_>, tell: Tell) -> Verdict {
         None => tell.pass(|| "the run goes on".into()),
         Some(halt) => Verdict::Refuse(refusal(halt)),
     }
+}
+
+/// Why an agent is asked and told nothing any more: it is stopped, or was ended. A paused one
+/// finishes what it has under way.
+#[must_use]
+pub fn silenced(stop: Option<&Stop>, halt: Option<&Halt>) -> Option<Refusal> {
+    stop.map(stop::refusal).or_else(|| {
+        let halt = halt?;
+        match halt.kind {
+            HaltKind::Killed => Some(refusal(halt)),
+            HaltKind::Paused => None,
+        }
+    })
 }
 
 /// What a call of a halted agent hears.

@@ -18,7 +18,7 @@ mod tier;
 mod tool;
 mod window;
 
-pub use halt::refusal as halted;
+pub use halt::{refusal as halted, silenced};
 pub use measured::NAME as MEASURED;
 pub use stop::refusal as stopped;
 

@@ -15,7 +15,7 @@ use super::{
     section::Section,
 };
 use crate::{
-    domain::{Amounts, CallId, Code, Dimension, Fault, HaltKind, Place},
+    domain::{Amounts, CallId, Code, Dimension, Fault, Place},
     gate,
     ports::{Answer, NotPut, Posed, Questions, WhyNot},
     wire::{self, Raw},
@@ -142,14 +142,11 @@ fn against<'a>(section: &mut Section, posed: &[Posed<'a>], now: Timestamp) -> Op
 fn stopped<'a>(section: &Section, posed: &Posed<'a>, now: Timestamp) -> Option<No<'a>> {
     let server = &posed.question.server;
     let stop = section.in_force.covering(posed.agent, server, posed.run);
-    let refusal = stop.map(gate::stopped).or_else(|| {
-        let now = now.as_microsecond();
-        let halt = section.state.conduct.halt(posed.agent, now)?;
-        match halt.kind {
-            HaltKind::Killed => Some(gate::halted(halt)),
-            HaltKind::Paused => None,
-        }
-    })?;
+    let halt = section
+        .state
+        .conduct
+        .halt(posed.agent, now.as_microsecond());
+    let refusal = gate::silenced(stop, halt)?;
     let (why, says) = (WhyNot::Stopped, refusal.says);
     Some(No {
         not: NotPut { why, says },
