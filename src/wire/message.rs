@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Oversize, Raw, syntax::checked};
+use super::{
+    Member, Oversize, Raw,
+    syntax::{Found, checked},
+};
 use bytes::Bytes;
 
 /// One message.
@@ -82,6 +85,8 @@ struct Envelope<'a> {
     has_method: bool,
     params: Option<&'a [u8]>,
     result: Option<&'a [u8]>,
+    /// Where those of the result stand, if whoever looked at the line knows.
+    members: Option<Vec<Member>>,
     error: Option<&'a [u8]>,
     /// A member stands twice or cannot be what it is.
     is_flawed: bool,
@@ -89,8 +94,9 @@ struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     /// Takes one member of the line.
-    fn take(&mut self, key: &'a [u8], value: &'a [u8]) {
-        let Some(key) = unquote(key) else {
+    fn take(&mut self, found: Found<'a>) {
+        let value = found.value;
+        let Some(key) = unquote(found.key) else {
             self.is_flawed = true;
             return;
         };
@@ -99,7 +105,10 @@ impl<'a> Envelope<'a> {
             "id" => &mut self.id,
             "method" => return self.take_method(value),
             "params" => &mut self.params,
-            "result" => &mut self.result,
+            "result" => {
+                self.members = found.members;
+                &mut self.result
+            }
             "error" => &mut self.error,
             _ => return,
         };
@@ -143,7 +152,7 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
         return Err(no_object(line));
     }
     let mut envelope = Envelope::default();
-    let Some(json) = checked(line, |key, value| envelope.take(key, value)) else {
+    let Some(json) = checked(line, |found| envelope.take(found)) else {
         return Err(Malformed::NotJson);
     };
     if envelope.is_flawed {
@@ -192,12 +201,13 @@ pub fn parse(line: &Bytes) -> Result<Message, Malformed> {
         Envelope {
             method: None,
             result,
+            members,
             error,
             ..
         } => match (id, result, error) {
             (Some(id), Some(result), None) => Ok(Message::Response {
                 id,
-                body: Body::Result(raw(result)),
+                body: Body::Result(raw(result).with_members(members)),
             }),
             (Some(id), None, Some(error)) => Ok(Message::Response {
                 id,
@@ -225,7 +235,7 @@ fn unread(line: &[u8], why: &'static str) -> Malformed {
 /// one for a struct, its elements for the members in their order. And several
 /// messages in one line would be judged by nobody as the several that they are.
 fn no_object(line: &Bytes) -> Malformed {
-    if checked(line, |_, _| {}).is_none() {
+    if checked(line, |_| {}).is_none() {
         return Malformed::NotJson;
     }
     let why = match line.trim_ascii_start().starts_with(b"[") {

@@ -50,7 +50,7 @@ pub struct Raw {
 }
 
 /// Where a member of an object stands in its text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     /// The key, with its quotes.
     pub(crate) key: Range<usize>,
@@ -102,6 +102,16 @@ impl Raw {
         Self {
             may_have_meta,
             ..Self::trusted(text)
+        }
+    }
+
+    /// The same where its members stand is known.
+    fn with_members(self, known: Option<Vec<Member>>) -> Self {
+        Self {
+            members: known
+                .map(Arc::from)
+                .map_or_else(OnceLock::new, OnceLock::from),
+            ..self
         }
     }
 

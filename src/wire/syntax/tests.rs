@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
+use super::super::json::MemberRanges;
 use super::*;
 
 fn text(bytes: &[u8]) -> &str {
@@ -9,14 +10,14 @@ fn text(bytes: &[u8]) -> &str {
 
 fn members(line: &str) -> Option<Vec<(&str, &str)>> {
     let mut members = Vec::new();
-    checked(line.as_bytes(), |key, value| {
-        members.push((text(key), text(value)));
+    checked(line.as_bytes(), |found| {
+        members.push((text(found.key), text(found.value)));
     })?;
     Some(members)
 }
 
 fn judged(line: &[u8]) -> Option<Checked> {
-    checked(line, |_, _| {})
+    checked(line, |_| {})
 }
 
 fn is_json(line: &[u8]) -> bool {
@@ -183,6 +184,84 @@ fn a_million_levels_are_one_pass() {
     assert!(judged(&line.as_bytes()[..2 * deep - 1]).is_none());
 }
 
+#[test]
+fn a_text_of_many_blocks_is_looked_at_wherever_something_stands_in_it() {
+    let text = "x".repeat(2 * BLOCK + NEAR + 3);
+    let edges = [NEAR, BLOCK, NEAR + BLOCK, NEAR + 2 * BLOCK, text.len()];
+    for at in edges.into_iter().flat_map(|edge| edge - 3..edge + 3) {
+        for odd in ["\"", "\\n", "\u{1f}", "\u{7f}", "é", "\u{1f}é", "é\u{1f}"] {
+            let (before, after) = text.split_at(at.min(text.len()));
+            let line = format!("[\"{before}{odd}{after}\"]");
+            let taken = judged(line.as_bytes()).is_some();
+            assert_eq!(taken, is_json(line.as_bytes()), "{at} {odd:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_utf_8_is_found_out_wherever_it_stands() {
+    let text = "x".repeat(BLOCK + 2 * NEAR);
+    for at in (0..2 * NEAR).chain([BLOCK, text.len()]) {
+        for odd in ["\u{e9}".as_bytes(), b"\xe9", b"\xff", b"\xc3"] {
+            let (before, after) = text.split_at(at);
+            let ends: [&[u8]; 2] = [b"\"", after.as_bytes()];
+            for end in ends {
+                let line = [b"[\"", before.as_bytes(), odd, end, b"\"]"].concat();
+                assert_eq!(judged(&line).is_some(), is_json(&line), "{at} {odd:?}");
+            }
+        }
+    }
+}
+
+/// Where the members of a result stand, as this pass found them and as they are found
+/// in the result alone.
+fn of_result(line: &str) -> (Option<Vec<Member>>, Vec<Member>) {
+    let mut of_result = (None, Vec::new());
+    let json = checked(line.as_bytes(), |found| {
+        if text(found.key) == "\"result\"" {
+            let ranges = MemberRanges::of(found.value);
+            let again = ranges.map(|(key, value)| Member { key, value });
+            of_result = (found.members, again.collect());
+        }
+    });
+    assert!(json.is_some(), "{line}");
+    of_result
+}
+
+#[test]
+fn where_the_members_of_a_result_stand_is_remembered() {
+    for result in [
+        "7",
+        "null",
+        "[]",
+        "{}",
+        r#"[{"a":1},{"b":2}]"#,
+        r#"{"content":[{"type":"text","text":"{\"a\":1}"}],"isError":false}"#,
+        " { \"a\" : 1e400 , \"b\\n\" : { \"c\" : [ { } ] } , \"d\":[[{\"e\":{}}]] } ",
+    ] {
+        let line = format!(r#"{{"before":{{"x":1}},"result":{result},"after":{{"y":2}}}}"#);
+        let (known, again) = of_result(&line);
+        assert_eq!(known, Some(again), "{result}");
+    }
+}
+
+#[test]
+fn the_members_of_a_large_object_and_of_what_is_no_result_are_not_remembered() {
+    let object = |members: usize| {
+        let members: Vec<String> = (0..members).map(|nth| format!("\"{nth}\":0")).collect();
+        format!(r#"{{"result":{{{}}}}}"#, members.join(","))
+    };
+    assert_eq!(
+        of_result(&object(A_FEW)).0.map(|known| known.len()),
+        Some(A_FEW)
+    );
+    assert_eq!(of_result(&object(A_FEW + 1)).0, None);
+    assert_eq!(of_result(&object(3 * A_FEW)).0, None);
+    checked(br#"{"params":{"a":1},"error":{"b":2}}"#, |found| {
+        assert_eq!(found.members, None);
+    });
+}
+
 /// Texts that are JSON or nearly: pieces of it, one after another.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
@@ -253,6 +332,15 @@ proptest! {
     #[test]
     fn what_serde_json_takes_is_taken_and_nothing_else(line in pieces()) {
         prop_assert_eq!(judged(line.as_bytes()).is_some(), is_json(line.as_bytes()));
+    }
+
+    #[test]
+    fn members_of_a_result_stand_where_they_are_found_again(pieces in pieces()) {
+        let line = format!(r#"{{"result":{pieces}}}"#);
+        if is_json(line.as_bytes()) {
+            let (known, again) = of_result(&line);
+            prop_assert_eq!(known, Some(again));
+        }
     }
 
     #[test]
