@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     connection::{Cancel, Connection, lock},
-    meta,
+    meta, state,
 };
 use crate::{
     domain::{Capabilities, Era},
@@ -56,11 +56,9 @@ impl Caller for LegacyCaller {
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(async move {
             let params = question.params.map(for_legacy);
-            let answer = tokio::select! {
-                answer = self.connection.questions.ask(&question.method, params.as_ref()) => answer,
-                _ = self.cancel.pulled() => Answer::Gone,
-            };
-            answer.into()
+            let questions = &self.connection.questions;
+            let asked = questions.ask(&question.method, params.as_ref());
+            asked.await.into()
         })
     }
 
@@ -127,7 +125,8 @@ impl Drop for Withdraw {
     }
 }
 
-/// A question, and what puts it and waits for the answer.
+/// A question, and what puts it and waits for the answer; no longer than a parked call
+/// does, however often its agent comes back without it.
 pub(super) fn pending(
     question: Question,
     is_lacking: bool,
@@ -137,7 +136,8 @@ pub(super) fn pending(
     let (answer, waiting) = oneshot::channel();
     let answered = async move {
         let _withdraw = withdraw;
-        waiting.await.unwrap_or(Answer::Gone)
+        let answer = tokio::time::timeout(state::KEEP, waiting).await;
+        answer.ok().and_then(Result::ok).unwrap_or(Answer::Gone)
     };
     let pending = Pending {
         text,
@@ -155,6 +155,9 @@ pub(super) struct Round {
     pub(super) progress: Option<Raw>,
     /// Whether a request of the agent is open for it.
     pub(super) on_the_line: bool,
+    /// Whether that can be answered with what the agent would have to declare: not any
+    /// more when something is being asked.
+    pub(super) is_told: bool,
 }
 
 impl Caller for ModernCaller {
@@ -211,7 +214,7 @@ impl Caller for ModernCaller {
         Box::pin(async move {
             // Else its server would wait for an agent that is away, and what that has
             // answered by then would go with the call.
-            if !lock(&self.round).on_the_line {
+            if !lock(&self.round).is_told {
                 return;
             }
             let (pending, told) = pending(question, true);
@@ -271,4 +274,31 @@ fn for_legacy(params: Raw) -> Raw {
     let mut edit = Edit::new(&params);
     edit.set("elicitationId", wire::quote(&id));
     edit.raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::ServerName;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_is_put_no_longer_than_a_parked_call_is_kept_however_often_it_is_put_again()
+    {
+        let question = Question {
+            server: ServerName::parse("alpha").unwrap(),
+            method: asks::ELICITATION.into(),
+            params: None,
+        };
+        let (pending, answered) = pending(question, false);
+        let mut answered = std::pin::pin!(answered);
+        let almost = state::KEEP - Duration::from_secs(1);
+        let early = tokio::time::timeout(almost, &mut answered).await;
+        assert!(early.is_err() && !pending.is_withdrawn());
+        // Its agent came back without an answer: it waits on, and not from the beginning.
+        let late = tokio::time::timeout(Duration::from_secs(2), &mut answered).await;
+        assert!(matches!(late, Ok(Answer::Gone)), "{late:?}");
+        assert!(pending.is_withdrawn());
+    }
 }

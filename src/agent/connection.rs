@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
+    answers::Answers,
     parked::Parked,
     questions::Questions,
     shape::Shaped,
@@ -61,6 +62,7 @@ pub(super) struct Connection {
     /// Bytes of addresses that further streams may name.
     pub(super) watchable: Arc<Semaphore>,
     pub(super) unanswered: Unanswered,
+    pub(super) answers: Answers,
     pub(super) questions: Questions,
     open: Mutex<HashMap<String, Arc<Cancel>>>,
     /// Bytes of answers that may still come to wait for room.
@@ -135,6 +137,7 @@ impl Connection {
             listens: Mutex::default(),
             watchable: Arc::new(Semaphore::new(MAX_WATCHED)),
             unanswered: Unanswered::default(),
+            answers: Answers::default(),
             open: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
             idle: Notify::new(),

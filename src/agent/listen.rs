@@ -3,6 +3,7 @@
 //! they opened.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
@@ -47,7 +48,7 @@ pub(super) fn open(connection: &Arc<Connection>, id: &Raw, params: Option<&Raw>,
         .get("resourceSubscriptions")
         .map(|uris| {
             wire::elements(uris.text())
-                .filter_map(|uri| wire::unquote(uri).map(std::borrow::Cow::into_owned))
+                .filter_map(|uri| wire::unquote(uri).map(Cow::into_owned))
                 .take(1_000)
                 .collect()
         })
@@ -221,10 +222,14 @@ fn may_have_changed(connection: &Connection, uris: &BTreeSet<String>) {
 /// Tells an agent of the handshake era that a resource has changed, or may have.
 fn tell_changed(connection: &Connection, uri: &str) {
     if lock(&connection.legacy).initialized {
-        let params = format!("{{\"uri\":{}}}", wire::quote(uri));
-        let line = wire::notification_line(UPDATED, &[params.into()]);
+        let line = wire::notification_line(UPDATED, &[of_uri(uri).bytes().clone()]);
         connection.out.send_if_room(line);
     }
+}
+
+/// What is said of a resource that may have changed, when nothing else is.
+fn of_uri(uri: &str) -> Raw {
+    Raw::of(&BTreeMap::from([("uri", uri)]))
 }
 
 fn lists_changed(connection: &Connection, changed: Changed) {
@@ -316,12 +321,17 @@ fn updated(
     if !ours || !for_us(connection, server, run) {
         return;
     }
-    let params = &wire::without_ours(params);
+    let mut params = wire::without_ours(params);
     let uri = params.get("uri");
     let uri = uri.as_ref().and_then(Raw::as_str).unwrap_or_default();
     if !to.contains(&connection.number) && is_anothers(connection, server, &uri) {
         return;
     }
+    // That it has changed is told under a stop as well, or nobody would look again.
+    if !says_so(connection, server, run) {
+        params = Cow::Owned(of_uri(&uri));
+    }
+    let params = &params;
     let legacy = lock(&connection.legacy);
     let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
     drop(legacy);
@@ -369,7 +379,7 @@ fn for_us(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> 
 }
 
 /// Whether it is for us, in the words of a server that may say something: under a stop none
-/// may. That something has changed is told all the same, or nobody would look again.
+/// may.
 fn says_so(connection: &Connection, server: &ServerName, run: Option<&RunId>) -> bool {
     let session = &connection.session;
     let agent = &session.principal().agent;

@@ -5,6 +5,7 @@
 //! progress and cancellation. A line that an agent sends is answered or
 //! understood, whatever is in it.
 
+mod answers;
 mod caller;
 mod connection;
 mod dispatch;

@@ -94,6 +94,7 @@ pub(super) async fn call(
         log_level: meta.log_level,
         progress: meta.progress,
         on_the_line: true,
+        is_told: true,
     };
     let sealed = params
         .as_ref()
@@ -220,6 +221,8 @@ async fn watch(connection: Arc<Connection>, responder: Responder, mut running: R
                 return;
             }
             Some(first) = running.questions.recv() => {
+                // What is not declared and comes now must not take an answer with it.
+                lock(&running.caller.round).is_told = false;
                 // Before it is looked who still waits for what: it may take a while.
                 let bound = bound(&connection, &mut running.binding, &responder.cancel).await;
                 let mut questions = gather(first, &mut running.questions, &responder.cancel).await;
@@ -242,6 +245,7 @@ async fn watch(connection: Arc<Connection>, responder: Responder, mut running: R
                     let asked = (questions, bound, room);
                     return ask(connection, responder, running, asked).await;
                 }
+                lock(&running.caller.round).is_told = true;
             }
         }
     }

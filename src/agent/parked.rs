@@ -142,7 +142,7 @@ pub(super) fn resume(
             .filter(|answer| answer.text().starts_with('{'));
         match answer {
             Some(answer) => {
-                let answer = Answer::Result(answer.detached());
+                let answer = connection.answers.counted(Answer::Result(answer));
                 waiting.pending.answer(answer);
             }
             None => {

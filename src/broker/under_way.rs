@@ -399,9 +399,8 @@ impl One {
         state.told.is_some() && state.became.is_none()
     }
 
-    async fn told(&self) -> String {
-        self.until(|state| state.told.as_ref().map(|refusal| refusal.says.clone()))
-            .await
+    async fn told(&self) {
+        self.until(|state| state.told.is_some().then_some(())).await;
     }
 
     async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {

@@ -24,7 +24,7 @@ pub(super) const ARGUMENTS: usize = 4096;
 pub(super) const RESULT: usize = 1024;
 
 /// How far beyond a limit a secret that starts before it is still recognised.
-const SLACK: usize = 512;
+pub(super) const SLACK: usize = 512;
 
 /// A JSON value fit for a record.
 #[derive(Debug, PartialEq, Eq)]

@@ -232,7 +232,7 @@ async fn answers(
         tokio::time::sleep(Duration::from_millis(250)).await;
         return Ok(extra);
     };
-    let mut responses: Vec<String> = Vec::new();
+    let mut responses = Responses::default();
     for (key, request) in wire::members(asked.text()) {
         let request = asked.part(request);
         well_spelt(&request)?;
@@ -256,7 +256,7 @@ async fn answers(
             }
         };
         match answer {
-            Answer::Result(answer) => responses.push(format!("{key}:{}", answer.text())),
+            Answer::Result(answer) => responses.add(key, answer),
             // No answer to a question is not an error: the server asks again or
             // goes on without.
             Answer::Error(_) => {}
@@ -269,9 +269,44 @@ async fn answers(
             }
         }
     }
-    let responses = format!("{{{}}}", responses.join(","));
-    extra.push(("inputResponses", responses.into()));
+    extra.push(("inputResponses", responses.text()));
     Ok(extra)
+}
+
+/// What was answered to what a server has asked together: an object.
+#[derive(Default)]
+struct Responses {
+    text: Vec<u8>,
+    /// What stands in it: it counts until all of them have left.
+    answers: Vec<Raw>,
+}
+
+impl Responses {
+    fn add(&mut self, key: &str, answer: Raw) {
+        let before = match self.answers.is_empty() {
+            true => b'{',
+            false => b',',
+        };
+        self.text.push(before);
+        for part in [key.as_bytes(), b":", answer.bytes()] {
+            self.text.extend_from_slice(part);
+        }
+        self.answers.push(answer);
+    }
+
+    fn text(mut self) -> Bytes {
+        if self.answers.is_empty() {
+            return Bytes::from_static(b"{}");
+        }
+        self.text.push(b'}');
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Responses {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
 }
 
 /// Names the server in every question that passes on its own.

@@ -148,6 +148,17 @@ impl Raw {
         Self::trusted(Bytes::copy_from_slice(&self.text))
     }
 
+    /// The same bytes in an allocation of their own, held by what is kept as long as any of
+    /// them are.
+    #[must_use]
+    pub fn counted_by<T: AsRef<[u8]> + Send + 'static>(
+        &self,
+        hold: impl FnOnce(Bytes) -> T,
+    ) -> Self {
+        let text = Bytes::copy_from_slice(&self.text);
+        Self::trusted(Bytes::from_owner(hold(text)))
+    }
+
     /// The member `key` of this object, if it is an object that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Raw> {

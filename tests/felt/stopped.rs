@@ -1,11 +1,11 @@
 //! What leaves after a stop, where somebody took their time to read: nothing.
 
-use serde_json::Value;
-
 use crate::asked::{EVERYTHING, of_kind, until};
 use crate::limited;
+use crate::support::agent::{Agent, short};
 use crate::support::home::Home;
 use crate::support::pair::{Era, FORM};
+use crate::support::server::Server;
 
 const MIB: usize = 1024 * 1024;
 
@@ -14,9 +14,9 @@ fn stop(home: &Home) {
     assert!(stopped.unwrap().status.success());
 }
 
-#[test]
-fn an_answer_that_its_server_was_slow_to_take_does_not_leave_after_a_stop() {
-    let home = limited("");
+/// A server that asks twice in one call and reads nothing until it is told to: the second
+/// answer waits for room behind the first.
+fn asks_and_does_not_read(home: &Home) -> (Server, Agent, u64) {
     let script = format!(
         r#"era legacy
         call ask: deaf
@@ -27,7 +27,7 @@ fn an_answer_that_its_server_was_slow_to_take_does_not_leave_after_a_stop() {
     let mut alpha = home.server("alpha", &script);
     let mut agent = home.legacy_with(EVERYTHING);
     agent.until_listed(&["alpha__ask"]);
-    agent.call("alpha__ask", "{}");
+    let call = agent.call("alpha__ask", "{}");
     let (long, late) = (agent.request_from_server(), agent.request_from_server());
     // More than there is room for, so that the other answer waits for some.
     let roots = format!(r#"{{"roots":[],"x":"{}"}}"#, "x".repeat(6 * MIB));
@@ -36,17 +36,101 @@ fn an_answer_that_its_server_was_slow_to_take_does_not_leave_after_a_stop() {
     // Whoever answers this has read what was sent before it.
     let ping = agent.request("ping", "{}");
     agent.result(ping);
-    until(&home, &mut alpha, |records| {
+    until(home, &mut alpha, |records| {
         of_kind(records, "answer").len() == 1
     });
+    (alpha, agent, call)
+}
+
+/// What became of the two answers.
+fn answers(home: &Home) -> Vec<String> {
+    let records = home.records();
+    let answers = of_kind(&records, "answer");
+    let said = answers
+        .iter()
+        .map(|answer| answer["answer"].as_str().unwrap());
+    said.map(str::to_owned).collect()
+}
+
+#[test]
+fn an_answer_that_its_server_was_slow_to_take_does_not_leave_after_a_stop() {
+    let home = limited("");
+    let (mut alpha, _agent, _) = asks_and_does_not_read(&home);
     stop(&home);
     alpha.order("hear");
     let told = alpha.is_answered("\"late\"");
     assert!(told.contains(r#""action":"cancel""#), "{told}");
-    let records = home.records();
-    let answers: Vec<&Value> = of_kind(&records, "answer");
-    let said: Vec<&Value> = answers.iter().map(|answer| &answer["answer"]).collect();
-    assert_eq!(said, ["answered", "none"]);
+    assert_eq!(answers(&home), ["answered", "none"]);
+}
+
+#[test]
+fn nor_when_what_stopped_its_call_has_been_lifted() {
+    let home = limited("");
+    let (mut alpha, mut agent, call) = asks_and_does_not_read(&home);
+    let words = ["stop", "--agent", "test", "-m", "not for servers"];
+    let stopped = home.tollgate().args(words).output();
+    assert!(stopped.unwrap().status.success());
+    assert!(agent.answer(call).contains("not for servers"));
+    let lifted = home.tollgate().args(["resume", "--yes"]).output();
+    assert!(lifted.unwrap().status.success());
+    alpha.order("hear");
+    // What the operator says of it is for agents.
+    let cancelled = alpha.gets("notifications/cancelled");
+    assert!(cancelled.contains("it was stopped"), "{cancelled}");
+    assert!(!cancelled.contains("not for servers"), "{cancelled}");
+    let told = alpha.is_answered("\"late\"");
+    assert!(told.contains(r#""action":"cancel""#), "{told}");
+    assert_eq!(answers(&home), ["answered", "none"]);
+}
+
+#[test]
+fn an_answer_does_not_leave_when_its_agent_has_cancelled_the_call() {
+    let home = limited("");
+    let (mut alpha, mut agent, call) = asks_and_does_not_read(&home);
+    agent.send(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{call}}}}}"#
+    ));
+    until(&home, &mut alpha, |records| {
+        of_kind(records, "call.outcome").len() == 1
+    });
+    alpha.order("hear");
+    let told = alpha.is_answered("\"late\"");
+    assert!(told.contains(r#""action":"cancel""#), "{told}");
+    assert_eq!(answers(&home), ["answered", "none"]);
+}
+
+#[test]
+fn answers_that_wait_for_their_server_are_bounded() {
+    let home = limited("");
+    let asks = |id: &str| {
+        format!(
+            r#"line {{"jsonrpc":"2.0","id":"{id}","method":"elicitation/create","params":{FORM}}}"#
+        )
+    };
+    let script = format!(
+        "era legacy\ncall ask: deaf\n{}\n{}\nwait",
+        asks("first"),
+        asks("second")
+    );
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = home.legacy_with(EVERYTHING);
+    agent.until_listed(&["alpha__ask"]);
+    agent.call("alpha__ask", "{}");
+    let (first, second) = (agent.request_from_server(), agent.request_from_server());
+    let name = "x".repeat(10 * MIB);
+    let accept = format!(r#"{{"action":"accept","content":{{"name":"{name}"}}}}"#);
+    agent.respond(&first, &accept);
+    agent.respond(&second, &accept);
+    let ping = agent.request("ping", "{}");
+    agent.result(ping);
+    alpha.order("hear");
+    assert!(alpha.is_answered("\"first\"").len() > 10 * MIB);
+    let told = alpha.is_answered("\"second\"");
+    assert!(
+        told.contains("bytes of answers wait for servers"),
+        "{}",
+        short(&told)
+    );
 }
 
 #[test]
@@ -107,8 +191,43 @@ fn a_stopped_server_says_nothing_to_its_agent() {
     stop(&home);
     alpha.order(&says("meanwhile"));
     // That something has changed is told: nobody would look at it again when it is lifted.
-    let updated = r#""method":"notifications/resources/updated","params":{"uri":"a://1"}"#;
+    let said = r#"{"uri":"a://1","said":"meanwhile","_meta":{"x":"meanwhile"}}"#;
+    let updated = format!(r#""method":"notifications/resources/updated","params":{said}"#);
     alpha.order(&format!(r#"say {{"jsonrpc":"2.0",{updated}}}"#));
-    agent.gets("notifications/resources/updated");
+    let updated = agent.gets("notifications/resources/updated");
+    assert!(
+        updated.ends_with(r#""params":{"uri":"a://1"}}"#),
+        "{updated}"
+    );
     assert!(!agent.others().concat().contains("meanwhile"));
+}
+
+#[test]
+fn what_was_not_declared_takes_no_answer_with_it_while_its_agent_is_slow_to_read() {
+    let home = limited("");
+    let script = format!(
+        r#"era legacy
+        call long: fill {}
+        call ask: line {{"jsonrpc":"2.0","id":"first","method":"elicitation/create","params":{FORM}}}
+        wait"#,
+        6 * MIB
+    );
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = home.modern_with(r#"{"elicitation":{"form":{}}}"#);
+    agent.until_listed(&["alpha__ask", "alpha__long"]);
+    let long = agent.call("alpha__long", "{}");
+    until(&home, &mut alpha, |records| {
+        of_kind(records, "call.outcome").len() == 1
+    });
+    let ask = agent.call("alpha__ask", "{}");
+    until(&home, &mut alpha, |records| {
+        of_kind(records, "question").len() == 1
+    });
+    // Nobody reads: it is known all the same that this cannot be asked.
+    alpha.order(r#"say {"jsonrpc":"2.0","id":"model","method":"sampling/createMessage","params":{"messages":[]}}"#);
+    let refused = alpha.is_answered("\"model\"");
+    assert!(refused.contains("error"), "{refused}");
+    agent.result(long);
+    let asked = agent.result(ask);
+    assert!(asked.contains("Your name?"), "{asked}");
 }

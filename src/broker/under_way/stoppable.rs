@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{One, Silenced};
 use crate::{
     clock::Clock,
-    domain::{Capabilities, Era, Fault},
+    domain::{Became, Capabilities, Era, Fault},
     ports::{Answer, Boxed, Caller, Heard, NotPut, Question, Questions, WhyNot},
     wire::Raw,
 };
@@ -44,11 +44,34 @@ impl Stoppable {
         }
     }
 
-    /// Puts a question, until a stop or the end of its agent.
-    async fn put(&self, question: Question) -> Answer {
+    /// Whether the call is over, and not because its server has answered it: then nobody
+    /// waits any more for what that has asked for it.
+    fn is_over(&self) -> bool {
+        let became = self.one.lock().became;
+        match became {
+            None => self.inner.is_cancelled().is_some(),
+            Some(Became::Answered) => false,
+            Some(Became::NotSent | Became::Cancelled | Became::Unknown) => true,
+        }
+    }
+
+    /// Returns once it is.
+    async fn over(&self) {
+        tokio::select! {
+            () = self.one.ended() => {}
+            _ = self.inner.cancelled() => {}
+        }
+        if !self.is_over() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Puts a question, until a stop or the end of its agent, or of the call that it is for.
+    async fn put(&self, question: Question, is_for_call: bool) -> Answer {
         tokio::select! {
             biased;
             () = self.stopped() => Answer::Gone,
+            () = self.over(), if is_for_call => Answer::Gone,
             heard = self.inner.ask(question) => heard.leaves(),
         }
     }
@@ -119,8 +142,11 @@ impl Caller for Stoppable {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(async move {
+            // Between calls its server asks through the last one, however that has ended.
+            let is_for_call = self.one.lock().became.is_none();
             // The switch is looked at before the question and before its answer leaves.
-            if self.is_stopped() {
+            let is_gone = move || self.is_stopped() || (is_for_call && self.is_over());
+            if is_gone() {
                 return Answer::Gone.into();
             }
             let (heard, asked) = (&*self.questions, slice::from_ref(&question));
@@ -134,10 +160,10 @@ impl Caller for Stoppable {
                 }
             };
             let mut asking = Asking::new(self, question.clone(), number);
-            let answer = self.put(question).await;
+            let answer = self.put(question, is_for_call).await;
             asking.is_answered();
             Heard::until(answer, move |answer| {
-                asking.ends(match self.is_stopped() {
+                asking.ends(match is_gone() {
                     true => Answer::Gone,
                     false => answer,
                 })
@@ -146,12 +172,8 @@ impl Caller for Stoppable {
     }
 
     fn is_cancelled(&self) -> Option<String> {
-        let told = self
-            .one
-            .lock()
-            .told
-            .as_ref()
-            .map(|refusal| refusal.says.clone());
+        let is_told = self.one.lock().told.is_some();
+        let told = is_told.then(|| TOLD.to_owned());
         told.or_else(|| self.inner.is_cancelled())
     }
 
@@ -159,12 +181,15 @@ impl Caller for Stoppable {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                reason = self.one.told() => reason,
+                () = self.one.told() => TOLD.to_owned(),
                 reason = self.inner.cancelled() => reason,
             }
         })
     }
 }
+
+/// What its server hears of a stop: what the operator says of it is for agents.
+const TOLD: &str = "it was stopped";
 
 /// A question that is with the agent of a call, until it is answered or this is dropped:
 /// then its server has withdrawn it.

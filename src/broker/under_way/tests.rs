@@ -87,7 +87,7 @@ async fn a_stop_reaches_the_calls_that_it_covers_and_no_others() {
     assert_eq!(told.len(), 1);
     assert!(covered.stopped().is_some() && other.stopped().is_none());
     let reason = covered.caller().cancelled().await;
-    assert_eq!(reason, "an operator stopped agent `dev`");
+    assert_eq!(reason, "it was stopped");
     assert!(
         poll_immediate(pin!(other.caller().cancelled()))
             .await
