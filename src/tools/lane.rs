@@ -22,10 +22,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{deadline::Clock, instance::lock};
 use crate::ports::Caller;
@@ -37,8 +34,6 @@ const GRACE: Duration = Duration::from_millis(500);
 /// The calls that one instance is running.
 pub(super) struct Lane {
     single: AtomicBool,
-    /// Who waits to enter does so in the order of arrival.
-    queue: Semaphore,
     calls: Mutex<Calls>,
     changed: Notify,
 }
@@ -54,6 +49,10 @@ struct Calls {
     given_up: BTreeMap<u64, (u64, Instant)>,
     /// Calls so far.
     entered: u64,
+    /// The connections of those that wait to enter, in the order of arrival.
+    waiting: BTreeMap<u64, u64>,
+    /// How many have waited so far.
+    waited: u64,
     /// Questions so far.
     asked: u64,
 }
@@ -81,7 +80,6 @@ impl Default for Lane {
     fn default() -> Self {
         Self {
             single: AtomicBool::new(false),
-            queue: Semaphore::new(1),
             calls: Mutex::default(),
             changed: Notify::new(),
         }
@@ -101,22 +99,29 @@ impl Lane {
     /// Marks a call as running until the guard is dropped; at once while the
     /// server asks nothing, else when it is its turn.
     pub(super) async fn enter(&self, id: u64, open: Open) -> Running<'_> {
-        let first = self.queue.acquire().await;
+        let place = self.waits(open.caller.connection());
         loop {
             let changed = self.changed.notified();
             {
                 let mut calls = lock(&self.calls);
-                let free =
-                    !self.single.load(Ordering::Relaxed) || calls.lets_in(open.caller.connection());
-                if free {
+                if !self.single.load(Ordering::Relaxed) || calls.next() == Some(place.nth) {
                     calls.enter(id, open);
                     break;
                 }
             }
             changed.await;
         }
-        drop(first);
+        drop(place);
         Running { lane: self, id }
+    }
+
+    /// The last place among those that wait.
+    fn waits(&self, connection: u64) -> Place<'_> {
+        let mut calls = lock(&self.calls);
+        calls.waited += 1;
+        let nth = calls.waited;
+        calls.waiting.insert(nth, connection);
+        Place { lane: self, nth }
     }
 
     /// Who hears what the server says to nobody in particular: each connection
@@ -213,11 +218,19 @@ impl Calls {
         connection.is_some_and(|connection| whose.any(|other| other != connection))
     }
 
-    /// Whether another call of this connection may run now.
-    fn lets_in(&self, connection: u64) -> bool {
-        self.open
-            .values()
-            .all(|entry| !entry.runs() && entry.answered == 0 && entry.connection() == connection)
+    /// Which of those that wait goes in: the first that may. One of another user does not
+    /// keep up what the answer that it waits for may depend on.
+    fn next(&self) -> Option<u64> {
+        let mut open = self.open.values();
+        if open.any(|entry| entry.runs() || entry.answered > 0) {
+            return None;
+        }
+        let mut waiting = self.waiting.iter();
+        let next = waiting.find(|(_, whose)| {
+            let mut asked = self.open.values().map(Entry::connection);
+            asked.all(|asked| asked == **whose)
+        });
+        next.map(|(nth, _)| *nth)
     }
 
     /// Those of all calls whose question it may be that is given to one.
@@ -265,6 +278,20 @@ impl Entry {
     /// Whether the server works on it, as far as can be known.
     fn runs(&self) -> bool {
         self.asking + self.answered == 0
+    }
+}
+
+/// A place among those that wait to enter, until it is dropped.
+struct Place<'a> {
+    lane: &'a Lane,
+    nth: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.lane.calls).waiting.remove(&self.nth);
+        // It may have been the next.
+        self.lane.changed();
     }
 }
 

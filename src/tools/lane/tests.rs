@@ -49,6 +49,40 @@ async fn a_call_that_waits_for_its_user_lets_the_same_user_go_on_and_nobody_else
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_another_user_keeps_up_none_of_their_calls() {
+    let lane = Lane::default();
+    let parked = lane.enter(1, call(1)).await;
+    let question = asking(&lane).await.unwrap();
+    let mut others = pin!(lane.enter(2, call(2)));
+    assert!(at_once(others.as_mut()).await.is_none());
+    let beside = at_once(lane.enter(3, call(1))).await;
+    assert!(beside.is_some());
+    drop(beside);
+    drop(question);
+    drop(parked);
+    assert!(at_once(others).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_enters_in_the_order_of_arrival() {
+    let lane = Lane::default();
+    let parked = lane.enter(1, call(1)).await;
+    drop(asking(&lane).await);
+    let mut second = pin!(lane.enter(2, call(2)));
+    let mut given_up = Box::pin(lane.enter(3, call(3)));
+    let mut fourth = pin!(lane.enter(4, call(4)));
+    assert!(at_once(second.as_mut()).await.is_none());
+    assert!(at_once(given_up.as_mut()).await.is_none());
+    assert!(at_once(fourth.as_mut()).await.is_none());
+    drop(parked);
+    assert!(at_once(fourth.as_mut()).await.is_none());
+    drop(at_once(second).await.unwrap());
+    drop(given_up);
+    assert!(at_once(fourth).await.is_some());
+    assert!(lock(&lane.calls).waiting.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_belongs_to_the_call_that_runs() {
     let lane = Lane::default();
     let _parked = lane.enter(1, call(1)).await;
