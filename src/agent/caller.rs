@@ -57,8 +57,9 @@ impl Caller for LegacyCaller {
         Box::pin(async move {
             let params = question.params.map(for_legacy);
             let questions = &self.connection.questions;
-            let asked = questions.ask(&question.method, params.as_ref());
-            asked.await.into()
+            let answer = questions.ask(&question.method, params.as_ref()).await;
+            let answers = &self.connection.answers;
+            answers.counted(&question.server, answer).into()
         })
     }
 
@@ -202,11 +203,13 @@ impl Caller for ModernCaller {
 
     fn ask<'a>(&'a self, question: Question) -> Boxed<'a, Heard<'a>> {
         Box::pin(async move {
+            let server = question.server.clone();
             let (pending, answered) = pending(question, false);
             if self.questions.send(pending).is_err() {
                 return Answer::Gone.into();
             }
-            answered.await.into()
+            let answer = answered.await;
+            self.connection.answers.counted(&server, answer).into()
         })
     }
 

@@ -33,7 +33,6 @@ pub(super) fn take(connection: &Arc<Connection>, message: Message, share: Share)
                 Body::Result(result) => Answer::Result(result),
                 Body::Error(error) => Answer::Error(error),
             };
-            let answer = connection.answers.counted(answer);
             connection.questions.answered(&id, answer);
         }
     }

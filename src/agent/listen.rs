@@ -327,13 +327,16 @@ fn updated(
     if !to.contains(&connection.number) && is_anothers(connection, server, &uri) {
         return;
     }
-    // That it has changed is told under a stop as well, or nobody would look again.
-    if !says_so(connection, server, run) {
+    // That it has changed is told under a stop as well, or nobody would look again: not in
+    // the server's words, and of nothing that the agent has not named itself.
+    let speaks = says_so(connection, server, run);
+    if !speaks {
         params = Cow::Owned(of_uri(&uri));
     }
     let params = &params;
     let legacy = lock(&connection.legacy);
-    let told = legacy.initialized && (run.is_some() || legacy.subscribed.has(&uri));
+    let is_named = legacy.subscribed.has(&uri);
+    let told = legacy.initialized && (is_named || (speaks && run.is_some()));
     drop(legacy);
     if told {
         connection

@@ -142,8 +142,7 @@ pub(super) fn resume(
             .filter(|answer| answer.text().starts_with('{'));
         match answer {
             Some(answer) => {
-                let answer = connection.answers.counted(Answer::Result(answer));
-                waiting.pending.answer(answer);
+                waiting.pending.answer(Answer::Result(answer));
             }
             None => {
                 // The call holds the receiving end, so this cannot fail while

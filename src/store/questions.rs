@@ -68,7 +68,7 @@ impl<L: Log> Questions for Ledger<L> {
 /// What a question shows of itself, at most.
 const SHOWN: usize = 2_000;
 /// What is looked at of its text: more than is shown, if every letter has an escape.
-const LOOKED_AT: usize = 6 * (SHOWN + redact::SLACK + 1);
+const LOOKED_AT: usize = 6 * (SHOWN + redact::SLACK + 2);
 
 /// What is written down of a question, whatever is made of it.
 fn noted(posed: &Posed<'_>) -> (Members, Option<Bounded>) {
@@ -77,7 +77,7 @@ fn noted(posed: &Posed<'_>) -> (Members, Option<Bounded>) {
     // What a person reads must not be hidden behind what is cut below.
     for key in ["message", "url"] {
         let text = params.and_then(|params| params.get(key));
-        if let Some(text) = text.filter(|text| text.text().starts_with('"')) {
+        if let Some(text) = text.filter(|text| text.bytes().starts_with(b"\"")) {
             let text = wire::unquote_lossy(text.head(LOOKED_AT));
             members.text(key, &redact::words(&text, SHOWN));
         }

@@ -49,12 +49,20 @@ struct Calls {
     given_up: BTreeMap<u64, (u64, Instant)>,
     /// Calls so far.
     entered: u64,
-    /// The connections of those that wait to enter, in the order of arrival.
-    waiting: BTreeMap<u64, u64>,
+    /// Those that wait to enter, in the order of arrival.
+    waiting: BTreeMap<u64, Waiting>,
     /// How many have waited so far.
     waited: u64,
     /// Questions so far.
     asked: u64,
+}
+
+struct Waiting {
+    connection: u64,
+    /// How many calls there had been when it came.
+    entered: u64,
+    /// Only who is next is woken: many may wait.
+    wake: Arc<Notify>,
 }
 
 struct Entry {
@@ -101,7 +109,6 @@ impl Lane {
     pub(super) async fn enter(&self, id: u64, open: Open) -> Running<'_> {
         let place = self.waits(open.caller.connection());
         loop {
-            let changed = self.changed.notified();
             {
                 let mut calls = lock(&self.calls);
                 if !self.single.load(Ordering::Relaxed) || calls.next() == Some(place.nth) {
@@ -109,7 +116,7 @@ impl Lane {
                     break;
                 }
             }
-            changed.await;
+            place.wake.notified().await;
         }
         drop(place);
         Running { lane: self, id }
@@ -119,9 +126,18 @@ impl Lane {
     fn waits(&self, connection: u64) -> Place<'_> {
         let mut calls = lock(&self.calls);
         calls.waited += 1;
-        let nth = calls.waited;
-        calls.waiting.insert(nth, connection);
-        Place { lane: self, nth }
+        let (nth, wake) = (calls.waited, Arc::new(Notify::new()));
+        let waiting = Waiting {
+            connection,
+            entered: calls.entered,
+            wake: wake.clone(),
+        };
+        calls.waiting.insert(nth, waiting);
+        Place {
+            lane: self,
+            nth,
+            wake,
+        }
     }
 
     /// Who hears what the server says to nobody in particular: each connection
@@ -145,7 +161,14 @@ impl Lane {
 
     /// Wakes who waits: a call ended, or the instance did.
     pub(super) fn changed(&self) {
+        self.wake(&lock(&self.calls));
+    }
+
+    fn wake(&self, calls: &Calls) {
         self.changed.notify_waiters();
+        if let Some(next) = calls.next().and_then(|next| calls.waiting.get(&next)) {
+            next.wake.notify_one();
+        }
     }
 
     /// The server has answered a call that was given up: it asks nothing for it any more.
@@ -154,9 +177,8 @@ impl Lane {
     }
 
     /// The call that a question belongs to, which does not run until the answer
-    /// is there; waits while it could be the call of more than one user. `between` is the
-    /// connection that is asked between calls.
-    pub(super) async fn question(&self, between: Option<u64>) -> Owner<'_> {
+    /// is there; waits while it could be the call of more than one user.
+    pub(super) async fn question(&self) -> Owner<'_> {
         self.single.store(true, Ordering::Relaxed);
         let since = Instant::now();
         loop {
@@ -164,14 +186,15 @@ impl Lane {
             {
                 let mut calls = lock(&self.calls);
                 if calls.open.is_empty() {
-                    return match calls.may_be_anothers(between) {
-                        true => Owner::Unknown,
-                        false => Owner::NoCall,
+                    calls.forget_given_up();
+                    return match calls.given_up.is_empty() {
+                        true => Owner::NoCall,
+                        // Also of the one that is asked between calls: it is over.
+                        false => Owner::Unknown,
                     };
                 }
                 if let Some(id) = calls.owner(since.elapsed() >= GRACE) {
-                    let asked = calls.open.get(&id).map(Entry::connection);
-                    if calls.may_be_anothers(asked) {
+                    if calls.may_be_anothers(id) {
                         return Owner::Unknown;
                     }
                     let clocks = calls.clocks(id);
@@ -211,26 +234,33 @@ impl Calls {
         self.given_up.retain(|_, (_, at)| at.elapsed() < GIVEN_UP);
     }
 
-    /// Whether what is asked of this connection may be about a call of another one.
-    fn may_be_anothers(&mut self, connection: Option<u64>) -> bool {
+    /// Whether what is asked for this call may be about one of another connection.
+    fn may_be_anothers(&mut self, id: u64) -> bool {
         self.forget_given_up();
+        let asked = self.open.get(&id).map(Entry::connection);
         let mut whose = self.given_up.values().map(|(whose, _)| *whose);
-        connection.is_some_and(|connection| whose.any(|other| other != connection))
+        asked.is_some_and(|asked| whose.any(|other| other != asked))
     }
 
     /// Which of those that wait goes in: the first that may. One of another user does not
-    /// keep up what the answer that it waits for may depend on.
+    /// keep up what the answer that it waits for may depend on, as long as a call is open
+    /// that was so when it came: then it would wait for ever.
     fn next(&self) -> Option<u64> {
         let mut open = self.open.values();
         if open.any(|entry| entry.runs() || entry.answered > 0) {
             return None;
         }
-        let mut waiting = self.waiting.iter();
-        let next = waiting.find(|(_, whose)| {
+        let oldest = self.open.values().map(|entry| entry.nth).min();
+        for (nth, waiting) in &self.waiting {
             let mut asked = self.open.values().map(Entry::connection);
-            asked.all(|asked| asked == **whose)
-        });
-        next.map(|(nth, _)| *nth)
+            if asked.all(|asked| asked == waiting.connection) {
+                return Some(*nth);
+            }
+            if oldest.is_none_or(|oldest| oldest > waiting.entered) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Those of all calls whose question it may be that is given to one.
@@ -285,6 +315,7 @@ impl Entry {
 struct Place<'a> {
     lane: &'a Lane,
     nth: u64,
+    wake: Arc<Notify>,
 }
 
 impl Drop for Place<'_> {
@@ -383,7 +414,7 @@ impl Asking<'_> {
             }
         }
         self.state = to;
-        self.lane.changed();
+        self.lane.wake(calls);
     }
 }
 

@@ -71,15 +71,14 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
 
 async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
     let host = lock(&instance.host).clone();
-    let between = host.as_ref().map(|host| host.connection());
-    let (owner, caller) = match instance.lane.question(between).await {
+    let (owner, caller) = match instance.lane.question().await {
         Owner::Call(asking) => {
             let caller = asking.open.caller.clone();
             (Some(asking), Some(caller))
         }
         Owner::NoCall => (None, host),
         Owner::Unknown => {
-            instance.remark("asked while somebody's call that was given up may go on: nobody was");
+            instance.remark("asked while a call that was given up may go on: nobody was");
             (None, None)
         }
     };

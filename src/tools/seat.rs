@@ -63,7 +63,7 @@ pub(super) async fn ask(instance: &Arc<Instance>, job: &Job) -> Result<Reply, To
             if let Some(level) = job.caller.log_level() {
                 Box::pin(set_log_level(instance, job.caller.as_ref(), level)).await;
             }
-            let body = round(instance, job, &[]).await?;
+            let body = round(instance, job, Vec::new()).await?;
             Ok(plain(body))
         }
         Era::Modern => Box::pin(rounds(instance, job)).await,
@@ -81,7 +81,7 @@ fn plain(body: Body) -> Reply {
 async fn round(
     instance: &Arc<Instance>,
     job: &Job,
-    extra: &[(&'static str, Bytes)],
+    extra: Vec<(&'static str, Bytes)>,
 ) -> Result<Body, ToolFault> {
     let ticket = instance.open(Some(job.caller.clone()), Deadline::new(job.idle, job.total))?;
     let open = Open {
@@ -122,9 +122,11 @@ async fn round(
         instance.era(),
         job.caller.as_ref(),
         job.caller.wants_progress().then_some(ticket.id),
-        extra,
+        &extra,
     );
     let line = wire::request_line(&ticket.id.to_string(), job.subject.method(), &params);
+    // What was answered counts until its server has taken it, not until that has worked.
+    drop((params, extra));
     // A server that does not read its input must not fill our memory.
     let bytes = line.iter().map(Bytes::len).sum();
     let room = match instance.out.room_now(bytes) {
@@ -190,7 +192,7 @@ fn goes_on(fault: &ToolFault) -> bool {
 async fn rounds(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
     let mut extra: Vec<(&'static str, Bytes)> = Vec::new();
     for _ in 0..MAX_ROUNDS {
-        let result = match round(instance, job, &extra).await? {
+        let result = match round(instance, job, std::mem::take(&mut extra)).await? {
             Body::Result(result) => result,
             Body::Error(error) => return Ok(Reply::Error(error)),
         };

@@ -127,10 +127,28 @@ fn answers_that_wait_for_their_server_are_bounded() {
     assert!(alpha.is_answered("\"first\"").len() > 10 * MIB);
     let told = alpha.is_answered("\"second\"");
     assert!(
-        told.contains("bytes of answers wait for servers"),
+        told.contains("bytes of answers wait for this server"),
         "{}",
         short(&told)
     );
+}
+
+#[test]
+fn an_answer_counts_until_its_server_has_taken_it_and_no_longer() {
+    let home = limited("");
+    let asks = format!("ask elicitation/create {FORM}\n").repeat(3);
+    let _alpha = home.server("alpha", &format!("era modern\ncall ask: {asks}text done"));
+    let mut agent = home.legacy_with(EVERYTHING);
+    agent.until_listed(&["alpha__ask"]);
+    let call = agent.call("alpha__ask", "{}");
+    let name = "x".repeat(10 * MIB);
+    for _ in 0..3 {
+        let question = agent.request_from_server();
+        let accept = format!(r#"{{"action":"accept","content":{{"name":"{name}"}}}}"#);
+        agent.respond(&question, &accept);
+    }
+    assert_eq!(agent.text(call), "done");
+    assert_eq!(answers(&home), ["accept", "accept", "accept"]);
 }
 
 #[test]
@@ -191,6 +209,9 @@ fn a_stopped_server_says_nothing_to_its_agent() {
     stop(&home);
     alpha.order(&says("meanwhile"));
     // That something has changed is told: nobody would look at it again when it is lifted.
+    // What nobody has named is words of the server's.
+    let words = r#""method":"notifications/resources/updated","params":{"uri":"a://meanwhile"}"#;
+    alpha.order(&format!(r#"say {{"jsonrpc":"2.0",{words}}}"#));
     let said = r#"{"uri":"a://1","said":"meanwhile","_meta":{"x":"meanwhile"}}"#;
     let updated = format!(r#""method":"notifications/resources/updated","params":{said}"#);
     alpha.order(&format!(r#"say {{"jsonrpc":"2.0",{updated}}}"#));

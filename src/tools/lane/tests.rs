@@ -14,7 +14,7 @@ fn call(connection: u64) -> Open {
 }
 
 async fn asking(lane: &Lane) -> Option<Asking<'_>> {
-    match lane.question(None).await {
+    match lane.question().await {
         Owner::Call(asking) => Some(asking),
         Owner::NoCall | Owner::Unknown => None,
     }
@@ -61,6 +61,27 @@ async fn who_waits_for_another_user_keeps_up_none_of_their_calls() {
     drop(question);
     drop(parked);
     assert!(at_once(others).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_user_waits_for_the_calls_that_were_there_and_no_others() {
+    let lane = Lane::default();
+    let there = lane.enter(1, call(1)).await;
+    let question = asking(&lane).await.unwrap();
+    let mut others = pin!(lane.enter(2, call(2)));
+    assert!(at_once(others.as_mut()).await.is_none());
+    // It asks as well, before the first is over.
+    let beside = at_once(lane.enter(3, call(1))).await.unwrap();
+    let again = asking(&lane).await.unwrap();
+    drop((question, there));
+    let mut late = pin!(lane.enter(4, call(1)));
+    assert!(at_once(late.as_mut()).await.is_none());
+    drop((again, beside));
+    assert!(at_once(late.as_mut()).await.is_none());
+    let others = at_once(others).await;
+    assert!(others.is_some());
+    drop(others);
+    assert!(at_once(late).await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,17 +170,16 @@ async fn a_question_waits_while_it_could_concern_two_users() {
 async fn what_may_be_about_a_call_that_was_given_up_is_asked_of_nobody_else() {
     let lane = Lane::default();
     lane.enter(1, call(1)).await.given_up();
-    assert!(matches!(lane.question(Some(2)).await, Owner::Unknown));
-    // Who gave it up is asked like before.
-    assert!(matches!(lane.question(Some(1)).await, Owner::NoCall));
+    // Nor of who gave it up: it is over.
+    assert!(matches!(lane.question().await, Owner::Unknown));
     let other = lane.enter(2, call(2)).await;
-    assert!(matches!(lane.question(None).await, Owner::Unknown));
+    assert!(matches!(lane.question().await, Owner::Unknown));
     lane.answered(1);
     assert_eq!(asking(&lane).await.unwrap().id, 2);
     drop(other);
     lane.enter(3, call(1)).await.given_up();
     let _other = lane.enter(4, call(2)).await;
-    assert!(matches!(lane.question(None).await, Owner::Unknown));
+    assert!(matches!(lane.question().await, Owner::Unknown));
     tokio::time::advance(GIVEN_UP).await;
     assert_eq!(asking(&lane).await.unwrap().id, 4);
 }
