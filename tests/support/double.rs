@@ -31,7 +31,7 @@ mod stage;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use script::Script;
 use stage::Stage;
@@ -40,19 +40,19 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let script = args.next().expect("a script");
     let script = std::fs::read_to_string(script).expect("a script that can be read");
-    let mut told = args
+    let test = args
         .next()
         .map(|path| UnixStream::connect(path).expect("somebody who listens"));
-    tell(&mut told, &format!("start {}", std::process::id()));
+    let orders = test.as_ref().map(|test| test.try_clone().unwrap());
+    let told = Arc::new(Mutex::new(test));
+    tell(&told, &format!("start {}", std::process::id()));
     let stage = Arc::new(Stage::new(Script::parse(&script)));
-    if let Some(told) = &told {
-        let orders = BufReader::new(told.try_clone().unwrap());
-        let stage = stage.clone();
+    if let Some(orders) = orders {
+        let (stage, told) = (stage.clone(), told.clone());
         std::thread::spawn(move || {
-            let mut told = orders.get_ref().try_clone().ok();
-            for order in orders.lines().map_while(Result::ok) {
+            for order in BufReader::new(orders).lines().map_while(Result::ok) {
                 match order.as_str() {
-                    "mark" => tell(&mut told, "mark"),
+                    "mark" => tell(&told, "mark"),
                     order => stage.obey(order),
                 }
             }
@@ -63,7 +63,7 @@ fn main() {
     let mut enough = stage.lines();
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         stage.overhear(&line);
-        tell(&mut told, &line);
+        tell(&told, &line);
         held.push(line);
         if held.len() >= enough {
             enough = 0;
@@ -73,8 +73,9 @@ fn main() {
     }
 }
 
-fn tell(told: &mut Option<UnixStream>, line: &str) {
-    if let Some(told) = told {
+/// Whole: a mark in the middle of a long line would be neither.
+fn tell(told: &Mutex<Option<UnixStream>>, line: &str) {
+    if let Some(told) = &mut *told.lock().unwrap() {
         // A test that has ended does not listen any more.
         let _ = told.write_all(format!("{line}\n").as_bytes());
     }
