@@ -42,7 +42,14 @@ fn asks_and_does_not_read(home: &Home) -> (Server, Agent, u64) {
     (alpha, agent, call)
 }
 
-/// What became of the two answers.
+/// The server hears that nobody answered, and so it is recorded.
+fn late_is_kept_back(home: &Home, alpha: &mut Server) {
+    let told = alpha.is_answered("\"late\"");
+    assert!(told.contains(r#""action":"cancel""#), "{told}");
+    assert_eq!(answers(home), ["answered", "none"]);
+}
+
+/// What became of what was asked.
 fn answers(home: &Home) -> Vec<String> {
     let records = home.records();
     let answers = of_kind(&records, "answer");
@@ -58,13 +65,11 @@ fn an_answer_that_its_server_was_slow_to_take_does_not_leave_after_a_stop() {
     let (mut alpha, _agent, _) = asks_and_does_not_read(&home);
     stop(&home);
     alpha.order("hear");
-    let told = alpha.is_answered("\"late\"");
-    assert!(told.contains(r#""action":"cancel""#), "{told}");
-    assert_eq!(answers(&home), ["answered", "none"]);
+    late_is_kept_back(&home, &mut alpha);
 }
 
 #[test]
-fn nor_when_what_stopped_its_call_has_been_lifted() {
+fn an_answer_does_not_leave_when_what_stopped_its_call_has_been_lifted() {
     let home = limited("");
     let (mut alpha, mut agent, call) = asks_and_does_not_read(&home);
     let words = ["stop", "--agent", "test", "-m", "not for servers"];
@@ -78,9 +83,7 @@ fn nor_when_what_stopped_its_call_has_been_lifted() {
     let cancelled = alpha.gets("notifications/cancelled");
     assert!(cancelled.contains("it was stopped"), "{cancelled}");
     assert!(!cancelled.contains("not for servers"), "{cancelled}");
-    let told = alpha.is_answered("\"late\"");
-    assert!(told.contains(r#""action":"cancel""#), "{told}");
-    assert_eq!(answers(&home), ["answered", "none"]);
+    late_is_kept_back(&home, &mut alpha);
 }
 
 #[test]
@@ -94,9 +97,7 @@ fn an_answer_does_not_leave_when_its_agent_has_cancelled_the_call() {
         of_kind(records, "call.outcome").len() == 1
     });
     alpha.order("hear");
-    let told = alpha.is_answered("\"late\"");
-    assert!(told.contains(r#""action":"cancel""#), "{told}");
-    assert_eq!(answers(&home), ["answered", "none"]);
+    late_is_kept_back(&home, &mut alpha);
 }
 
 #[test]
@@ -149,6 +150,32 @@ fn an_answer_counts_until_its_server_has_taken_it_and_no_longer() {
     }
     assert_eq!(agent.text(call), "done");
     assert_eq!(answers(&home), ["accept", "accept", "accept"]);
+}
+
+#[test]
+fn an_answer_that_its_server_works_on_keeps_none_of_another_call_back() {
+    let home = limited("");
+    let ask = format!("ask elicitation/create {FORM}");
+    let script =
+        format!("era modern\ncall slow: {ask}\nwait\ntext done\ncall ask: {ask}\ntext done");
+    let mut alpha = home.server("alpha", &script);
+    let mut agent = home.legacy_with(EVERYTHING);
+    agent.until_listed(&["alpha__ask", "alpha__slow"]);
+    let name = "x".repeat(10 * MIB);
+    let accept = format!(r#"{{"action":"accept","content":{{"name":"{name}"}}}}"#);
+    let slow = agent.call("alpha__slow", "{}");
+    let question = agent.request_from_server();
+    agent.respond(&question, &accept);
+    for _round in 0..2 {
+        alpha.gets("tools/call");
+    }
+    let ask = agent.call("alpha__ask", "{}");
+    let question = agent.request_from_server();
+    agent.respond(&question, &accept);
+    assert_eq!(agent.text(ask), "done");
+    alpha.order("go");
+    assert_eq!(agent.text(slow), "done");
+    assert_eq!(answers(&home), ["accept", "accept"]);
 }
 
 #[test]
