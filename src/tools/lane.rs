@@ -8,7 +8,8 @@
 //! it takes its turn again when the answer is there. Calls of another user wait,
 //! so that nobody is asked what concerns somebody else. A call that was given up may
 //! be worked on all the same, and its server may ask for it: until it has answered,
-//! or a while has passed, a question is put to nobody else.
+//! or a while has passed, a question is put to nobody else, and with no other call open
+//! to nobody at all.
 
 #[cfg(test)]
 mod tests;
