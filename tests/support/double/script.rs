@@ -24,7 +24,7 @@
 //!     nag COUNT METHOD RAW       so many questions, each withdrawn at once; legacy only
 //!     wait                       until the test says `go`
 //!     exit STATUS
-//!     deaf                       reads nothing any more, but for one line, until told to `hear`
+//!     deaf                       reads nothing any more until told to `hear`; the first step
 //!     mute                       closes its output and lives on
 
 /// What the double plays.

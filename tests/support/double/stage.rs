@@ -135,6 +135,11 @@ impl Stage {
             (Some(id), Some(method)) => {
                 let params = member(line, "params").unwrap_or_else(|| "{}".to_owned());
                 let request = Request { id, method, params };
+                // Here, and not where it is played: what comes next must not be read.
+                let steps = self.steps(&request).unwrap_or_default();
+                if steps.first().is_some_and(|step| step.verb == "deaf") {
+                    self.deaf.store(true, Ordering::SeqCst);
+                }
                 let stage = self.clone();
                 std::thread::spawn(move || stage.play(&request));
             }
@@ -150,16 +155,19 @@ impl Stage {
     }
 
     fn play(&self, request: &Request) {
-        let key = request.key();
-        let act = self
-            .script
-            .acts
-            .iter()
-            .find(|act| act.method == request.method && (act.key.is_none() || act.key == key));
-        match act {
-            Some(act) => self.perform(request, &act.steps),
+        match self.steps(request) {
+            Some(steps) => self.perform(request, steps),
             None => self.improvise(request),
         }
+    }
+
+    /// What the script says of a request.
+    fn steps(&self, request: &Request) -> Option<&[Step]> {
+        let key = request.key();
+        let mut acts = self.script.acts.iter();
+        let act =
+            acts.find(|act| act.method == request.method && (act.key.is_none() || act.key == key))?;
+        Some(&act.steps)
     }
 
     fn perform(&self, request: &Request, steps: &[Step]) {
@@ -224,7 +232,7 @@ impl Stage {
                 }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
-                "deaf" => self.deaf.store(true, Ordering::SeqCst),
+                "deaf" if at == 0 => {} // since it was read
                 "mute" => mute(),
                 "silence" => return,
                 verb => panic!("unknown step `{verb}`"),
