@@ -22,8 +22,9 @@ use crate::proc::Process;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long a process may take to end after its input has.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a process may take to end after its input has. A session that serves itself says
+/// its farewells like a daemon, which takes seconds at the worst.
+const FAREWELL: Duration = Duration::from_secs(60);
 const CHUNK: usize = 256 << 10;
 
 /// What the agent hands its server as stdin and stdout.

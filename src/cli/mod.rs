@@ -287,7 +287,7 @@ fn has_ended(place: &Place) -> bool {
     })
 }
 
-const LOOKS: u32 = 10;
+const LOOKS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A journal of a hundred million records takes minutes to walk.

@@ -75,24 +75,34 @@ pub fn lift(path: &Path, scope: &StopScope) -> io::Result<bool> {
 ///
 /// # Errors
 /// When a stop cannot be put in force: the file stays, where [`pulled`] finds it.
-pub(super) fn honour(
+pub(super) fn honour(path: &Path, put: impl FnMut(Stop) -> Result<(), Fault>) -> Result<(), Fault> {
+    honour_within(path, PATIENCE, put)
+}
+
+fn honour_within(
     path: &Path,
+    patience: Duration,
     mut put: impl FnMut(Stop) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let aside = aside(path);
+    let mut empty = |path: &Path| empty(path, patience, &mut put);
     // What an earlier start has died with. It may have been recorded, and is again.
-    empty(&aside, &mut put)?;
+    empty(&aside)?;
     match fs::rename(path, &aside) {
-        Ok(()) => empty(&aside, &mut put),
+        Ok(()) => empty(&aside),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) => empty(path, &mut put),
+        Err(_) => empty(path),
     }
 }
 
-fn empty(path: &Path, put: &mut impl FnMut(Stop) -> Result<(), Fault>) -> Result<(), Fault> {
+fn empty(
+    path: &Path,
+    patience: Duration,
+    put: &mut impl FnMut(Stop) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     // Who opened it before it was set aside may be writing still. What cannot be opened
     // stops everything.
-    let _held = held(path, OpenOptions::new().read(true));
+    let _held = held_within(path, patience, OpenOptions::new().read(true));
     let stops = stops_in(path);
     if stops.is_empty() {
         return Ok(());
@@ -178,10 +188,18 @@ enum Turn {
 /// Opens the file and holds it until it is dropped: nobody else who asks writes to it,
 /// replaces or empties it meanwhile, unless our turn did not come.
 fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
+    held_within(path, PATIENCE, options)
+}
+
+fn held_within(
+    path: &Path,
+    patience: Duration,
+    options: &mut OpenOptions,
+) -> io::Result<(File, Turn)> {
     let mut tries = 0;
     loop {
         let file = open(path, options)?;
-        let turn = wait_for_turn(&file);
+        let turn = wait_for_turn(&file, patience);
         // While we waited it may have got another name, and this name another file.
         if stands_at(path, &file)? {
             return Ok((file, turn));
@@ -193,16 +211,22 @@ fn held(path: &Path, options: &mut OpenOptions) -> io::Result<(File, Turn)> {
     }
 }
 
-/// Waits for whoever has the file, for a fifth of a second: a line is laid in less, unless
-/// the disk is slow, and who holds it for ever does not want it laid. On a disk that knows
-/// no locks there is nobody to wait for. Laid or honoured out of turn is better than not;
-/// lifted is not.
-fn wait_for_turn(file: &File) -> Turn {
-    for _ in 0..20 {
+/// How long whoever has the file is waited for: a line is laid in less, unless the disk is
+/// slow, and who holds it for ever does not want it laid.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Waits for whoever has the file. On a disk that knows no locks there is nobody to wait
+/// for. Laid or honoured out of turn is better than not; lifted is not.
+fn wait_for_turn(file: &File, patience: Duration) -> Turn {
+    let mut waited = Duration::ZERO;
+    while waited < patience {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
             Ok(()) | Err(TryLockError::Error(_)) => return Turn::Had,
         }
+        waited += PAUSE;
     }
     Turn::Missed
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -379,12 +380,18 @@ fn the_screen_says_when_it_cannot_know_what_is_stopped_and_looking_changes_nothi
     let home = Home::new(RULES);
     drop(home.agent());
     home.run(&["stop-daemon"]);
+    let (kept, before) = (home.state().join("state.sled"), home.path("before"));
+    let copied = Command::new("cp").arg("-R").args([&kept, &before]).status();
+    assert!(copied.unwrap().success());
     drop(home.agent());
     let daemon = home.daemon();
     home.run(&["stop", "--agent", "me"]);
     home.run(&["stop", "--server", "demo"]);
     kill_process(daemon, Signal::KILL).unwrap();
     ended(daemon);
+    // It may have kept its state once more meanwhile, and then needs these records no more.
+    fs::remove_dir_all(&kept).unwrap();
+    fs::rename(&before, &kept).unwrap();
     let segment = home.state().join("journal/000001.jsonl");
     let whole = fs::read_to_string(&segment).unwrap();
     let damaged = whole.replacen(r#""agent":"me""#, r#""agent":"mE""#, 1);
@@ -397,7 +404,6 @@ fn the_screen_says_when_it_cannot_know_what_is_stopped_and_looking_changes_nothi
     );
     fs::write(&segment, whole).unwrap();
 
-    let kept = home.state().join("state.sled");
     fs::remove_dir_all(&kept).unwrap();
     let status = text(&home.run(&[]));
     assert!(

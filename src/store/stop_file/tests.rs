@@ -113,7 +113,8 @@ fn a_stop_that_is_half_laid_when_the_file_is_honoured_is_waited_for() {
     thread::scope(|threads| {
         let honouring = threads.spawn(|| {
             let mut put = Vec::new();
-            honour(&file, |stop| {
+            // However slow this machine is.
+            honour_within(&file, Duration::from_secs(60), |stop| {
                 put.push(stop);
                 Ok(())
             })
