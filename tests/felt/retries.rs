@@ -154,8 +154,11 @@ async fn a_stopped_server_is_neither_listed_nor_started_until_that_is_lifted() {
         assert_eq!(alpha.count("tools/list"), lists + 1);
     })
     .await;
+    // What it is asked now may take a while, which must not be made shorter.
+    tokio::time::resume();
     is_not_listed(&mut told).await;
     is_listed(&mut told).await;
+    tokio::time::pause();
 
     switch.send_replace(stopped());
     let (alpha, ()) = beside(alpha, |alpha| alpha.order("exit 0")).await;

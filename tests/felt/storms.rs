@@ -11,9 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::pair::{LIMIT, MIB, Pair, lists};
 use crate::support::home::Home;
 
+/// For what takes its time on a slow machine.
+const PATIENT: &str = "timeout = \"10m\"";
+
 #[test]
 fn an_agent_that_does_not_read_its_results_fills_no_memory() {
-    let mut pair = Pair::new(&format!("call bad: fill {MIB}"));
+    let mut pair = Pair::with(&format!("call bad: fill {MIB}"), PATIENT);
     let calls: Vec<u64> = (0..200)
         .map(|_| pair.agent.call("broken__bad", "{}"))
         .collect();
@@ -39,7 +42,7 @@ fn an_agent_that_does_not_read_its_results_fills_no_memory() {
 
 #[test]
 fn an_agent_that_has_too_much_open_is_read_again_when_a_call_ends() {
-    let mut pair = Pair::new("call bad: wait\ntext done");
+    let mut pair = Pair::with("call bad: wait\ntext done", PATIENT);
     let arguments = format!(r#"{{"x":"{}"}}"#, "x".repeat(13 * MIB));
     let calls = [(); 5].map(|()| pair.agent.call("broken__bad", &arguments));
     // Four are as much as may be open; the fifth holds up what is behind it.
@@ -125,14 +128,17 @@ fn a_storm_of_list_changes_is_one_change() {
 fn a_storm_of_progress_and_log_messages_fills_no_memory() {
     // Of each kind alone more than the broker may use in all.
     let long = "still busy ".repeat(1_000);
-    let mut pair = Pair::new(&format!(
-        r#"
+    let mut pair = Pair::with(
+        &format!(
+            r#"
         call bad: storm 15000 {{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":$token,"progress":1,"message":"{long}"}}}}
         storm 15000 {{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"error","data":"{long}"}}}}
         line {{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}}
         text fine
         "#
-    ));
+        ),
+        PATIENT,
+    );
     let lists = pair.broken.count("tools/list");
     let id = pair.agent.request(
         "tools/call",

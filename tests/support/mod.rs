@@ -22,4 +22,4 @@ pub mod server;
 use std::time::Duration;
 
 /// However loaded the machine is, what takes longer has been forgotten.
-pub const DEADLINE: Duration = Duration::from_secs(15);
+pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! What a test sees and wants of a tool server that plays a script.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -61,6 +61,12 @@ impl Server {
         self.until(method, |line| has_method(line, method))
     }
 
+    /// The same; none if an instance ends before.
+    pub fn gets_or_ends(&mut self, method: &str) -> Option<String> {
+        let line = self.until(method, |line| line == "end" || has_method(line, method));
+        (line != "end").then_some(line)
+    }
+
     /// Waits for the answer to something that it was told to ask.
     pub fn is_answered(&mut self, id: &str) -> String {
         self.until(id, |line| {
@@ -96,6 +102,11 @@ impl Server {
 
     /// Tells the instance that started or was sent something last to do something now.
     pub fn order(&mut self, order: &str) {
+        assert!(self.order_if_there(order), "nobody is there to {order}");
+    }
+
+    /// The same; says whether it was there.
+    pub fn order_if_there(&mut self, order: &str) -> bool {
         if self.instances.lock().unwrap().is_empty() {
             self.starts();
         }
@@ -109,15 +120,18 @@ impl Server {
             |told: &&Told| told.line.starts_with('{') || told.line.starts_with("start ");
         let mut served = self.heard.iter().rev().filter(is_served);
         let latest = served.find(|told| !ended(told.instance));
-        let latest = latest.unwrap_or_else(|| panic!("nobody is there to {order}"));
-        self.order_to(latest.instance, order);
+        latest.is_some_and(|latest| self.tell(latest.instance, order).is_ok())
     }
 
     /// Tells one of the instances, in the order in which they started, to do something
     /// now.
     pub fn order_to(&self, nth: usize, order: &str) {
+        self.tell(nth, order).unwrap();
+    }
+
+    fn tell(&self, nth: usize, order: &str) -> io::Result<()> {
         let mut instance = &self.instances.lock().unwrap()[nth];
-        instance.write_all(format!("{order}\n").as_bytes()).unwrap();
+        instance.write_all(format!("{order}\n").as_bytes())
     }
 
     fn until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
