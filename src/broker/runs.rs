@@ -281,15 +281,9 @@ impl Broker {
     /// ask.
     pub fn roots_changed(&self, session: &Session) {
         let (agent, run) = (&session.principal.agent, session.run());
-        let stops = self.store.stops();
-        let mut visible = session.visible().iter();
-        if self.store.stop_of(agent, &run).is_some()
-            || visible.any(|server| stops.of_server(server).is_some())
-        {
-            return;
-        }
+        let leaves = self.store.stop_of(agent, &run).is_none();
         if let Some(tools) = self.tools.get() {
-            tools.roots_changed(&session.home);
+            tools.roots_changed(&session.home, leaves);
         }
     }
 }

@@ -56,8 +56,9 @@ pub trait Tools: Send + Sync {
     /// How the instances that run now define a tool, each.
     fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint>;
 
-    /// The folders that a run's agent works in have changed.
-    fn roots_changed(&self, run: &RunId);
+    /// The folders that a run's agent works in have changed. If nothing `leaves` now, and for
+    /// a server that is stopped, the news waits for the next call.
+    fn roots_changed(&self, run: &RunId, leaves: bool);
 
     /// A run is over: its instances end.
     fn end_run(&self, run: &RunId);

@@ -18,8 +18,10 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::{
     acknowledged,
     child::{Child, Started},
+    host::Host,
     lane::Lane,
-    logged, overdue, questions,
+    logged, overdue,
+    questions::{self, Open},
     streams::Streams,
     subscribe,
     switch::Switch,
@@ -31,7 +33,7 @@ use super::{
 use crate::{
     domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
-    ports::{Caller, Event},
+    ports::Event,
     wire::{self, Malformed, Meant, Message, Oversize, Raw, rpc},
 };
 
@@ -64,8 +66,7 @@ pub(super) struct Instance {
     pub(super) shared: bool,
     pub(super) greeting: OnceLock<Greeting>,
     pub(super) definitions: RwLock<HashMap<Arc<str>, Fingerprint>>,
-    /// Whom a question goes to while no call is open.
-    pub(super) host: Mutex<Option<Arc<dyn Caller>>>,
+    pub(super) host: Host,
     /// The log level that a server of the handshake era was last told.
     pub(super) log_level: Mutex<Option<String>>,
     /// Resources that somebody watches.
@@ -81,7 +82,7 @@ pub(super) struct Instance {
     changes: watch::Sender<u64>,
     /// Why it ended, once it has.
     ended: watch::Sender<Option<String>>,
-    questions: Mutex<HashMap<String, tokio::task::AbortHandle>>,
+    pub(super) questions: Open,
     /// Ended by us, not by itself.
     told_to_end: AtomicBool,
     unread: Unread,
@@ -132,7 +133,7 @@ impl Instance {
             shared,
             greeting: OnceLock::new(),
             definitions: RwLock::default(),
-            host: Mutex::default(),
+            host: Host::default(),
             log_level: Mutex::default(),
             watched: Mutex::default(),
             turns: Turns::default(),
@@ -142,7 +143,7 @@ impl Instance {
             switch,
             changes: watch::Sender::new(0),
             ended: watch::Sender::new(None),
-            questions: Mutex::default(),
+            questions: Open::default(),
             told_to_end: AtomicBool::new(false),
             unread: Unread::default(),
         });
@@ -200,6 +201,17 @@ impl Instance {
         self.out.send(wire::notification_line(method, params));
     }
 
+    /// The folders that its agent works in have changed. Who was not told of folders is not
+    /// told of their change.
+    pub(super) fn roots_changed(&self) {
+        match self.era() {
+            Era::Legacy if self.declared.roots => {
+                self.notify("notifications/roots/list_changed", &[]);
+            }
+            Era::Legacy | Era::Modern => {}
+        }
+    }
+
     /// Why it is not there any more, with its exit status if that comes soon.
     pub(super) async fn gone(&self) -> ToolFault {
         let mut ended = self.watch_end();
@@ -216,22 +228,6 @@ impl Instance {
         let _ = self.events.send(event);
     }
 
-    pub(super) fn question_started(&self, id: String, task: tokio::task::AbortHandle) {
-        lock(&self.questions).insert(id, task);
-    }
-
-    pub(super) fn question_ended(&self, id: &str) {
-        lock(&self.questions).remove(id);
-    }
-
-    pub(super) fn is_open_question(&self, id: &str) -> bool {
-        lock(&self.questions).contains_key(id)
-    }
-
-    pub(super) fn questions_open(&self) -> usize {
-        lock(&self.questions).len()
-    }
-
     fn close(&self, why: &str) {
         self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
@@ -243,9 +239,7 @@ impl Instance {
         self.out.close();
         self.requests.fail_all(why);
         subscribe::lose(self);
-        for (_, task) in lock(&self.questions).drain() {
-            task.abort();
-        }
+        self.questions.end_all();
         self.lane.changed();
         self.requests.wake();
     }
@@ -464,10 +458,8 @@ fn notified(instance: &Arc<Instance>, method: &str, params: Option<Raw>) {
             });
         }
         ("notifications/cancelled", Some(params)) => {
-            if let Some(id) = params.get("requestId")
-                && let Some(task) = lock(&instance.questions).remove(id.text())
-            {
-                task.abort();
+            if let Some(id) = params.get("requestId") {
+                instance.questions.withdraw(id.text());
             }
         }
         ("notifications/subscriptions/acknowledged", Some(params)) => {

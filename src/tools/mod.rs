@@ -6,6 +6,7 @@ mod deadline;
 pub mod exit;
 mod feed;
 mod handshake;
+mod host;
 mod instance;
 #[cfg(target_os = "linux")]
 pub mod keeper;

@@ -182,15 +182,13 @@ impl Tools for Pool {
         live.iter().filter_map(|one| one.definition(tool)).collect()
     }
 
-    fn roots_changed(&self, run: &RunId) {
+    fn roots_changed(&self, run: &RunId, leaves: bool) {
         for server in self.servers.values() {
             for instance in server.of_run(run) {
-                match instance.era() {
-                    // Who was not told of folders is not told of their change.
-                    Era::Legacy if instance.declared.roots => {
-                        instance.notify("notifications/roots/list_changed", &[]);
-                    }
-                    Era::Legacy | Era::Modern => {}
+                match leaves && !server.switch.is_stopped() {
+                    true => instance.roots_changed(),
+                    // It hears of it before its next call.
+                    false => instance.host.owes_news_of_roots(),
                 }
             }
         }

@@ -4,10 +4,14 @@
 //! A question is shown with the name of the server that asks: a server must not
 //! be able to pose as tollgate or as another server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
     deadline::Clock,
@@ -27,6 +31,60 @@ const MAX_OPEN: usize = 64;
 /// our memory. Its call has a deadline of its own, which runs on meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The questions of one instance that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    tasks: Mutex<HashMap<String, AbortHandle>>,
+    /// Tells when there is one less.
+    less: Notify,
+}
+
+impl Open {
+    fn begins(&self, id: String, task: AbortHandle) {
+        lock(&self.tasks).insert(id, task);
+    }
+
+    fn ends(&self, id: &str) -> Option<AbortHandle> {
+        let task = lock(&self.tasks).remove(id);
+        self.less.notify_waiters();
+        task
+    }
+
+    /// Its server has withdrawn it.
+    pub(super) fn withdraw(&self, id: &str) {
+        if let Some(task) = self.ends(id) {
+            task.abort();
+        }
+    }
+
+    /// Nobody waits for an answer any more.
+    pub(super) fn end_all(&self) {
+        for (_, task) in lock(&self.tasks).drain() {
+            task.abort();
+        }
+        self.less.notify_waiters();
+    }
+
+    fn has(&self, id: &str) -> bool {
+        lock(&self.tasks).contains_key(id)
+    }
+
+    fn count(&self) -> usize {
+        lock(&self.tasks).len()
+    }
+
+    /// Returns once all are answered.
+    pub(super) async fn answered(&self) {
+        loop {
+            let less = self.less.notified();
+            if self.count() == 0 {
+                return;
+            }
+            less.await;
+        }
+    }
+}
+
 /// Takes a request of the server.
 pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
     // It is read until it has left, and nobody would withdraw what it asks now.
@@ -44,12 +102,12 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
             refuse(instance, &id, rpc::METHOD_NOT_FOUND, says);
         }
         asks::ELICITATION | asks::SAMPLING | asks::ROOTS => {
-            if instance.questions_open() >= MAX_OPEN {
+            if instance.questions.count() >= MAX_OPEN {
                 refuse(instance, &id, rpc::INTERNAL, "too many questions are open");
                 return;
             }
             let key = id.text().to_owned();
-            if instance.is_open_question(&key) {
+            if instance.questions.has(&key) {
                 refuse(
                     instance,
                     &id,
@@ -63,20 +121,25 @@ pub(super) fn receive(instance: &Arc<Instance>, id: Raw, method: Box<str>, param
                 return;
             };
             let task = tokio::spawn(ask(instance.clone(), id, method, params));
-            instance.question_started(key, task.abort_handle());
+            instance.questions.begins(key, task.abort_handle());
         }
         _ => refuse(instance, &id, rpc::METHOD_NOT_FOUND, "method not found"),
     }
 }
 
 async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<Raw>) {
-    let host = lock(&instance.host).clone();
     let (owner, caller) = match instance.lane.question().await {
         Owner::Call(asking) => {
             let caller = asking.open.caller.clone();
             (Some(asking), Some(caller))
         }
-        Owner::NoCall => (None, host),
+        Owner::NoCall => {
+            let host = instance.host.caller();
+            if host.is_none() {
+                instance.host.is_missing();
+            }
+            (None, host)
+        }
         Owner::Unknown => {
             instance.remark("asked while a call that was given up may go on: nobody was");
             (None, None)
@@ -122,7 +185,7 @@ async fn ask(instance: Arc<Instance>, id: Raw, method: Box<str>, params: Option<
         }
         None => instance.remark("did not read what it was to be answered"),
     }
-    instance.question_ended(id.text());
+    instance.questions.ends(id.text());
 }
 
 /// What the server hears.

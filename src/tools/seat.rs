@@ -46,7 +46,11 @@ impl Seat for Arc<Instance> {
 }
 
 async fn run(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
-    *lock(&instance.host) = Some(job.caller.clone());
+    instance.host.is(Some(job.caller.clone()));
+    // Kept back while it was stopped.
+    if instance.host.takes_news_of_roots() {
+        instance.roots_changed();
+    }
     match &job.subject {
         Subject::Subscribe(uri) => Box::pin(subscribe::add(instance, job, uri)).await,
         Subject::Unsubscribe(uri) => Box::pin(subscribe::remove(instance, job, uri)).await,

@@ -161,6 +161,10 @@ impl Server {
             Adopted::Fits(instance) => instance,
             Adopted::Not(other) => {
                 let (unplaced, tools) = self.listed(declare, Some(&caller)).await?;
+                // What it asks at its start it is to know before its first call comes: connected
+                // directly it would.
+                let answered = unplaced.questions.answered();
+                let _ = tokio::time::timeout(self.registered.start, answered).await;
                 *lock(&unplaced.run) = Some(run);
                 if !self.replace(other, &unplaced).await {
                     // Told before its first call is judged: what that is refused for
@@ -175,7 +179,7 @@ impl Server {
                 unplaced.placed()
             }
         };
-        *lock(&instance.host) = Some(caller);
+        instance.host.is(Some(caller));
         *place = Some(instance.clone());
         Ok(instance)
     }
@@ -227,7 +231,8 @@ impl Server {
         }
         let fits = match instance.era() {
             Era::Modern => true,
-            Era::Legacy => instance.declared == declare,
+            // What it has asked for at its start it would be without for good.
+            Era::Legacy => instance.declared == declare && !instance.host.was_missing(),
         };
         if fits {
             *owner = Some(run.clone());
@@ -379,7 +384,7 @@ impl Server {
             self.events.clone(),
             self.switch.clone(),
         )?);
-        *lock(&instance.host) = host.cloned();
+        instance.host.is(host.cloned());
         if !lock(&self.record).started(&instance) {
             return Err(stopping());
         }

@@ -123,7 +123,7 @@ impl<D: Double> Tools for Servers<D> {
         self.0.definitions()
     }
 
-    fn roots_changed(&self, _: &RunId) {}
+    fn roots_changed(&self, _: &RunId, _: bool) {}
 
     fn end_run(&self, _: &RunId) {
         self.0.end_run();

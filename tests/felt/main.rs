@@ -16,6 +16,7 @@ mod asked;
 mod bounds;
 mod charged;
 mod faults;
+mod folders;
 mod halt;
 mod leaving;
 mod lines;

@@ -71,17 +71,14 @@ fn an_answer_that_its_server_was_slow_to_take_does_not_leave_after_a_stop() {
 }
 
 #[test]
-fn an_answer_does_not_leave_when_what_stopped_its_call_has_been_lifted() {
+fn a_server_does_not_hear_what_an_operator_says_of_a_stop() {
     let home = limited("");
     let (mut alpha, mut agent, call) = asks_and_does_not_read(&home);
     let words = ["stop", "--agent", "test", "-m", "not for servers"];
     let stopped = home.tollgate().args(words).output();
     assert!(stopped.unwrap().status.success());
     assert!(agent.answer(call).contains("not for servers"));
-    let lifted = home.tollgate().args(["resume", "--yes"]).output();
-    assert!(lifted.unwrap().status.success());
     alpha.order("hear");
-    // What the operator says of it is for agents.
     let cancelled = alpha.gets("notifications/cancelled");
     assert!(cancelled.contains("it was stopped"), "{cancelled}");
     assert!(!cancelled.contains("not for servers"), "{cancelled}");
