@@ -454,6 +454,7 @@ fn limit() -> impl Strategy<Value = (Limit, Level)> {
                 added,
                 resets,
                 begins: None,
+                forgotten: None,
             },
         )
     })

@@ -220,9 +220,17 @@ pub struct Level {
     /// When this period ends, or the first of it is forgotten: microseconds
     /// since 1970.
     pub resets: Option<i64>,
+    /// When all that counts by now has been forgotten; only where each use is by itself.
+    pub forgotten: Option<i64>,
 }
 
 impl Level {
+    /// From when on a limit that is used up leaves room again, at the latest.
+    #[must_use]
+    pub fn free_again(&self) -> Option<i64> {
+        self.resets.or(self.forgotten)
+    }
+
     /// Used and reserved.
     #[must_use]
     pub const fn total(&self) -> u64 {

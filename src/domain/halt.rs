@@ -46,6 +46,40 @@ impl Halt {
     pub fn holds(&self, now: i64) -> bool {
         self.until.is_none_or(|until| now < until)
     }
+
+    /// What holds when this comes on top of one that holds already: the stricter kind, with
+    /// its reason, for as long as either of them. None if that is what holds already.
+    #[must_use]
+    pub fn on_top_of(self, held: &Halt) -> Option<Halt> {
+        let at = self.at;
+        let held_longer = held.lasts_as_long_as(&self);
+        let until = if held_longer { held.until } else { self.until };
+        let stricter = match (self.kind, held.kind) {
+            (HaltKind::Killed, HaltKind::Paused) => self,
+            (HaltKind::Paused, HaltKind::Killed) => held.clone(),
+            (HaltKind::Killed, HaltKind::Killed) | (HaltKind::Paused, HaltKind::Paused) => {
+                match held_longer {
+                    true => held.clone(),
+                    false => self,
+                }
+            }
+        };
+        let both = Halt {
+            at,
+            until,
+            ..stricter
+        };
+        let is_new = both.kind != held.kind || both.until != held.until;
+        is_new.then_some(both)
+    }
+
+    fn lasts_as_long_as(&self, other: &Halt) -> bool {
+        match (self.until, other.until) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(others)) => own >= others,
+        }
+    }
 }
 
 /// What a refusal does to the run beside refusing.
@@ -57,4 +91,51 @@ pub struct Ends {
     pub says: String,
     /// Until when by itself: microseconds since 1970; none for a day.
     pub until: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn halt(kind: HaltKind, until: Option<i64>, says: &str) -> Halt {
+        Halt {
+            kind,
+            agent: AgentName::parse("dev").unwrap(),
+            run: RunId::from_tail("1"),
+            at: 10,
+            until,
+            says: says.to_owned(),
+        }
+    }
+
+    /// Its kind, its end and its reason.
+    fn joined(held: (HaltKind, Option<i64>), new: (HaltKind, Option<i64>)) -> Option<Halt> {
+        halt(new.0, new.1, "new").on_top_of(&halt(held.0, held.1, "held"))
+    }
+
+    #[test]
+    fn of_two_halts_the_stricter_holds_for_as_long_as_either() {
+        use HaltKind::{Killed, Paused};
+        let cases = [
+            // A pause is a person's to lift, and stays so.
+            ((Paused, None), (Killed, Some(60)), (Killed, None, "new")),
+            ((Killed, Some(60)), (Paused, None), (Killed, None, "held")),
+            (
+                (Killed, Some(60)),
+                (Killed, Some(90)),
+                (Killed, Some(90), "new"),
+            ),
+        ];
+        for (held, new, (kind, until, says)) in cases {
+            assert_eq!(joined(held, new), Some(halt(kind, until, says)), "{held:?}");
+        }
+        for (held, new) in [
+            ((Killed, Some(90)), (Killed, Some(60))),
+            ((Killed, Some(60)), (Killed, Some(60))),
+            ((Killed, None), (Paused, None)),
+            ((Paused, None), (Paused, None)),
+        ] {
+            assert_eq!(joined(held, new), None, "{held:?}");
+        }
+    }
 }

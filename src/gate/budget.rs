@@ -117,7 +117,7 @@ fn refuse(call: &Call, facts: &Facts<'_>, limit: &Limit, level: &Level, asked: u
     refusal.ends = why.map(|says| Ends {
         kind: HaltKind::Killed,
         says,
-        until: level.resets,
+        until: level.free_again(),
     });
     // A call that is too large by itself says nothing about the budget.
     if limit.period != Period::Action && !kills {

@@ -113,8 +113,8 @@ impl Around<'_> {
             };
             self.tell((**notice).clone(), since, &mut after);
         }
-        if let Some(ends) = &refusal.ends {
-            after.halts(self.halt(ends));
+        if let Some(halt) = refusal.ends.as_ref().and_then(|ends| self.halt(ends)) {
+            after.halts(halt);
         }
         after
     }
@@ -143,9 +143,8 @@ impl Around<'_> {
             self.tell(notice, self.at() - HOUR, &mut after);
         }
         self.thresholds(levels, reserved, charged, Some(charged), &mut after);
-        if after.halt.is_none()
-            && let Some(halt) = self.used_up(levels, charged).or_else(|| self.spends())
-        {
+        let ends = self.used_up(levels, charged).or_else(|| self.spends());
+        if let Some(halt) = ends.and_then(|ends| self.halt(&ends)) {
             after.halts(halt);
         }
         after
@@ -208,8 +207,10 @@ impl Around<'_> {
         }
     }
 
-    fn halt(&self, ends: &Ends) -> Halt {
-        Halt {
+    /// The halt that comes of it, and of the one that holds already; none if that is all that
+    /// there is to it.
+    fn halt(&self, ends: &Ends) -> Option<Halt> {
+        let halt = Halt {
             kind: ends.kind,
             agent: self.call.by.agent.clone(),
             run: self.call.run.clone(),
@@ -219,11 +220,16 @@ impl Around<'_> {
                 HaltKind::Paused => ends.until,
             },
             says: ends.says.clone(),
+        };
+        let conduct = &self.state.conduct;
+        match conduct.halt(&self.call.by.agent, self.at()) {
+            Some(held) => halt.on_top_of(held),
+            None => Some(halt),
         }
     }
 
     /// A limit that ends the run, and is used up by what was charged.
-    fn used_up(&self, levels: &[Level], charged: &Amounts) -> Option<Halt> {
+    fn used_up(&mut self, levels: &[Level], charged: &Amounts) -> Option<Ends> {
         let call = self.call;
         let kills = |limit: &&Limit| match limit.then {
             Then::Kill => limit.period != Period::Action,
@@ -243,17 +249,25 @@ impl Around<'_> {
                 show(allowed),
                 limit.name()
             );
-            return Some(self.halt(&Ends {
+            return Some(Ends {
                 kind: HaltKind::Killed,
                 says,
-                until: level.resets,
-            }));
+                until: self.free_again(limit),
+            });
         }
         None
     }
 
+    /// When a limit leaves room for one more, after what was charged.
+    fn free_again(&mut self, limit: &Limit) -> Option<i64> {
+        let (usage, call) = (&mut self.state.usage, self.call);
+        let scope = Scope::of(limit.over, call)?;
+        let level = usage.level_of(&scope, Some(&call.run), limit, 1, self.now, self.calendar);
+        level.free_again()
+    }
+
     /// An agent that spends much faster than it used to.
-    fn spends(&self) -> Option<Halt> {
+    fn spends(&self) -> Option<Ends> {
         let call = self.call;
         let times = call.claim.spend()?;
         let agent = self.state.conduct.get(&call.by.agent, self.at());
@@ -289,11 +303,11 @@ impl Around<'_> {
             show(now),
             show(usual)
         );
-        Some(self.halt(&Ends {
+        Some(Ends {
             kind: HaltKind::Paused,
             says,
             until: None,
-        }))
+        })
     }
 
     fn breakers(&self, settlement: &Settlement, probed: &[bool], after: &mut Aftermath) {

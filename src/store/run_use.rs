@@ -144,6 +144,7 @@ impl RunUse {
             added: self.added.get(dimension),
             begins: None,
             resets: None,
+            forgotten: None,
         }
     }
 }

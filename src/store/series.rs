@@ -49,6 +49,11 @@ impl Width {
     pub(super) const fn slot(self, at: i64) -> i64 {
         at.div_euclid(self.micros())
     }
+
+    /// When that slot ends.
+    pub(super) const fn end(self, at: i64) -> i64 {
+        (self.slot(at) + 1) * self.micros()
+    }
 }
 
 /// The slots of one width, in order; those in which nothing was used are not there.

@@ -210,6 +210,7 @@ impl Usage {
                     added: 0,
                     begins: Some(span.from),
                     resets: span.until,
+                    forgotten: None,
                 };
                 if let Some(window) = span.window {
                     // What must be forgotten before the call fits; else the first of it.
@@ -223,6 +224,7 @@ impl Usage {
                         true => frees(much),
                         false => frees(1),
                     };
+                    level.forgotten = Some(width.end(at).saturating_add(window));
                 }
                 level
             }

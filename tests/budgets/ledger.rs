@@ -291,7 +291,7 @@ impl Both {
                 let scope = Scope::of(limit.over, &call).unwrap();
                 let asked = [(scope, Some(call.run.clone()), limit.clone())];
                 let mut said = self.world.store().levels(&asked)[0];
-                (said.resets, said.begins) = (None, None);
+                (said.resets, said.begins, said.forgotten) = (None, None, None);
                 let name = limit.name();
                 assert_eq!(
                     said,

@@ -120,6 +120,72 @@ fn an_agent_that_spends_much_faster_than_it_used_to_waits_for_a_person() {
 }
 
 #[test]
+fn a_pause_is_a_persons_to_lift_when_a_limit_ends_the_run_as_well() {
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"0.10 USD\"\n";
+    let hour = "[budget]\nrun = \"none\"\nhour = { cost = { at = \"0.70 USD\", then = \"kill\" } }";
+    let mut world = World::new(&only(&format!("spend = 5\n{hour}")), shop);
+    for _ in 0..10 {
+        world.again().unwrap();
+        world.wait(1800);
+    }
+    world.wait(3600);
+    let flying: Vec<_> = (0..7)
+        .map(|_| {
+            let call = world.call();
+            world.ask(call).unwrap()
+        })
+        .collect();
+    let halts: Vec<_> = flying
+        .into_iter()
+        .filter_map(|call| world.done(call))
+        .collect();
+    let kinds: Vec<_> = halts.iter().map(|halt| (halt.kind, halt.until)).collect();
+    assert_eq!(kinds, [(HaltKind::Paused, None), (HaltKind::Killed, None)]);
+    world.wait(3 * 24 * 3600);
+    assert_eq!(world.again(), Err("RUN_KILLED"), "only a person lifts it");
+    world.restart();
+    assert_eq!(world.again(), Err("RUN_KILLED"));
+    let bot = tollgate::domain::AgentName::parse("bot").unwrap();
+    world.store().clear(&bot, "ana").unwrap();
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn what_ends_meanwhile_does_not_shorten_the_end_of_a_loop() {
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"0.10 USD\"\n";
+    let hour = "[budget]\nrun = \"none\"\nhour = { cost = { at = \"0.20 USD\", then = \"kill\" } }";
+    let loops = "[loops.read]\nsame = { refuse = 2, kill = 3 }";
+    let mut world = World::new(&only(&format!("{hour}\n{loops}")), shop);
+    let call = world.call();
+    let flying = world.ask(call).unwrap();
+    for code in [Ok(()), Err("LOOP"), Err("RUN_KILLED")] {
+        let call = world.call_with("bot", "1", "look", "{}");
+        assert_eq!(world.makes(call), code);
+    }
+    let dear = Amounts::ZERO.with(Dimension::Cost, 200_000);
+    assert_eq!(world.ends(flying, done(false), dear), None);
+    let halts = world.store().halts();
+    assert!(halts[0].says.contains("in a row"), "{}", halts[0].says);
+    world.wait(2 * 3600);
+    assert_eq!(world.again(), Err("RUN_KILLED"), "an hour is no day");
+    world.wait(22 * 3600);
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
+fn an_hours_limit_that_one_call_uses_up_ends_the_agent_for_that_hour() {
+    let shop = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n";
+    let hour = "[budget]\nrun = \"none\"\nhour = { cost = { at = \"1.00 USD\", then = \"kill\" } }";
+    let mut world = World::new(&only(hour), shop);
+    assert_eq!(world.again(), Ok(()));
+    assert_eq!(world.again(), Err("RUN_KILLED"));
+    world.wait(3600);
+    assert_eq!(world.again(), Err("RUN_KILLED"), "it counts by the minute");
+    world.wait(60);
+    assert_eq!(world.again(), Ok(()));
+}
+
+#[test]
 fn a_clock_that_jumps_ahead_and_back_forgets_nothing_that_was_used() {
     let main = only("[budget]\nrun = \"none\"\nday = { cost = \"3.00 USD\" }");
     let shop = "[tools.buy]\ntier = \"read\"\ncost = \"1.00 USD\"\n";
