@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,16 +34,22 @@ const MAX_OPEN: usize = 64;
 /// our memory. Its call has a deadline of its own, which runs on meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a server makes of an answer, it does beside what it is asked next, and tells nobody
+/// when it is done: the official server of files looks at each folder first.
+const LEARNS: Duration = Duration::from_millis(100);
+
 /// The questions of one instance that are on their way.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     tasks: Mutex<HashMap<String, AbortHandle>>,
     /// Tells when there is one less.
     less: Notify,
+    has_asked: AtomicBool,
 }
 
 impl Open {
     fn begins(&self, id: String, task: AbortHandle) {
+        self.has_asked.store(true, Ordering::Relaxed);
         lock(&self.tasks).insert(id, task);
     }
 
@@ -73,14 +82,18 @@ impl Open {
         lock(&self.tasks).len()
     }
 
-    /// Returns once all are answered.
-    pub(super) async fn answered(&self) {
+    /// Returns once it knows what it asks at its start: connected directly, it would long
+    /// before its first call.
+    pub(super) async fn learns(&self) {
         loop {
             let less = self.less.notified();
             if self.count() == 0 {
-                return;
+                break;
             }
             less.await;
+        }
+        if self.has_asked.load(Ordering::Relaxed) {
+            tokio::time::sleep(LEARNS).await;
         }
     }
 }

@@ -161,10 +161,8 @@ impl Server {
             Adopted::Fits(instance) => instance,
             Adopted::Not(other) => {
                 let (unplaced, tools) = self.listed(declare, Some(&caller)).await?;
-                // What it asks at its start it is to know before its first call comes: connected
-                // directly it would.
-                let answered = unplaced.questions.answered();
-                let _ = tokio::time::timeout(self.registered.start, answered).await;
+                let learns = unplaced.questions.learns();
+                let _ = tokio::time::timeout(self.registered.start, learns).await;
                 *lock(&unplaced.run) = Some(run);
                 if !self.replace(other, &unplaced).await {
                     // Told before its first call is judged: what that is refused for
