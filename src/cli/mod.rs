@@ -35,6 +35,7 @@ mod sums;
 mod tools;
 mod trial;
 mod verify;
+mod whole;
 mod why;
 mod words;
 

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use super::audit::{missing, not_kept, with_beginnings};
 use super::extend;
 use super::filter::Filter;
-use super::out::Out;
+use super::out::{Out, aside};
 use super::record::{Record, duration};
 use super::resume::{halted, halts};
 use super::rows::{Row, merged};
 use super::sums::{Costs, Run, summed};
+use super::whole::{self, Whole};
 use super::{Trouble, all_records};
 use crate::clock::{Clock, SystemClock};
 use crate::control::HaltRow;
@@ -23,7 +24,10 @@ use crate::ports::Query;
     args_conflicts_with_subcommands = true,
     mut_arg("limit", |limit| limit.help("At most this many runs, those that began last; 0 for all")),
     after_help = "\
-Times are UTC. Without a time or a limit, runs of the newest 5000 records are listed."
+Times are UTC. Without --since and --limit, runs with calls among the newest 5000 records are listed. Each is
+summed up over all of its calls that match; of those before --since or after --until nothing is counted.
+A sum that may lack something says `at least`, and `incomplete` in JSON: `not_read` where reading all of its
+records would take too long, `not_kept` where older records are not kept."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -65,8 +69,18 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         return one(place, &id, query, args.json, out);
     }
     let asked = query.since;
-    let (mut runs, kept) = newest(place, query, args.filter.limit())?;
+    let Found {
+        mut runs,
+        kept,
+        is_cut,
+    } = newest(place, query, args.filter.limit())?;
     mark(&mut runs, &halts(place)?);
+    if is_cut && !args.filter.is_bounded() {
+        aside(format_args!(
+            "these are the runs of the newest {NEWEST} records that match; all of them: --limit 0"
+        ));
+    }
+    whole::tell(&runs, kept);
     if args.json {
         return Ok(runs.iter().try_for_each(|run| out.json(run))?);
     }
@@ -83,13 +97,21 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
 }
 
 fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Result<(), Trouble> {
+    let asked = query.since;
     let (lines, since) = all(place, query)?;
+    let records = parsed(&lines);
     if json {
+        let mut runs = summed(&records);
+        whole::mark(&mut runs, asked, since);
+        whole::tell(&runs, since);
         return Ok(lines.iter().try_for_each(|line| out.record(line))?);
     }
-    let records = with_beginnings(place, parsed(&lines))?;
-    let runs = summed(&records);
-    let Some(run) = runs.iter().find(|run| run.run == id.as_str()) else {
+    let records = with_beginnings(place, records)?;
+    let mut runs = summed(&records);
+    runs.retain(|run| run.run == id.as_str());
+    whole::mark(&mut runs, asked, since);
+    whole::tell(&runs, since);
+    let Some(run) = runs.first() else {
         return Err(missing(id, since, "`tollgate runs` lists runs").into());
     };
     out.lines(headline(run).lines())?;
@@ -104,35 +126,47 @@ fn one(place: &Place, id: &RunId, query: Query, json: bool, out: &mut Out) -> Re
     Ok(())
 }
 
-/// The runs, at most so many, and from when on records are kept. How many records that
-/// takes nobody knows: it is tried with more, until there is one run too many or nothing
-/// more is found.
-fn newest(
-    place: &Place,
-    mut query: Query,
-    most: Option<usize>,
-) -> Result<(Vec<Run>, Option<Timestamp>), Trouble> {
+/// What a list is made of.
+struct Found {
+    runs: Vec<Run>,
+    /// From when on records are kept.
+    kept: Option<Timestamp>,
+    /// Whether there are older records that were not searched for runs.
+    is_cut: bool,
+}
+
+/// The runs, at most so many. How many records that takes nobody knows: it is tried with
+/// more, until enough runs begin among them or nothing more is found.
+fn newest(place: &Place, mut query: Query, most: Option<usize>) -> Result<Found, Trouble> {
     // Of a stretch of time all of it is looked at.
     let mut records = match (most, query.since) {
         (Some(1..), None) => Some(NEWEST),
         (Some(_), _) | (None, Some(_)) => None,
         (None, None) => query.limit,
     };
+    let most = most.filter(|most| *most > 0);
+    let mut whole = Whole::new(place, query.clone());
     loop {
         query.limit = records;
         let (found, kept) = all(place, query.clone())?;
-        let mut runs = summed(&parsed(&found));
-        let Some(most) = most.filter(|most| *most > 0) else {
-            return Ok((runs, kept));
-        };
-        if let Some(looked_at) = records.filter(|records| found.len() >= *records)
-            && runs.len() <= most
-        {
-            records = looked_at.checked_mul(WIDER);
-            continue;
+        let found = parsed(&found);
+        let mut runs = summed(&found);
+        let is_cut = records.is_some_and(|records| found.len() >= records);
+        if is_cut {
+            runs = whole.newest(runs, most)?;
         }
-        runs.drain(..runs.len().saturating_sub(most));
-        return Ok((runs, kept));
+        if let Some(most) = most {
+            // One that began before may be older than one that is not among these.
+            let from = found.first().and_then(Record::seq);
+            let begun = runs.iter().filter(|run| run.begins >= from).count();
+            if is_cut && begun < most {
+                records = records.and_then(|records| records.checked_mul(WIDER));
+                continue;
+            }
+            runs.drain(..runs.len().saturating_sub(most));
+        }
+        whole::mark(&mut runs, query.since, kept);
+        return Ok(Found { runs, kept, is_cut });
     }
 }
 
@@ -215,6 +249,10 @@ fn counts(run: &Run) -> String {
         1 => "1 call".to_owned(),
         many => format!("{many} calls"),
     };
+    let calls = match run.incomplete {
+        Some(_) => format!("at least {calls}"),
+        None => calls,
+    };
     let parts: Vec<String> = [
         (run.done, "done"),
         (run.asked, "asked"),
@@ -278,6 +316,7 @@ mod tests {
     use super::*;
     use crate::cli::budget::tests::halt;
     use crate::cli::rows::tests::{limits, records};
+    use crate::cli::sums::Lacks;
 
     #[test]
     fn a_run_is_counted_from_its_records() {
@@ -291,6 +330,9 @@ mod tests {
         );
         insta::assert_snapshot!(headline(run));
         insta::assert_snapshot!(table(&runs).concat().join("  ").trim_end());
+        let mut part = run.clone();
+        part.incomplete = Some(Lacks::NotRead);
+        assert!(counts(&part).starts_with("at least 3 calls: "), "{part:?}");
     }
 
     #[test]

@@ -55,6 +55,22 @@ pub(super) struct Run {
     /// `killed` or `paused`, if its agent was halted in it and still is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) halt: Option<String>,
+    /// Why there may be more of it than is summed up here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) incomplete: Option<Lacks>,
+    /// The number of its first record.
+    #[serde(skip)]
+    pub(super) begins: Option<u64>,
+}
+
+/// What a sum may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Lacks {
+    /// Older records that were not read: it would have taken too long.
+    NotRead,
+    /// Older records that are not kept.
+    NotKept,
 }
 
 /// To the microsecond, as the record has it: a sum of such numbers is off by less than
@@ -80,38 +96,49 @@ struct Begun {
 
 /// The runs that these records are of, in the order in which they began.
 pub(super) fn summed(records: &[Record]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut of_call: HashMap<String, Begun> = HashMap::new();
-    for record in records {
+    let mut sums = Sums::default();
+    records.iter().for_each(|record| sums.add(record));
+    sums.runs
+}
+
+/// Runs while they are summed up, record by record.
+#[derive(Default)]
+pub(super) struct Sums {
+    pub(super) runs: Vec<Run>,
+    of_call: HashMap<String, Begun>,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, record: &Record) {
         let call = record.str("call");
-        let known = call.and_then(|call| of_call.get(call));
+        let known = call.and_then(|call| self.of_call.get(call));
         let (at, estimate) = match (known, record.str("run"), record.kind()) {
             (Some(begun), _, _) => (begun.at, begun.estimate.as_ref()),
             (None, Some(name), "call.intent" | "call.refused") => {
-                let at = runs.iter().position(|run| run.run == name);
+                let at = self.runs.iter().position(|run| run.run == name);
                 let at = at.unwrap_or_else(|| {
-                    runs.push(Run {
+                    self.runs.push(Run {
                         run: name.to_owned(),
                         agent: record.str("agent").unwrap_or("?").to_owned(),
                         owner: record.str("owner").unwrap_or("?").to_owned(),
                         first: record.at(),
+                        begins: record.seq(),
                         ..Run::default()
                     });
-                    runs.len() - 1
+                    self.runs.len() - 1
                 });
                 if let Some(call) = call {
                     let estimate = record.estimate();
-                    of_call.insert(call.to_owned(), Begun { at, estimate });
+                    self.of_call.insert(call.to_owned(), Begun { at, estimate });
                 }
                 (at, None)
             }
-            (None, _, _) => continue,
+            (None, _, _) => return,
         };
-        if let Some(run) = runs.get_mut(at) {
+        if let Some(run) = self.runs.get_mut(at) {
             count(run, record, estimate);
         }
     }
-    runs
 }
 
 fn count(run: &mut Run, record: &Record, estimate: Option<&Cost>) {

@@ -16,6 +16,7 @@ mod prompt;
 #[path = "../pruning/mod.rs"]
 mod pruning;
 mod records;
+mod runs;
 #[path = "../simdisk/mod.rs"]
 mod simdisk;
 #[path = "../stores/mod.rs"]

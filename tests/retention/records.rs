@@ -311,7 +311,7 @@ fn the_daemon_prunes_by_itself() {
     store.close();
 }
 
-const TOOLS: &str = "command = \"tollgate\"\nargs = [\"demo-server\"]\nowner = \"ops\"\n";
+pub const TOOLS: &str = "command = \"tollgate\"\nargs = [\"demo-server\"]\nowner = \"ops\"\n";
 
 #[test]
 fn who_looks_for_what_was_pruned_is_told_since_when_records_are_kept() {
