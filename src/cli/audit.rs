@@ -81,7 +81,7 @@ struct Form {
     #[arg(long)]
     json: bool,
 
-    /// One row per record for a spreadsheet
+    /// One row per record for a spreadsheet; the columns of later versions come last
     #[arg(long)]
     csv: bool,
 }

@@ -2,7 +2,8 @@
 
 use super::record::Record;
 
-/// The columns. A key that a record does not have is empty.
+/// The columns. A key that a record does not have is empty. New ones stand last: some
+/// people read a row by position.
 pub(super) const COLUMNS: &[&str] = &[
     "seq",
     "at",
@@ -45,6 +46,16 @@ pub(super) const COLUMNS: &[&str] = &[
     "asks",
     "answer",
     "result",
+    "halt",
+    "state",
+    "until",
+    "alone",
+    "added",
+    "bound",
+    "limit",
+    "used",
+    "requested",
+    "retry_at",
 ];
 
 pub(super) fn header() -> String {
@@ -124,6 +135,45 @@ mod tests {
             ["step", "model", "tokens", "arguments", "budget_left"].map(|key| &*call[key]),
             ["4", "m-1", "7", r#"{"path":"a"}"#, r#"{"run.calls":3}"#]
         );
+    }
+
+    #[test]
+    fn what_changes_a_limit_or_meets_one_is_in_the_table() {
+        let shown = |line: &str, keys: &[&str]| {
+            let record = Record::parse(line).unwrap();
+            let cells = keys.iter().map(|key| {
+                assert!(COLUMNS.contains(key), "{key}");
+                value(&record, key)
+            });
+            cells.collect::<Vec<_>>().join("|")
+        };
+        let lines = [
+            (
+                r#"{"kind":"extend","run":"r-1","added":{"calls":10},"alone":true,"until":"2026-11-20T18:04:17Z"}"#,
+                &["added", "alone", "until"][..],
+                r#"{"calls":10}|true|2026-11-20T18:04:17Z"#,
+            ),
+            (
+                r#"{"kind":"halt","halt":"paused","until":"2026-11-21T16:05:16Z"}"#,
+                &["halt", "until"],
+                "paused|2026-11-21T16:05:16Z",
+            ),
+            (
+                r#"{"kind":"breaker","state":"open","until":"2026-11-20T16:03:14Z"}"#,
+                &["state", "until"],
+                "open|2026-11-20T16:03:14Z",
+            ),
+            (
+                r#"{"kind":"call.refused","bound":"run.calls","limit":"3","used":"3","requested":"1","retry_at":"2026-11-21T00:00:00Z"}"#,
+                &["bound", "limit", "used", "requested", "retry_at"],
+                "run.calls|3|3|1|2026-11-21T00:00:00Z",
+            ),
+        ];
+        for (line, keys, said) in lines {
+            assert_eq!(shown(line, keys), said);
+        }
+        // Who reads a row by position goes on reading it.
+        assert_eq!((COLUMNS[0], COLUMNS[40]), ("seq", "result"));
     }
 
     #[test]
