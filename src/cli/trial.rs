@@ -17,6 +17,8 @@ use crate::domain::{AgentName, Code};
 /// Judge a call gate by gate without making it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+The call is judged as the first of a new run: what a run that goes on has used does not count against the
+limits of runs.
 Exit codes: 0 it would run, 6 it would be refused, 7 it is stopped.")]
 pub(super) struct Args {
     /// Which tool, also by the name that agents see
@@ -116,6 +118,7 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
         tier,
         classified,
         unseen,
+        new_run,
         gates,
         unrecordable,
     } = judged;
@@ -143,6 +146,10 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
                 lines.extend(judgement::hang("The agent is told: ", "  ", remedy));
             }
         }
+    }
+    if *new_run {
+        let says = "It was judged as the first call of a new run; others may have less left.";
+        lines.push(says.to_owned());
     }
     if *unseen {
         lines.push("This agent does not see the tool: to it, the name is unknown.".to_owned());
@@ -190,6 +197,7 @@ mod tests {
             tier: Tier::Reversible,
             classified: true,
             unseen: false,
+            new_run: true,
             gates,
             unrecordable: None,
         }
@@ -239,7 +247,7 @@ mod tests {
         let lines = lines(&judged, Path::new("/"));
         let says =
             "No gate refuses it, and yet nothing runs now: STATE_UNAVAILABLE, the disk is full.";
-        assert_eq!(lines[2..], [says, "  free some space"]);
+        assert_eq!(lines[2..4], [says, "  free some space"]);
     }
 
     #[test]

@@ -325,6 +325,8 @@ pub struct Judged {
     pub classified: bool,
     /// The agent does not see the tool at all.
     pub unseen: bool,
+    /// It was judged as the first call of a new run, of which nothing is used yet.
+    pub new_run: bool,
     /// Every gate, in order.
     pub gates: Vec<GateRow>,
     /// Why no call can be recorded now; so none is made, whatever the gates say.

@@ -255,6 +255,8 @@ impl Tollgate {
             tier: call.tier,
             classified: call.offer != Offer::Unclassified,
             unseen,
+            // A visitor's run is its own: see `broker/judge.rs`.
+            new_run: true,
             gates: rows(gates),
             unrecordable: self.broker.store().ready().err().map(Wrong::from),
         }))

@@ -130,7 +130,10 @@ fn a_trial_is_judged_like_the_call_and_is_not_made() {
         |tool, args: &Value| home.run(&["try", tool, "--as", "me", "--args", &args.to_string()]);
     let fits = tried("demo.read_mail", &json!({ "id": "m-4" }));
     assert_eq!(fits.status.code(), Some(0), "{fits:?}");
-    assert!(text(&fits).ends_with("It would run. Nothing was sent.\n"));
+    assert!(text(&fits).contains("\nIt would run. Nothing was sent.\n"));
+    assert!(text(&fits).contains("as the first call of a new run"));
+    let json = text(&home.run(&["try", "demo.read_mail", "--as", "me", "--json"]));
+    assert!(json.contains(r#""new_run":true"#), "{json}");
 
     let outside = json!({ "path": "/etc/hosts", "text": "x" });
     let denied = tried("demo.write_file", &outside);
