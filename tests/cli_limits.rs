@@ -83,6 +83,25 @@ fn a_run_that_has_used_up_its_calls_goes_on_when_a_person_adds_to_it() {
         "{why}"
     );
 
+    // A trial is the first call of a new run, unless it is said which run it is a call of.
+    let tried = |more: &[&str]| {
+        let told = home.run(&[&["try", "demo.read_mail", "--as", "me"], more].concat());
+        (told.status.code(), text(&told) + &complaint(&told))
+    };
+    let (code, says) = tried(&["--args", "{\"id\":\"m-4\"}"]);
+    assert_eq!(code, Some(0), "{says}");
+    assert!(says.contains("the first call of a new run"), "{says}");
+    let (code, says) = tried(&["--args", "{\"id\":\"m-4\"}", "--run", run]);
+    assert_eq!(code, Some(6), "{says}");
+    assert!(says.contains("BUDGET_RUN_CALLS"), "{says}");
+    assert!(
+        says.contains(&format!("the next call of run {run}.")),
+        "{says}"
+    );
+    let (code, says) = tried(&["--run", "r-NONE"]);
+    assert_eq!(code, Some(1), "{says}");
+    assert!(says.contains("no run `r-NONE` is remembered"), "{says}");
+
     // Nobody adds anything without being asked.
     let asked = home.run(&["runs", "extend", run, "--calls", "1"]);
     assert_eq!(asked.status.code(), Some(2), "{asked:?}");

@@ -5,7 +5,7 @@
 
 use super::{Answer, Asked, Broker, Door, Session};
 use crate::{
-    domain::{AgentName, Call, Standing},
+    domain::{AgentName, Call, RunId, Standing},
     gate::Verdict,
     wire::{self, Raw},
 };
@@ -35,17 +35,19 @@ pub enum NotJudged {
 
 impl Broker {
     /// Judges what `agent` would be told if it called the tool that a person names
-    /// `SERVER.TOOL` now. Where that could be one of several servers, it is the longest's.
+    /// `SERVER.TOOL` now. Where that could be one of several servers, it is the longest's. It is the next call of
+    /// `run`; without one it begins a run.
     ///
     /// # Errors
     /// When there is no such agent or tool, or the arguments cannot be read.
     pub async fn judge(
         &self,
         agent: &AgentName,
+        run: Option<RunId>,
         title: &str,
         arguments: &Raw,
     ) -> Result<Judged, NotJudged> {
-        let session = self.visitor(agent).ok_or(NotJudged::UnknownAgent)?;
+        let session = self.visitor(agent, run).ok_or(NotJudged::UnknownAgent)?;
         // The others' lists say nothing of this tool.
         let owners = self.policy.servers.keys();
         let owners = owners.filter(|server| server.tool_of(title).is_some());
@@ -88,9 +90,12 @@ impl Broker {
     }
 
     /// A session of its own that no connection has.
-    fn visitor(&self, agent: &AgentName) -> Option<Session> {
+    fn visitor(&self, agent: &AgentName, run: Option<RunId>) -> Option<Session> {
         let principal = self.policy.principal(agent)?;
-        Some(self.session(principal, self.new_run_id(), false))
+        // Named: a pause makes no other run of it.
+        let named = run.is_some();
+        let run = run.unwrap_or_else(|| self.new_run_id());
+        Some(self.session(principal, run, named))
     }
 }
 

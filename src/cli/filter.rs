@@ -155,7 +155,7 @@ fn moment(date: &str, time: &str) -> Option<Timestamp> {
     }
 }
 
-fn run_id(text: &str) -> Result<RunId, String> {
+pub(super) fn run_id(text: &str) -> Result<RunId, String> {
     RunId::parse(text).ok_or_else(|| "a run is named like r-7Q2K".to_owned())
 }
 

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 
+use super::filter::run_id;
 use super::judgement::{self, Rule, Said, Step};
 use super::out::Out;
 use super::{DENIED, STOPPED, Trouble, ask_patiently, beside_the_point};
 use crate::control::{GateRow, Judged, Question, Reply, Trial, Wrong};
 use crate::daemon::{Failure, FailureKind, Place};
-use crate::domain::{AgentName, Code};
+use crate::domain::{AgentName, Code, RunId};
 
 /// Judge a call gate by gate without making it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The call is judged as the first of a new run: what a run that goes on has used does not count against the
-limits of runs.
+Without --run the call is judged as the first of a new run: what a run that goes on has used does not count
+against the limits of runs.
 Exit codes: 0 it would run, 6 it would be refused, 7 it is stopped.")]
 pub(super) struct Args {
     /// Which tool, also by the name that agents see
@@ -28,6 +29,10 @@ pub(super) struct Args {
     /// Who would call
     #[arg(long = "as", value_name = "AGENT", value_parser = AgentName::parse, allow_hyphen_values = true)]
     agent: AgentName,
+
+    /// As the next call of this run
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    run: Option<RunId>,
 
     /// The arguments: JSON, @FILE, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
@@ -47,6 +52,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         agent: args.agent.clone(),
         title: args.tool.clone(),
         arguments: arguments(&args.args)?,
+        run: args.run.clone(),
     };
     let Reply::Judged(judged) = ask_patiently(place, Question::Try(trial), PATIENCE)? else {
         return Err(beside_the_point().into());
@@ -119,6 +125,7 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
         classified,
         unseen,
         new_run,
+        run,
         gates,
         unrecordable,
     } = judged;
@@ -146,6 +153,9 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
                 lines.extend(judgement::hang("The agent is told: ", "  ", remedy));
             }
         }
+    }
+    if let Some(run) = run {
+        lines.push(format!("It was judged as the next call of run {run}."));
     }
     if *new_run {
         let says = "It was judged as the first call of a new run; others may have less left.";
@@ -198,6 +208,7 @@ mod tests {
             classified: true,
             unseen: false,
             new_run: true,
+            run: None,
             gates,
             unrecordable: None,
         }

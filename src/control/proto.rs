@@ -12,7 +12,7 @@ use super::{
     limits::{BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow},
     rows::{AgentRow, GateRow, Happening, PinRow, ServerRow, StruckRow, ToolRow},
 };
-use crate::domain::{AgentName, CallId, Fault, Owner, ServerName, Stop, StopScope, Tier};
+use crate::domain::{AgentName, CallId, Fault, Owner, RunId, ServerName, Stop, StopScope, Tier};
 use crate::ports::{Query, Sought, Verified};
 
 /// The version of the protocol on both sockets.
@@ -144,6 +144,9 @@ pub struct Trial {
     pub title: String,
     /// The arguments, as JSON text: numbers stay as they were written.
     pub arguments: String,
+    /// The run that it would be a call of; else it begins one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 impl Question {
@@ -327,6 +330,9 @@ pub struct Judged {
     pub unseen: bool,
     /// It was judged as the first call of a new run, of which nothing is used yet.
     pub new_run: bool,
+    /// The run as whose next call it was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// Every gate, in order.
     pub gates: Vec<GateRow>,
     /// Why no call can be recorded now; so none is made, whatever the gates say.

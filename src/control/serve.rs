@@ -209,6 +209,7 @@ mod tests {
             agent: AgentName::parse("dev").unwrap(),
             title: "files.read".into(),
             arguments,
+            run: None,
         };
         let mut line = serde_json::to_vec(&Envelope {
             control: PROTOCOL,

@@ -229,12 +229,17 @@ impl Tollgate {
             agent,
             title,
             arguments,
+            run,
         } = trial;
+        if let Some(run) = &run {
+            self.belongs(run, &agent)?;
+        }
         let title = self.title_of(title);
         let arguments = Raw::parse(arguments.into()).ok_or_else(|| {
             Refused::new(RefusedCode::Malformed, "the arguments are not valid JSON")
         })?;
-        let judged = self.broker.judge(&agent, &title, &arguments).await;
+        let judged = self.broker.judge(&agent, run.clone(), &title, &arguments);
+        let judged = judged.await;
         let broker::Judged {
             call,
             gates,
@@ -255,8 +260,8 @@ impl Tollgate {
             tier: call.tier,
             classified: call.offer != Offer::Unclassified,
             unseen,
-            // A visitor's run is its own: see `broker/judge.rs`.
-            new_run: true,
+            new_run: run.is_none(),
+            run,
             gates: rows(gates),
             unrecordable: self.broker.store().ready().err().map(Wrong::from),
         }))

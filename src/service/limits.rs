@@ -51,6 +51,19 @@ impl Tollgate {
         }))
     }
 
+    /// Whether an agent can make a call of a run.
+    pub(super) fn belongs(&self, run: &RunId, agent: &AgentName) -> Result<(), Refused> {
+        let runs = self.broker.store().runs();
+        match agent_of(&runs, run) {
+            Some(owner) if owner == *agent => Ok(()),
+            Some(owner) => Err(Refused::new(
+                RefusedCode::NotFound,
+                format!("run `{run}` is one of agent `{owner}`"),
+            )),
+            None => Err(no_such_run(run)),
+        }
+    }
+
     fn runs_asked(&self, query: &BudgetQuery, now: Timestamp) -> Result<Vec<RunKnown>, Refused> {
         let mut runs = self.broker.store().runs();
         runs.retain(|run| match (&query.run, &query.agent) {
