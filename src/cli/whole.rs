@@ -147,7 +147,7 @@ pub(super) fn tell(runs: &[Run], kept: Option<Timestamp>) {
     };
     if let Some(runs) = lack(Lacks::NotRead) {
         aside(format_args!(
-            "{runs} not summed up whole: that takes longer than {} s; `tollgate runs ID` sums up one, \
+            "{runs} not summed up whole, and perhaps begun earlier: that takes longer than {} s; `tollgate runs ID` sums up one, \
              and --limit 0 all, however long it takes",
             PATIENCE.as_secs()
         ));
