@@ -506,7 +506,11 @@ fn thirty_cents_warn_once_and_fifty_end_the_run() {
     assert_eq!(world.makes(eve), Ok(()));
     // A person can, and a day.
     let bot = tollgate::domain::AgentName::parse("bot").unwrap();
-    assert!(world.store().clear(&bot, "ana").unwrap());
+    let shown = world.store().halts()[0].at;
+    let older = world.store().clear_shown(&bot, Some(shown - 1), "ana");
+    assert!(!older.unwrap(), "who said yes to another has not seen it");
+    let lifted = world.store().clear_shown(&bot, Some(shown), "ana");
+    assert!(lifted.unwrap());
     assert!(!world.store().clear(&bot, "ana").unwrap());
     let fresh = world.call_with("bot", "2", "buy", "{\"x\":2}");
     assert_eq!(world.makes(fresh), Ok(()));

@@ -157,7 +157,13 @@ promise!(
             store = (world.again)(store);
             assert_eq!(store.stops().all(), [stop(scope.clone())]);
             assert_eq!(refused(&*store, &call("2", "bot", "7")), "STOPPED");
-            assert!(store.resume(&scope, "bob").unwrap());
+            let mut shown = stop(scope.clone());
+            shown.at = "2025-12-31T00:00:00Z".to_owned();
+            let older = store.resume_shown(&scope, Some(&shown), "bob");
+            assert!(!older.unwrap(), "who said yes to another has not seen it");
+            assert_eq!(refused(&*store, &call("2", "bot", "7")), "STOPPED");
+            let shown = stop(scope.clone());
+            assert!(store.resume_shown(&scope, Some(&shown), "bob").unwrap());
             assert!(!store.resume(&scope, "bob").unwrap());
             store = (world.again)(store);
             assert!(store.stops().all().is_empty());

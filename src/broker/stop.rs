@@ -83,14 +83,19 @@ impl Broker {
         Ok(Stopped { recorded, calls })
     }
 
-    /// Lifts a stop; says whether there was one.
+    /// Lifts a stop; says whether there was one. Another than the one that was `shown` stays.
     ///
     /// # Errors
     /// When it cannot be recorded: the stop then stays.
-    pub async fn resume(&self, scope: StopScope, by: String) -> Result<bool, Fault> {
+    pub async fn resume(
+        &self,
+        scope: StopScope,
+        shown: Option<Stop>,
+        by: String,
+    ) -> Result<bool, Fault> {
         let (store, stops) = (self.store.clone(), self.stops.clone());
         let lifted = tokio::task::spawn_blocking(move || {
-            let lifted = store.resume(&scope, &by);
+            let lifted = store.resume_shown(&scope, shown.as_ref(), &by);
             follow(&stops, store.as_ref());
             lifted
         })

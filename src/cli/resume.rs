@@ -68,12 +68,12 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         out.line(format_args!("halted: {}", halted(halt)))?;
     }
     person::make_sure(args.yes, question, "it stays as it is", out)?;
-    if stop.is_some() {
-        lift(place, &scope)?;
+    if let Some(stop) = stop {
+        lift(place, stop, args.yes)?;
         out.line(format_args!("lifted: {scope} may go on"))?;
     }
     if let Some(halt) = halt {
-        clear(place, halt, out)?;
+        clear(place, halt, args.yes, out)?;
     }
     let stops: Vec<Stop> = without(&stops, stop);
     let halts: Vec<HaltRow> = without(&halts, halt);
@@ -94,9 +94,11 @@ fn without<T: Clone + PartialEq>(all: &[T], lifted: Option<&T>) -> Vec<T> {
     rest.cloned().collect()
 }
 
-fn lift(place: &Place, scope: &StopScope) -> Result<(), Failure> {
+/// Lifts what was shown; who did not want to be asked lifts what there is.
+fn lift(place: &Place, stop: &Stop, unasked: bool) -> Result<(), Failure> {
     let resume = Question::Resume {
-        scope: scope.clone(),
+        scope: stop.scope.clone(),
+        shown: (!unasked).then(|| stop.clone()),
         by: person::name(),
     };
     match ask(place, resume)? {
@@ -105,10 +107,11 @@ fn lift(place: &Place, scope: &StopScope) -> Result<(), Failure> {
     }
 }
 
-fn clear(place: &Place, halt: &HaltRow, out: &mut Out) -> Result<(), Trouble> {
+fn clear(place: &Place, halt: &HaltRow, unasked: bool, out: &mut Out) -> Result<(), Trouble> {
     let agent = &halt.agent;
     let clear = Question::Clear {
         agent: agent.clone(),
+        shown: (!unasked).then_some(halt.at),
         by: person::name(),
     };
     match ask(place, clear)? {

@@ -49,7 +49,11 @@ mod tests {
         let by = || "ana".to_owned();
         let agent = || AgentName::parse("dev").unwrap();
         let server = || ServerName::parse("mail").unwrap();
-        let resume = |scope| Question::Resume { scope, by: by() };
+        let resume = |scope| Question::Resume {
+            scope,
+            shown: None,
+            by: by(),
+        };
         let loosens = [
             resume(StopScope::Everything),
             resume(StopScope::Agent(agent())),
@@ -57,6 +61,7 @@ mod tests {
             resume(StopScope::Run(RunId::from_tail("1"))),
             Question::Clear {
                 agent: agent(),
+                shown: None,
                 by: by(),
             },
             Question::Extend(ExtendOrder {

@@ -70,6 +70,9 @@ pub enum Question {
     Resume {
         /// Which.
         scope: StopScope,
+        /// What was shown to who lifts it: another that was pulled since is not lifted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<Stop>,
         /// Who lifts it.
         by: String,
     },
@@ -117,6 +120,9 @@ pub enum Question {
     Clear {
         /// Whose.
         agent: AgentName,
+        /// When the one began that was shown to who lifts it: another is not lifted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<Timestamp>,
         /// Who lifts it.
         by: String,
     },

@@ -242,11 +242,20 @@ pub trait Store: Questions {
     /// The halt of an agent, if one is in force.
     fn halt_of(&self, agent: &AgentName) -> Option<Halt>;
 
-    /// A person clears what is held against an agent; says whether anything was.
+    /// A person clears what is held against an agent; says whether anything was. What has
+    /// come since the halt of the moment that was `shown` to them stays.
     ///
     /// # Errors
     /// When it cannot be recorded: the halt then stays.
-    fn clear(&self, agent: &AgentName, by: &str) -> Result<bool, Fault>;
+    fn clear_shown(&self, agent: &AgentName, shown: Option<i64>, by: &str) -> Result<bool, Fault>;
+
+    /// The same, whatever it is.
+    ///
+    /// # Errors
+    /// As above.
+    fn clear(&self, agent: &AgentName, by: &str) -> Result<bool, Fault> {
+        self.clear_shown(agent, None, by)
+    }
 
     /// A person adds to a run; none if the run is not known.
     ///
@@ -306,11 +315,25 @@ pub trait Store: Questions {
     /// When it is in force but could not be recorded.
     fn stop(&self, stop: Stop) -> Result<(), Fault>;
 
-    /// Lifts a stop; says whether there was one.
+    /// Lifts a stop; says whether there was one. Another than the one that was `shown` to who
+    /// lifts it stays.
     ///
     /// # Errors
     /// When it cannot be recorded: the stop then stays.
-    fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault>;
+    fn resume_shown(
+        &self,
+        scope: &StopScope,
+        shown: Option<&Stop>,
+        by: &str,
+    ) -> Result<bool, Fault>;
+
+    /// The same, whatever it is.
+    ///
+    /// # Errors
+    /// As above.
+    fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault> {
+        self.resume_shown(scope, None, by)
+    }
 
     /// Records that match, oldest first, as they stand: as many as one answer carries.
     ///

@@ -31,7 +31,7 @@ impl Tollgate {
             Question::Server { name } => self.server(&name),
             Question::Stop(order) => self.stop(order).await,
             Question::Stops => Ok(Reply::Stops(self.broker.store().stops().all().to_vec())),
-            Question::Resume { scope, by } => self.resume(scope, by).await,
+            Question::Resume { scope, shown, by } => self.resume(scope, shown, by).await,
             Question::Try(trial) => self.trial(trial).await,
             Question::Call { id } => {
                 let lines = self.read(move |store| store.records_of(&id)).await?;
@@ -72,7 +72,7 @@ impl Tollgate {
             Question::Extend(order) => self.extend(order).await,
             Question::CloseBreaker(order) => self.close_breaker(order).await,
             Question::Halts => Ok(Reply::Halts(self.halt_rows())),
-            Question::Clear { agent, by } => self.clear(agent, by).await,
+            Question::Clear { agent, shown, by } => self.clear(agent, shown, by).await,
         }
     }
 
@@ -199,10 +199,18 @@ impl Tollgate {
     }
 
     /// The store first, then the file: whatever fails in between, it is stopped.
-    async fn resume(&self, scope: StopScope, by: String) -> Result<Reply, Refused> {
+    async fn resume(
+        &self,
+        scope: StopScope,
+        shown: Option<Stop>,
+        by: String,
+    ) -> Result<Reply, Refused> {
         tracing::warn!(%scope, by, "resumed");
-        let stood = self.broker.resume(scope.clone(), by).await;
+        let stood = self.broker.resume(scope.clone(), shown, by).await;
         let stood = stood.map_err(unavailable)?;
+        if !stood && self.broker.store().stops().get(&scope).is_some() {
+            return Err(came_since(&format!("{scope} was stopped once more")));
+        }
         // Beside the runtime: it may wait for whoever holds the file, and for the disk.
         let file = self.place.stop_file();
         let lifting = {
@@ -405,6 +413,12 @@ fn canonical(definition: &Raw) -> String {
 
 fn not_found(says: String) -> Refused {
     Refused::new(RefusedCode::NotFound, says)
+}
+
+/// What somebody wants to lift is not what they were shown.
+pub(super) fn came_since(what: &str) -> Refused {
+    let says = format!("nothing is lifted: {what} while you were asked");
+    Refused::new(RefusedCode::NotFound, says).hint("look again: tollgate resume")
 }
 
 fn unavailable(fault: Fault) -> Refused {

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::Tollgate;
+use super::{Tollgate, answers::came_since};
 use crate::{
     control::{
         Alone, BreakerRow, Budget, BudgetQuery, CloseOrder, ExtendOrder, Extended, HaltRow,
@@ -182,9 +182,20 @@ impl Tollgate {
         halts.into_iter().filter_map(row).collect()
     }
 
-    pub(super) async fn clear(&self, agent: AgentName, by: String) -> Result<Reply, Refused> {
+    pub(super) async fn clear(
+        &self,
+        agent: AgentName,
+        shown: Option<Timestamp>,
+        by: String,
+    ) -> Result<Reply, Refused> {
         tracing::warn!(%agent, by, "a halt is lifted");
-        let lifted = self.read(move |store| store.clear(&agent, &by)).await?;
+        let shown = shown.map(Timestamp::as_microsecond);
+        let whose = agent.clone();
+        let lifting = self.read(move |store| store.clear_shown(&agent, shown, &by));
+        let lifted = lifting.await?;
+        if !lifted && self.broker.store().halt_of(&whose).is_some() {
+            return Err(came_since(&format!("agent `{whose}` was halted once more")));
+        }
         Ok(Reply::Cleared { lifted })
     }
 

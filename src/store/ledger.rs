@@ -273,8 +273,8 @@ impl<L: Log> Store for Ledger<L> {
         self.section().state.conduct.halt(agent, now).cloned()
     }
 
-    fn clear(&self, agent: &AgentName, by: &str) -> Result<bool, Fault> {
-        self.cleared(agent, by)
+    fn clear_shown(&self, agent: &AgentName, shown: Option<i64>, by: &str) -> Result<bool, Fault> {
+        self.cleared(agent, shown, by)
     }
 
     fn extend(&self, run: &RunId, helping: &Helping, by: &str) -> Result<Option<AgentName>, Fault> {
@@ -351,10 +351,17 @@ impl<L: Log> Store for Ledger<L> {
         }
     }
 
-    fn resume(&self, scope: &StopScope, by: &str) -> Result<bool, Fault> {
+    fn resume_shown(
+        &self,
+        scope: &StopScope,
+        shown: Option<&Stop>,
+        by: &str,
+    ) -> Result<bool, Fault> {
         let (placed, lifted) = {
             let mut section = self.section();
-            let Some(lifted) = section.in_force.get(scope).cloned() else {
+            let lifted = section.in_force.get(scope);
+            let lifted = lifted.filter(|stop| shown.is_none_or(|shown| shown == *stop));
+            let Some(lifted) = lifted.cloned() else {
                 return Ok(false);
             };
             // Applied with the record: what comes next is written behind it.

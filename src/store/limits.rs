@@ -110,11 +110,17 @@ impl<L: Log> Ledger<L> {
         halts
     }
 
-    pub(super) fn cleared(&self, agent: &AgentName, by: &str) -> Result<bool, Fault> {
+    pub(super) fn cleared(
+        &self,
+        agent: &AgentName,
+        shown: Option<i64>,
+        by: &str,
+    ) -> Result<bool, Fault> {
         let placed = {
             let mut section = self.section();
             let now = self.clock.now().as_microsecond();
-            if section.state.conduct.halt(agent, now).is_none() {
+            let halt = section.state.conduct.halt(agent, now);
+            if halt.is_none_or(|halt| shown.is_some_and(|shown| halt.at != shown)) {
                 return Ok(false);
             }
             self.commit(&mut section, record_limits::cleared(agent, by), true)?

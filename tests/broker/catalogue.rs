@@ -107,9 +107,12 @@ async fn a_server_that_was_never_listed_is_waited_for_when_the_last_stop_of_it_i
     // As who would start it says.
     broker.meet(&server("alpha"));
     let [everything, alpha] = scopes;
-    broker.resume(everything, "ada".to_owned()).await.unwrap();
+    broker
+        .resume(everything, None, "ada".to_owned())
+        .await
+        .unwrap();
     assert!(all_met(&broker).await);
-    broker.resume(alpha, "ada".to_owned()).await.unwrap();
+    broker.resume(alpha, None, "ada".to_owned()).await.unwrap();
     assert!(!all_met(&broker).await);
     broker.listed(listing("alpha", Vec::new()));
     assert!(all_met(&broker).await);
