@@ -35,8 +35,8 @@ pub enum NotJudged {
 
 impl Broker {
     /// Judges what `agent` would be told if it called the tool that a person names
-    /// `SERVER.TOOL` now. Where that could be one of several servers, it is the longest's. It is the next call of
-    /// `run`; without one it begins a run.
+    /// `SERVER.TOOL` now. Where that could be one of several servers, it is the longest's.
+    /// It is the next call of `run`; without one it begins a run.
     ///
     /// # Errors
     /// When there is no such agent or tool, or the arguments cannot be read.

@@ -195,11 +195,16 @@ fn without_daemon(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     };
     out.line(format_args!("stopped: {}", stopped(stop)))?;
     person::make_sure(args.yes, "lift this stop?", "it stays stopped", out)?;
-    stop_file::lift(&path, &scope)
+    // Who did not want to be asked lifts what there is.
+    let lifted = match args.yes {
+        true => stop_file::lift(&path, &scope),
+        false => stop_file::lift_shown(&path, stop),
+    };
+    lifted
         .map_err(|cause| Failure::io(format_args!("can't change `{}`", path.display()), &cause))?;
     out.line(format_args!("lifted from the STOP file: {scope}"))?;
     out.line("if the journal holds it too, it stays: look with `tollgate` once a daemon runs")?;
-    Ok(others(&without(&stops, Some(stop)), &[], out)?)
+    Ok(others(&stop_file::pulled(&path), &[], out)?)
 }
 
 fn others(stops: &[Stop], halts: &[HaltRow], out: &mut Out) -> std::io::Result<()> {

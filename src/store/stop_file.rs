@@ -61,13 +61,25 @@ pub fn pulled(path: &Path) -> Vec<Stop> {
     stops
 }
 
-/// Removes a stop; says whether it was there.
+/// Removes what stops this; says whether it was there.
 ///
 /// # Errors
 /// When the file cannot be changed: the stop then stays.
 pub fn lift(path: &Path, scope: &StopScope) -> io::Result<bool> {
-    let set_aside = lift_from(&aside(path), scope)?;
-    Ok(lift_from(path, scope)? || set_aside)
+    lift_all(path, |stop| stop.scope == *scope)
+}
+
+/// Removes a stop that was shown to somebody, and none that was laid since.
+///
+/// # Errors
+/// When the file cannot be changed: the stop then stays.
+pub fn lift_shown(path: &Path, shown: &Stop) -> io::Result<bool> {
+    lift_all(path, |stop| stop == shown)
+}
+
+fn lift_all(path: &Path, goes: impl Fn(&Stop) -> bool) -> io::Result<bool> {
+    let set_aside = lift_from(&aside(path), &goes)?;
+    Ok(lift_from(path, &goes)? || set_aside)
 }
 
 /// Puts every stop in force and removes the file. It is set aside first, in one step: a
@@ -123,7 +135,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
+fn lift_from(path: &Path, goes: impl Fn(&Stop) -> bool) -> io::Result<bool> {
     // Nobody adds to it while it is replaced: who would not wait could lose a stop. What
     // cannot be opened can be removed.
     let held = match held(path, OpenOptions::new().read(true)) {
@@ -133,7 +145,7 @@ fn lift_from(path: &Path, scope: &StopScope) -> io::Result<bool> {
     };
     let before = stops_in(path);
     let mut rest = before.clone();
-    rest.retain(|stop| stop.scope != *scope);
+    rest.retain(|stop| !goes(stop));
     if rest.len() == before.len() {
         return Ok(false);
     }

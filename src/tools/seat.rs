@@ -47,8 +47,8 @@ impl Seat for Arc<Instance> {
 
 async fn run(instance: &Arc<Instance>, job: &Job) -> Result<Reply, ToolFault> {
     instance.host.is(Some(job.caller.clone()));
-    // Kept back while it was stopped.
-    if instance.host.takes_news_of_roots() {
+    // Kept back while it was stopped; it may be so again.
+    if job.caller.is_cancelled().is_none() && instance.host.takes_news_of_roots() {
         instance.roots_changed();
     }
     match &job.subject {

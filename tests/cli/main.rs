@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod asked;
 #[path = "../prompt/mod.rs"]
 mod prompt;
 mod record;
