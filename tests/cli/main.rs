@@ -10,6 +10,7 @@
 )]
 
 mod asked;
+mod folders;
 #[path = "../prompt/mod.rs"]
 mod prompt;
 mod record;

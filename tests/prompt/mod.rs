@@ -162,7 +162,7 @@ impl Agent {
         };
         let hello = json!({
             "protocolVersion": "2025-11-25",
-            "capabilities": {},
+            "capabilities": { "roots": { "listChanged": true } },
             "clientInfo": { "name": "test", "version": "0" },
         });
         agent.ask("initialize", &hello);
