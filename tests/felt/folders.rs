@@ -12,8 +12,8 @@ const ROOTS: &str = r#"{"roots":[{"uri":"file:///work"}]}"#;
 
 /// A server that asks for folders as soon as it is met, and never again.
 const ASKS: &str = r#"era legacy
-on tools/list: line {"jsonrpc":"2.0","id":"folders","method":"roots/list"}
-result {"tools":[{"name":"hi","inputSchema":{"type":"object"}}]}
+on initialize: result {"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"asks","version":"1"}}
+line {"jsonrpc":"2.0","id":"folders","method":"roots/list"}
 call hi: text hello"#;
 
 /// Waits until it knows the folders, and then for its call.
