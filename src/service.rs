@@ -31,7 +31,7 @@ use crate::{
     config::{self, Agents, EnvValue, Generation, SecretRef},
     control::{AgentRow, Question, Refused, RefusedCode, Reply},
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
-    domain::{AgentName, Era, Fault, Notice, NoticeKind, Owner, RunId, ServerName},
+    domain::{AgentName, Era, Fault, Guise, Notice, NoticeKind, Owner, RunId, ServerName},
     ids::Ids,
     store::{FileShelf, LocalStore, Setup, journal::Loss},
     tools::{Listed, Listener, Pool, Registered, child::Launch, sweep::sweep},
@@ -117,11 +117,11 @@ impl Tollgate {
             policy: Policy::new(&generation, user()),
             digest_key: blake3::derive_key("tollgate 2026 call digest", &secret),
         });
-        let known: BTreeMap<ServerName, Era> = broker
+        let known: BTreeMap<ServerName, (Guise, Era)> = broker
             .catalog()
             .listings()
             .iter()
-            .map(|(server, listing)| (server.clone(), listing.era))
+            .map(|(server, listing)| (server.clone(), (listing.told, listing.era)))
             .collect();
         let registered = generation
             .servers
@@ -366,7 +366,7 @@ fn listener(broker: &Arc<Broker>) -> Listener {
 
 /// How a server is started. What is missing for it is told when it is started:
 /// one server's secret must not keep the others from running.
-fn register(server: &config::Server, ground: &Ground, known: Option<Era>) -> Registered {
+fn register(server: &config::Server, ground: &Ground, known: Option<(Guise, Era)>) -> Registered {
     let mut missing = None;
     let mut env = Vec::new();
     for (name, value) in &server.launch.env {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     broker::{Broker, Session},
-    domain::Capabilities,
+    domain::{Capabilities, Era, Guise},
     lines::{LineOut, Room},
     wire::{self, Parts, Raw, rpc},
 };
@@ -57,6 +57,7 @@ pub(super) struct Connection {
     pub(super) seal: Arc<Seal>,
     pub(super) out: LineOut,
     pub(super) legacy: Mutex<Legacy>,
+    introduced: Introduced,
     pub(super) parked: Mutex<HashMap<String, Parked>>,
     pub(super) listens: Mutex<HashMap<String, Arc<Listen>>>,
     /// Bytes of addresses that further streams may name.
@@ -78,6 +79,13 @@ pub(super) struct Legacy {
     pub(super) capabilities: Capabilities,
     pub(super) log_level: Option<String>,
     pub(super) subscribed: Subscribed,
+}
+
+/// In which eras it has said what it is.
+#[derive(Debug, Default)]
+struct Introduced {
+    legacy: AtomicBool,
+    modern: AtomicBool,
 }
 
 /// A switch to cancel one request, with a reason.
@@ -133,6 +141,7 @@ impl Connection {
             questions: Questions::new(out.clone()),
             out,
             legacy: Mutex::default(),
+            introduced: Introduced::default(),
             parked: Mutex::default(),
             listens: Mutex::default(),
             watchable: Arc::new(Semaphore::new(MAX_WATCHED)),
@@ -142,6 +151,18 @@ impl Connection {
             waiting: Semaphore::new(MAX_WAITING),
             idle: Notify::new(),
         })
+    }
+
+    /// It says what it is: what it says first is what servers are got ready for.
+    pub(super) fn introduced(&self, era: Era, can: impl FnOnce() -> Capabilities) {
+        let was = match era {
+            Era::Legacy => &self.introduced.legacy,
+            Era::Modern => &self.introduced.modern,
+        };
+        if !was.load(Ordering::Relaxed) && !was.swap(true, Ordering::Relaxed) {
+            let can = can();
+            self.broker.expect(&self.session, Guise { era, can });
+        }
     }
 
     /// Opens a request; from here on it is answered, whatever happens.

@@ -45,6 +45,7 @@ fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<R
             connection.out.send(crate::wire::error_line(&id, &error));
             return;
         }
+        connection.introduced(Era::Modern, || declared(&meta));
         return serve(connection, Era::Modern, id, method, params, meta, share);
     }
     let initialized = lock(&connection.legacy).initialized;
@@ -171,7 +172,7 @@ fn list(
     };
     let connection = connection.clone();
     tokio::spawn(async move {
-        connection.broker.met(&connection.session).await;
+        connection.broker.ready(&connection.session).await;
         let view = connection.broker.view(&connection.session);
         let entries = match key {
             "tools" => view.tools.clone(),

@@ -30,15 +30,14 @@ pub(super) fn initialize(connection: &Arc<Connection>, id: &Raw, params: Option<
         .into_iter()
         .find(|known| *known == wanted)
         .unwrap_or(keys::LEGACY_VERSION);
+    let declared = params.and_then(|params| params.get("capabilities"));
+    let can = meta::capabilities(declared.as_ref());
     {
         let mut legacy = lock(&connection.legacy);
         legacy.initialized = true;
-        legacy.capabilities = meta::capabilities(
-            params
-                .and_then(|params| params.get("capabilities"))
-                .as_ref(),
-        );
+        legacy.capabilities = can;
     }
+    connection.introduced(Era::Legacy, || can);
     let instructions = connection
         .broker
         .view(&connection.session)

@@ -95,6 +95,8 @@ pub struct Broker {
     patience: Patience,
     /// Servers that were listed at least once, or could not be.
     met: watch::Sender<BTreeSet<ServerName>>,
+    /// Servers that are started anew for who has come, until they are listed or cannot be.
+    due: watch::Sender<BTreeSet<ServerName>>,
 }
 
 /// So much that takes long is done at a time, one of each agent: it keeps a core busy,
@@ -163,6 +165,7 @@ impl Broker {
             offload: Offload::new(SEATS, 1, PATIENCE),
             patience: Patience::default(),
             met: watch::Sender::new(met),
+            due: watch::Sender::default(),
         })
     }
 
@@ -179,8 +182,8 @@ impl Broker {
         let arrived = self.clock.elapsed();
         // 1. Wait for the first lists. What is seldom waited for is boxed here and
         // below: a call's future is moved when it is spawned, and its size is felt.
-        if !self.all_met() {
-            Box::pin(self.met_for(&request.session, &*request.caller)).await;
+        if !self.is_ready(&request.session) {
+            Box::pin(self.ready_for(&request.session, &*request.caller)).await;
         }
 
         // 2. Parse at the door, 3. measure: what is asked, of which server, and

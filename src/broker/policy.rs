@@ -89,6 +89,13 @@ impl Policy {
         }
     }
 
+    /// Whether a server may ask the model of an agent with these terms.
+    pub(super) fn may_sample(&self, agent: &Terms, server: &ServerName) -> bool {
+        let rules = self.servers.get(server);
+        let of_server = rules.and_then(|rules| rules.terms.no_sampling.as_ref());
+        agent.no_sampling.is_none() && of_server.is_none()
+    }
+
     /// What limits an agent: its own terms and those of everybody.
     pub(super) fn terms(&self, agent: &AgentName) -> Arc<Terms> {
         let own = self.agents_terms.get(agent);

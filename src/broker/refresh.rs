@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::{Broker, Catalog, Session, before::Before};
 use crate::{
-    domain::{Fault, Fingerprint, ServerName},
+    domain::{Fault, Fingerprint, Guise, ServerName},
     ports::{Caller, Listing},
 };
 
@@ -121,9 +121,38 @@ impl Broker {
         Catalog::build(listings, &self.policy, store, &self.owners, Some(&before))
     }
 
+    /// An agent has come and says what it is. The servers that it may call are got ready for
+    /// it, and lists wait for those that are started anew. For one that is stopped nothing is
+    /// done.
+    pub fn expect(&self, session: &Session, guise: Guise) {
+        let (agent, run) = (&session.principal().agent, session.run());
+        let Some(tools) = self.tools.get() else {
+            return;
+        };
+        if self.store.stop_of(agent, &run).is_some() {
+            return;
+        }
+        for server in session.visible() {
+            let can = match self.policy.may_sample(&session.terms, server) {
+                true => guise.can,
+                false => guise.can.without_sampling(),
+            };
+            // As one: it may be listed before this goes on.
+            self.due.send_if_modified(|due| {
+                let is_due = tools.expect(server, Guise { can, ..guise });
+                if is_due {
+                    session.due().insert(server.clone());
+                    due.insert(server.clone());
+                }
+                is_due
+            });
+        }
+    }
+
     /// Takes that a server cannot be listed for now.
     pub fn meet(&self, server: &ServerName) {
         self.met.send_if_modified(|met| met.insert(server.clone()));
+        self.due.send_if_modified(|due| due.remove(server));
     }
 
     /// Servers that could not be listed because they were stopped, and may be now, are waited
@@ -138,22 +167,36 @@ impl Broker {
     }
 
     /// Whether every server there is was listed once or could not be.
-    pub(super) fn all_met(&self) -> bool {
+    fn all_met(&self) -> bool {
         self.met.borrow().len() >= self.policy.servers.len()
+    }
+
+    /// Whether nobody has to wait: every server was met, and none is started anew for
+    /// this session.
+    pub(super) fn is_ready(&self, session: &Session) -> bool {
+        self.all_met() && session.due().is_empty()
     }
 
     /// Waits until every server that a session may see was listed once or could
     /// not be: a first list must not be empty because a server is still coming
-    /// up. Bounded, so that one server holds up nobody for long.
-    pub async fn met(&self, session: &Session) {
+    /// up. And for those that are started anew because it came. Bounded, so that
+    /// one server holds up nobody for long.
+    pub async fn ready(&self, session: &Session) {
         self.met_all(session.visible()).await;
+        let due = session.due().clone();
+        if !due.is_empty() {
+            let mut renewed = self.due.subscribe();
+            let wait = renewed.wait_for(|now| now.is_disjoint(&due));
+            let _ = tokio::time::timeout(FIRST_LIST, wait).await;
+            session.due().clear();
+        }
     }
 
     /// The same for a call, which may be cancelled meanwhile: then nobody waits for it.
-    pub(super) async fn met_for(&self, session: &Session, caller: &dyn Caller) {
+    pub(super) async fn ready_for(&self, session: &Session, caller: &dyn Caller) {
         tokio::select! {
             _ = caller.cancelled() => {}
-            () = self.met(session) => {}
+            () = self.ready(session) => {}
         }
     }
 

@@ -388,7 +388,7 @@ fn later<'a>(heads: &BTreeMap<&str, u64>, uris: &[(&'a str, u64)]) -> HashSet<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Era;
+    use crate::domain::{Era, Guise};
 
     #[test]
     fn what_begins_like_something_earlier_is_later() {
@@ -410,6 +410,7 @@ mod tests {
         Arc::new(Listing {
             server: ServerName::parse(name).unwrap(),
             era: Era::Legacy,
+            told: Guise::default(),
             capabilities: raw(r#"{"resources":{}}"#.to_owned()),
             info: None,
             instructions: None,

@@ -23,6 +23,8 @@ pub struct Session {
     /// The agent's terms, and those that hold for everybody.
     pub(super) terms: Arc<Terms>,
     now: Mutex<Now>,
+    /// Servers that were started anew when it came: its first lists wait for them.
+    due: Mutex<BTreeSet<ServerName>>,
 }
 
 /// Which run the connection is in.
@@ -78,6 +80,11 @@ impl Session {
     #[must_use]
     pub fn visible(&self) -> &[ServerName] {
         &self.visible
+    }
+
+    /// The servers that are started anew for it.
+    pub(super) fn due(&self) -> MutexGuard<'_, BTreeSet<ServerName>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run that it began with.
@@ -211,6 +218,7 @@ impl Broker {
                 calls: 0,
                 last: self.clock.elapsed(),
             }),
+            due: Mutex::default(),
         }
     }
 
@@ -311,6 +319,7 @@ mod tests {
                 calls: 0,
                 last: Duration::ZERO,
             }),
+            due: Mutex::default(),
         }
     }
 

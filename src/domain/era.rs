@@ -75,3 +75,23 @@ impl Capabilities {
         [form, url, sampling, sampling_tools, sampling_context, roots]
     }
 }
+
+/// What a tool server gets to see of an agent. Servers may speak, offer and ask otherwise
+/// before another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Guise {
+    /// How it speaks: a server that speaks both eras speaks this one.
+    pub era: Era,
+    /// What it can be asked.
+    pub can: Capabilities,
+}
+
+/// That of an agent of whom nothing is known.
+impl Default for Guise {
+    fn default() -> Self {
+        Self {
+            era: Era::Modern,
+            can: Capabilities::default(),
+        }
+    }
+}

@@ -25,7 +25,7 @@ pub use store::{
 };
 
 use crate::{
-    domain::{Capabilities, Era, Fault, Fingerprint, RunId, ServerName, Subject, ToolFault},
+    domain::{Capabilities, Era, Fault, Fingerprint, Guise, RunId, ServerName, Subject, ToolFault},
     wire::{Raw, asks},
 };
 
@@ -52,6 +52,11 @@ pub trait Tools: Send + Sync {
         run: &RunId,
         caller: &Arc<dyn Caller>,
     ) -> Option<Arc<dyn Seat>>;
+
+    /// An agent has come that may call this server. If no run has the one that feeds the lists,
+    /// and it was told of another kind of agent, another takes its place: says whether the lists
+    /// may therefore be others in a moment.
+    fn expect(&self, server: &ServerName, guise: Guise) -> bool;
 
     /// How the instances that run now define a tool, each.
     fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint>;
@@ -133,6 +138,14 @@ pub trait Caller: Send + Sync {
 
     /// What it can be asked, in this call.
     fn capabilities(&self) -> Capabilities;
+
+    /// Both, as a tool server is to see it.
+    fn guise(&self) -> Guise {
+        Guise {
+            era: self.era(),
+            can: self.capabilities(),
+        }
+    }
 
     /// The level of log messages it asked for with this request.
     fn log_level(&self) -> Option<String>;
@@ -269,6 +282,8 @@ pub struct Listing {
     pub server: ServerName,
     /// How it speaks.
     pub era: Era,
+    /// What it was told of the agent: before another it may list other things.
+    pub told: Guise,
     /// Its declared capabilities.
     pub capabilities: Raw,
     /// What it says of itself.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    domain::{Era, Fault, ServerName},
+    domain::{Era, Fault, Guise, ServerName},
     ports::{Listing, Shelf},
     wire::Raw,
 };
@@ -36,6 +36,9 @@ struct File<'a> {
     v: u32,
     origin: String,
     era: Era,
+    /// Before there was this, each was told of nobody.
+    #[serde(default)]
+    told: Guise,
     #[serde(borrow)]
     capabilities: &'a RawValue,
     #[serde(borrow)]
@@ -78,6 +81,7 @@ impl FileShelf {
         Some(Listing {
             server: server.clone(),
             era: file.era,
+            told: file.told,
             capabilities: own(file.capabilities)?,
             info: file.info.and_then(own),
             instructions: file.instructions,
@@ -96,6 +100,7 @@ impl FileShelf {
             "v": VERSION,
             "origin": origin,
             "era": listing.era,
+            "told": listing.told,
         }))?;
         // The definitions are copied as they are written, not through a value
         // that would reorder them.
@@ -152,6 +157,7 @@ impl Shelf for FileShelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Capabilities;
 
     fn raw(text: &str) -> Raw {
         Raw::parse(text.to_owned().into()).unwrap()
@@ -164,6 +170,13 @@ mod tests {
         let listing = Listing {
             server: server.clone(),
             era: Era::Legacy,
+            told: Guise {
+                era: Era::Legacy,
+                can: Capabilities {
+                    roots: true,
+                    ..Capabilities::default()
+                },
+            },
             capabilities: raw(r#"{"tools":{}}"#),
             info: None,
             instructions: Some("read\n\"me\"".into()),

@@ -7,13 +7,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    expected::Suited,
     instance::Instance,
     listing,
     pool::{Listed, Listener},
     server::Server,
     subscribe,
 };
-use crate::domain::Era;
+use crate::domain::{Era, Guise};
 
 /// Changes of a list within this time are one change.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -59,37 +60,84 @@ pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: L
 
 async fn keep(server: &Arc<Server>, listener: &Listener) {
     let not = || listener(Listed::Not(server.registered.name.clone()));
+    let mut expected = server.expected.subscribe();
+    let mut others = Patience::default();
+    server.somebody_comes(&mut expected).await;
     loop {
         if server.switch.is_stopped() {
             not();
             server.switch.lifted().await;
         }
-        tokio::time::sleep(server.wait()).await;
+        let wait = server.wait();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         let Ok(instance) = server.catalogue().await else {
             not();
             // The wait before the next try is the server's backoff.
             tokio::time::sleep(DEBOUNCE).await;
             continue;
         };
-        listen(&instance).await;
-        let mut changes = instance.watch_changes();
-        let mut ended = instance.watch_end();
-        let mut patience = Patience::default();
+        if let Then::Another = lists_of(server, &instance, listener, &mut expected).await {
+            // Agents that come and go need not have it started without end.
+            let now = Instant::now();
+            let wait = others.next(now).saturating_sub(DEBOUNCE);
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            others.listed(Instant::now());
+        }
+    }
+}
+
+/// Why an instance feeds the catalogue no longer.
+enum Then {
+    Ended,
+    /// Another has taken its place, or will, for the agent that is expected now.
+    Another,
+}
+
+/// Tells what one instance lists, each time that it may have changed.
+async fn lists_of(
+    server: &Arc<Server>,
+    instance: &Arc<Instance>,
+    listener: &Listener,
+    expected: &mut watch::Receiver<Guise>,
+) -> Then {
+    let not = || listener(Listed::Not(server.registered.name.clone()));
+    let mut changes = instance.watch_changes();
+    let mut ended = instance.watch_end();
+    let mut patience = Patience::default();
+    let mut listens = false;
+    loop {
+        expected.mark_unchanged();
+        match server.suit(instance).await {
+            Suited::Another => return Then::Another,
+            Suited::AsItIs => {}
+        }
+        if !listens {
+            listen(instance).await;
+            listens = true;
+        }
         changes.mark_unchanged();
-        loop {
-            let everything = || listing::everything(&instance, server.registered.start);
-            match server.switch.in_turn(everything, not).await {
-                Ok(listing) => listener(Listed::Lists(Box::new(listing))),
-                Err(fault) => {
-                    instance.remark(&format!("could not be listed: it {fault}"));
-                    not();
-                }
+        let everything = || listing::everything(instance, server.registered.start);
+        let listed = server.switch.in_turn(everything, not).await;
+        // Nobody is shown what was listed for another agent.
+        if expected.has_changed().unwrap_or(false) {
+            continue;
+        }
+        match listed {
+            Ok(listing) => listener(Listed::Lists(Box::new(listing))),
+            Err(fault) => {
+                instance.remark(&format!("could not be listed: it {fault}"));
+                not();
             }
-            patience.listed(Instant::now());
-            tokio::select! {
-                () = async { drop(ended.wait_for(Option::is_some).await) } => break,
-                again = changed(&mut changes, &mut patience) => if !again { break },
-            }
+        }
+        patience.listed(Instant::now());
+        tokio::select! {
+            () = async { drop(ended.wait_for(Option::is_some).await) } => return Then::Ended,
+            again = changed(&mut changes, &mut patience) => if !again { return Then::Ended },
+            _ = expected.changed() => {}
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The first words between us and a tool server: which era it speaks, and what
 //! it declares.
 //!
-//! The stateless era is tried first with `server/discover`; a server that
-//! answers with an error, with nonsense or not at all is spoken to in the old
-//! way on the same pipes. One that leaves at the question is started again by
-//! the pool and not asked twice.
+//! It is asked in the era of its agent first: a server that speaks both is to be
+//! what it would be if the two were connected directly. One that answers with an
+//! error is spoken to in the other way on the same pipes, and one that answers
+//! the stateless `server/discover` with nonsense or not at all as well. One that
+//! leaves at the question is started again by the pool and not asked twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,8 +26,8 @@ const PROBE: Duration = Duration::from_secs(3);
 /// What is known of a server's era before it is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hint {
-    /// Nothing.
-    Unknown,
+    /// Nothing: it is asked in this one first.
+    First(Era),
     /// It was this the last time, or the operator says so.
     Known(Era),
 }
@@ -49,7 +50,8 @@ pub(super) async fn greet(
             }
         },
         Hint::Known(Era::Legacy) => initialize(instance, declare, limit).await?,
-        Hint::Unknown => guess(instance, declare, limit).await?,
+        Hint::First(Era::Modern) => modern_first(instance, declare, limit).await?,
+        Hint::First(Era::Legacy) => legacy_first(instance, declare, limit).await?,
     };
     let era = greeting.era;
     let _ = instance.greeting.set(greeting);
@@ -64,7 +66,7 @@ pub(super) async fn greet(
 /// an old one that leaves unanswered what it does not know, or one that takes
 /// its time to start: it is spoken to in the old way, and if it refuses that,
 /// its answer to the probe counts after all.
-async fn guess(
+async fn modern_first(
     instance: &Arc<Instance>,
     declare: Capabilities,
     limit: Duration,
@@ -82,6 +84,26 @@ async fn guess(
             Ok(Probe::Modern(greeting)) => Ok(greeting),
             Ok(Probe::Legacy(_)) | Err(_) => Err(fault),
         },
+    }
+}
+
+/// The other way round. One that is silent is not asked anything more: nothing but
+/// `initialize` may come first where that is understood.
+async fn legacy_first(
+    instance: &Arc<Instance>,
+    declare: Capabilities,
+    limit: Duration,
+) -> Result<Greeting, ToolFault> {
+    match initialize(instance, declare, limit).await {
+        Ok(greeting) => Ok(greeting),
+        Err(refused @ ToolFault::NotStarted(_)) => {
+            match discover(instance, declare, limit.min(PROBE)).await {
+                Ok(Probe::Modern(greeting)) => Ok(greeting),
+                // What it said to `initialize` is what its operator can use.
+                Ok(Probe::Legacy(_)) | Err(_) => Err(refused),
+            }
+        }
+        Err(fault) => Err(fault),
     }
 }
 

@@ -31,7 +31,7 @@ use super::{
     watched::Watched,
 };
 use crate::{
-    domain::{Capabilities, Era, Fingerprint, RunId, ServerName, ToolFault},
+    domain::{Era, Fingerprint, Guise, RunId, ServerName, ToolFault},
     lines::{Line, LineIn, LineOut, Sink, Source},
     ports::Event,
     wire::{self, Malformed, Meant, Message, Oversize, Raw, rpc},
@@ -60,8 +60,9 @@ pub(super) struct Instance {
     pub(super) out: LineOut,
     pub(super) child: Child,
     pub(super) lane: Lane,
-    /// What it was told that the agent can be asked.
-    pub(super) declared: Capabilities,
+    /// Of its agent, what it was told. One of the stateless era is told anew with each call,
+    /// and what it lists is what it lists for this.
+    pub(super) told: Mutex<Guise>,
     /// Whether all runs use it: then it was told that nobody can be asked.
     pub(super) shared: bool,
     pub(super) greeting: OnceLock<Greeting>,
@@ -109,7 +110,7 @@ impl Instance {
     pub(super) fn start(
         server: ServerName,
         started: Started,
-        declared: Capabilities,
+        told: Guise,
         shared: bool,
         events: broadcast::Sender<Event>,
         switch: Switch,
@@ -129,7 +130,7 @@ impl Instance {
             out,
             child,
             lane: Lane::default(),
-            declared,
+            told: Mutex::new(told),
             shared,
             greeting: OnceLock::new(),
             definitions: RwLock::default(),
@@ -205,7 +206,7 @@ impl Instance {
     /// told of their change.
     pub(super) fn roots_changed(&self) {
         match self.era() {
-            Era::Legacy if self.declared.roots => {
+            Era::Legacy if lock(&self.told).can.roots => {
                 self.notify("notifications/roots/list_changed", &[]);
             }
             Era::Legacy | Era::Modern => {}

@@ -4,9 +4,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{handshake, instance::Instance, outgoing};
+use super::{
+    handshake,
+    instance::{Instance, lock},
+    outgoing,
+};
 use crate::{
-    domain::{Capabilities, Era, ToolFault},
+    domain::{Era, ToolFault},
     ports::Listing,
     wire::{self, Body, Node, Raw},
 };
@@ -51,6 +55,7 @@ pub(super) async fn everything(
     Ok(Listing {
         server: instance.server.clone(),
         era: greeting.era,
+        told: *lock(&instance.told),
         capabilities: greeting.capabilities.clone(),
         info: greeting.info.clone(),
         instructions: greeting.instructions.clone(),
@@ -113,7 +118,7 @@ async fn pages(
             Era::Legacy => {}
             Era::Modern => members.push(format!(
                 "\"_meta\":{}",
-                outgoing::own_meta(Capabilities::default())
+                outgoing::own_meta(lock(&instance.told).can)
             )),
         }
         let params = if members.is_empty() {

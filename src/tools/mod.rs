@@ -4,6 +4,7 @@ mod acknowledged;
 pub mod child;
 mod deadline;
 pub mod exit;
+mod expected;
 mod feed;
 mod handshake;
 mod host;

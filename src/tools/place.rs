@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use super::{instance::Instance, server::ready};
-use crate::domain::{Capabilities, Era};
+use crate::domain::{Capabilities, Era, Guise};
 
 /// Sets of capabilities that get an instance of their own in one run. There can be
 /// one more, that is told nothing: every set has that one to go to. Clients declare one
@@ -27,6 +27,8 @@ pub(super) type Held = OwnedMutexGuard<Option<Arc<Instance>>>;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Places {
+    /// That of the agent's first call: its servers are met in this one.
+    era: Option<Era>,
     places: Vec<Place>,
     open: watch::Sender<()>,
 }
@@ -63,17 +65,23 @@ impl Places {
     }
 
     /// Where that one is or will be, what it is told, and how long there is such a place.
-    pub(super) fn cell(&mut self, declare: Capabilities) -> (Cell, Capabilities, Open) {
+    pub(super) fn cell(&mut self, guise: Guise) -> (Cell, Guise, Open) {
         let open = Open(self.open.subscribe());
+        let era = *self.era.get_or_insert(guise.era);
+        let (cell, can) = self.cell_of(guise.can);
+        (cell, Guise { era, can }, open)
+    }
+
+    fn cell_of(&mut self, declare: Capabilities) -> (Cell, Capabilities) {
         match self.find(declare) {
-            Ok(place) => (place.cell.clone(), place.declare, open),
+            Ok(place) => (place.cell.clone(), place.declare),
             Err(declare) => {
                 let cell = Cell::default();
                 self.places.push(Place {
                     declare,
                     cell: cell.clone(),
                 });
-                (cell, declare, open)
+                (cell, declare)
             }
         }
     }

@@ -27,7 +27,7 @@ use super::{
     watched::Leaves,
 };
 use crate::{
-    domain::{Era, Fingerprint, RunId, ServerName, ToolFault},
+    domain::{Era, Fingerprint, Guise, RunId, ServerName, ToolFault},
     ports::{Boxed, Caller, Event, Listing, Seat, Tools},
     wire::Raw,
 };
@@ -45,8 +45,8 @@ pub struct Registered {
     pub missing: Option<String>,
     /// Its era, if the operator says.
     pub era: Option<Era>,
-    /// Its era as it was the last time.
-    pub known: Option<Era>,
+    /// What it was told of its agent the last time, and the era in which it was met then.
+    pub known: Option<(Guise, Era)>,
     /// From the start of the process to the first list of tools.
     pub start: Duration,
 }
@@ -174,6 +174,11 @@ impl Tools for Pool {
             server.for_call(run, caller.capabilities())
         };
         ready(instance?).map(|instance| Arc::new(instance) as Arc<dyn Seat>)
+    }
+
+    fn expect(&self, server: &ServerName, guise: Guise) -> bool {
+        let server = self.servers.get(server);
+        server.is_some_and(|server| server.expect(guise))
     }
 
     fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint> {

@@ -22,11 +22,11 @@ use super::{
     place::{Cell, Held, Places},
     pool::{Listed, Listener, Registered},
     switch::Switch,
-    track::{Record, other, remember_end},
+    track::{Met, Record, other, remember_end},
     unplaced::{Unplaced, begin},
 };
 use crate::{
-    domain::{Capabilities, Era, RunId, ToolFault},
+    domain::{Capabilities, Era, Guise, RunId, ToolFault},
     ports::{Caller, Event},
     wire::Raw,
 };
@@ -63,7 +63,9 @@ pub(super) struct Server {
     /// Hears what instances of runs have.
     listener: Listener,
     pub(super) switch: Switch,
-    record: Arc<Mutex<Record>>,
+    pub(super) record: Arc<Mutex<Record>>,
+    /// The agent that came last, or called last: whoever comes next is probably like it.
+    pub(super) expected: watch::Sender<Guise>,
 }
 
 /// An instance that has been greeted and has not ended.
@@ -91,10 +93,17 @@ impl Server {
         listener: Listener,
         switch: Switch,
     ) -> Self {
-        let record = Record {
-            era: registered.era.or(registered.known),
-            ..Record::default()
-        };
+        let mut record = Record::default();
+        let mut expected = Guise::default();
+        if let Some((told, era)) = registered.known {
+            record.met.learns(told.era, era);
+            record.era = Some(era);
+            expected = told;
+        }
+        if let Some(era) = registered.era {
+            record.met = Met::only(era);
+            record.era = Some(era);
+        }
         Self {
             registered,
             catalogue: Cell::default(),
@@ -104,6 +113,7 @@ impl Server {
             listener,
             switch,
             record: Arc::new(Mutex::new(record)),
+            expected: watch::Sender::new(expected),
         }
     }
 
@@ -116,10 +126,10 @@ impl Server {
         if self.registered.shared {
             return self.catalogue().await;
         }
-        let (cell, declare, mut open) = lock(&self.runs)
+        let (cell, guise, mut open) = lock(&self.runs)
             .entry(run.clone())
             .or_default()
-            .cell(caller.capabilities());
+            .cell(caller.guise());
         let place = cell.lock_owned().await;
         if let Some(instance) = place.clone().and_then(ready) {
             // Who ended the run's instances may have looked while the place was handed on.
@@ -129,9 +139,7 @@ impl Server {
             }
             return Ok(instance);
         }
-        let own = self
-            .clone()
-            .own(place, run.clone(), declare, caller.clone());
+        let own = self.clone().own(place, run.clone(), guise, caller.clone());
         begin(async move {
             let own = tokio::select! {
                 biased;
@@ -153,14 +161,14 @@ impl Server {
         self: Arc<Self>,
         mut place: Held,
         run: RunId,
-        declare: Capabilities,
+        guise: Guise,
         caller: Arc<dyn Caller>,
     ) -> Result<Arc<Instance>, ToolFault> {
-        lock(&self.record).declare = declare;
-        let instance = match self.adopt(&run, declare).await {
+        self.expect_next(guise);
+        let instance = match self.adopt(&run, guise).await {
             Adopted::Fits(instance) => instance,
             Adopted::Not(other) => {
-                let (unplaced, tools) = self.listed(declare, Some(&caller)).await?;
+                let (unplaced, tools) = self.listed(guise, Some(&caller)).await?;
                 let learns = unplaced.questions.learns();
                 let _ = tokio::time::timeout(self.registered.start, learns).await;
                 *lock(&unplaced.run) = Some(run);
@@ -190,13 +198,13 @@ impl Server {
         }
         let server = self.clone();
         begin(async move {
-            let declare = if server.registered.shared {
+            let guise = if server.registered.shared {
                 // It will serve agents of whom nobody knows yet what they can be asked.
-                Capabilities::default()
+                Guise::default()
             } else {
-                lock(&server.record).declare
+                *server.expected.borrow()
             };
-            let (unplaced, _) = server.listed(declare, None).await?;
+            let (unplaced, _) = server.listed(guise, None).await?;
             let instance = unplaced.placed();
             *place = Some(instance.clone());
             Ok(instance)
@@ -216,9 +224,9 @@ impl Server {
         lock(&self.runs).get(run)?.instance(declare)
     }
 
-    /// The catalogue's instance, if no run has it and it was told what this run's
-    /// agent declares.
-    async fn adopt(&self, run: &RunId, declare: Capabilities) -> Adopted {
+    /// The catalogue's instance, if no run has it and it is what it would be for this
+    /// run's agent.
+    async fn adopt(&self, run: &RunId, guise: Guise) -> Adopted {
         let place = self.catalogue.lock().await;
         let Some(instance) = place.clone().and_then(ready) else {
             return Adopted::Not(None);
@@ -228,9 +236,9 @@ impl Server {
             return Adopted::Not(None);
         }
         let fits = match instance.era() {
-            Era::Modern => true,
+            Era::Modern => self.speaks_to(guise.era, &instance),
             // What it has asked for at its start it would be without for good.
-            Era::Legacy => instance.declared == declare && !instance.host.was_missing(),
+            Era::Legacy => self.is_for(guise, &instance) && !instance.host.was_missing(),
         };
         if fits {
             *owner = Some(run.clone());
@@ -260,12 +268,12 @@ impl Server {
     }
 
     /// Starts a process and asks it for its tools; it takes no call before.
-    async fn listed(
+    pub(super) async fn listed(
         &self,
-        declare: Capabilities,
+        guise: Guise,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<(Unplaced, Vec<Raw>), ToolFault> {
-        let instance = self.launch(declare, host).await?;
+        let instance = self.launch(guise, host).await?;
         let tools = listing::tools(&instance, self.registered.start);
         match self.switch.unless_stopped(tools).await {
             Ok(tools) => Ok((instance, tools)),
@@ -287,7 +295,7 @@ impl Server {
     /// Starts a process and meets it.
     async fn launch(
         &self,
-        declare: Capabilities,
+        guise: Guise,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<Unplaced, ToolFault> {
         if let Some(missing) = &self.registered.missing {
@@ -300,27 +308,33 @@ impl Server {
         let remembered = self.registered.era.is_none();
         let (hint, is_first) = {
             let record = lock(&self.record);
-            (record.hint(), record.failures == 0)
+            (record.hint(guise.era), record.failures == 0)
         };
-        let mut met = self.meet(hint, declare, host).await;
+        let mut met = self.meet(hint, guise, host).await;
         // A server that leaves at the sight of the probe is asked the old way;
         // one whose remembered era no longer fits is asked anew. It may also leave at
         // what it is asked: then it is asked in the other era, after the first failure
         // at once and from then on in turns, so that one that is broken is not started
         // twice as often.
         let again = match (&met, hint) {
-            (Err(ToolFault::Exited(_)), Hint::Unknown) => Some(Hint::Known(Era::Legacy)),
-            (Err(ToolFault::NotStarted(_)), Hint::Known(_)) if remembered => Some(Hint::Unknown),
+            (Err(ToolFault::Exited(_)), Hint::First(era)) => Some(Hint::Known(other(era))),
+            (Err(ToolFault::NotStarted(_)), Hint::Known(_)) if remembered => {
+                Some(Hint::First(guise.era))
+            }
             (Err(ToolFault::Exited(_)), Hint::Known(era)) if remembered && is_first => {
                 Some(Hint::Known(other(era)))
             }
-            (Ok(_) | Err(_), Hint::Unknown | Hint::Known(_)) => None,
+            (Ok(_) | Err(_), Hint::First(_) | Hint::Known(_)) => None,
         };
         if let Some(again) = again {
-            let met_again = self.meet(again, declare, host).await;
-            // What the other era makes of it explains nothing.
-            let is_guess = again != Hint::Unknown && hint != Hint::Unknown;
-            if met_again.is_ok() || !is_guess {
+            let met_again = self.meet(again, guise, host).await;
+            // What the other era makes of it explains nothing, unless the first was asked
+            // in one that it may never have heard of.
+            let explains = match (hint, again) {
+                (Hint::First(Era::Modern), _) | (_, Hint::First(_)) => true,
+                (Hint::First(Era::Legacy) | Hint::Known(_), Hint::Known(_)) => false,
+            };
+            if met_again.is_ok() || explains {
                 met = met_again;
             }
         }
@@ -328,12 +342,14 @@ impl Server {
             Ok(instance) => {
                 let mut record = lock(&self.record);
                 record.era = Some(instance.era());
+                record.met.learns(guise.era, instance.era());
                 record.doubt = false;
                 record.live.retain(|live| live.strong_count() > 0);
                 record.live.push(Arc::downgrade(&instance));
                 Ok(instance)
             }
-            Err(fault) if self.switch.is_stopped() => Err(fault),
+            // Nor is a server to blame that was ended because tollgate is.
+            Err(fault) if self.switch.is_stopped() || lock(&self.record).is_closed => Err(fault),
             Err(fault) => {
                 let why = match fault {
                     ToolFault::Exited(how) => format!("it ended during its start: {how}"),
@@ -358,7 +374,7 @@ impl Server {
     async fn meet(
         &self,
         hint: Hint,
-        declare: Capabilities,
+        guise: Guise,
         host: Option<&Arc<dyn Caller>>,
     ) -> Result<Unplaced, ToolFault> {
         let stopping = || ToolFault::NotStarted("tollgate is stopping".to_owned());
@@ -377,7 +393,7 @@ impl Server {
         let instance = Unplaced::new(Instance::start(
             self.registered.name.clone(),
             started,
-            declare,
+            guise,
             self.registered.shared,
             self.events.clone(),
             self.switch.clone(),
@@ -387,7 +403,7 @@ impl Server {
             return Err(stopping());
         }
         tokio::spawn(remember_end(self.record.clone(), instance.clone()));
-        let greeted = handshake::greet(&instance, hint, declare, self.registered.start).await;
+        let greeted = handshake::greet(&instance, hint, guise.can, self.registered.start).await;
         match greeted {
             Ok(()) => Ok(instance),
             Err(fault) => {

@@ -12,7 +12,7 @@ use super::{
     handshake::Hint,
     instance::{Instance, lock},
 };
-use crate::domain::{Capabilities, Era};
+use crate::domain::Era;
 
 /// The first wait after a failed start; it doubles up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -28,12 +28,11 @@ pub(super) struct Record {
     pub(super) not_before: Option<Instant>,
     pub(super) trouble: Option<String>,
     pub(super) last_words: Vec<String>,
+    /// In which it was met last.
     pub(super) era: Option<Era>,
+    pub(super) met: Met,
     /// The last start failed in the era that counts: the next is tried in the other.
     pub(super) doubt: bool,
-    /// What the last run's agent declared: a server that is started ahead of
-    /// the next run is told the same.
-    pub(super) declare: Capabilities,
     pub(super) live: Vec<Weak<Instance>>,
     /// Every process that was started and is not known to be gone.
     pub(super) started: Vec<Process>,
@@ -43,6 +42,41 @@ pub(super) struct Record {
 
 /// A process, and when nothing is left of it.
 pub(super) type Process = (Weak<Instance>, watch::Receiver<Option<Gone>>);
+
+/// In which era it is met, by that of the agent: one that speaks both speaks the agent's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Met {
+    legacy: Option<Era>,
+    modern: Option<Era>,
+}
+
+impl Met {
+    /// It speaks this one and is asked for no other.
+    pub(super) fn only(era: Era) -> Self {
+        Self {
+            legacy: Some(era),
+            modern: Some(era),
+        }
+    }
+
+    pub(super) fn of(&self, wanted: Era) -> Option<Era> {
+        match wanted {
+            Era::Legacy => self.legacy,
+            Era::Modern => self.modern,
+        }
+    }
+
+    /// It was met for an agent of one era, in that or the other.
+    pub(super) fn learns(&mut self, wanted: Era, era: Era) {
+        let mut learns = |wanted| match wanted {
+            Era::Legacy => self.legacy = Some(era),
+            Era::Modern => self.modern = Some(era),
+        };
+        learns(wanted);
+        // And where it does not speak the one, it speaks the other with everybody.
+        learns(era);
+    }
+}
 
 /// The era that it is not.
 pub(super) fn other(era: Era) -> Era {
@@ -72,11 +106,12 @@ impl Record {
     }
 
     /// How a server is to be spoken to that is started now.
-    pub(super) fn hint(&self) -> Hint {
-        match self.era {
-            Some(era) if self.doubt => Hint::Known(other(era)),
-            Some(era) => Hint::Known(era),
-            None => Hint::Unknown,
+    pub(super) fn hint(&self, wanted: Era) -> Hint {
+        match (self.met.of(wanted), self.doubt) {
+            (Some(era), true) => Hint::Known(other(era)),
+            (Some(era), false) => Hint::Known(era),
+            (None, true) => Hint::First(other(wanted)),
+            (None, false) => Hint::First(wanted),
         }
     }
 
@@ -130,12 +165,12 @@ mod tests {
     #[test]
     fn a_server_that_does_not_start_is_tried_in_both_eras_in_turns() {
         let mut record = Record {
-            era: Some(Era::Modern),
+            met: Met::only(Era::Modern),
             ..Record::default()
         };
         let hints = |record: &mut Record, may_doubt| {
             [(); 3].map(|()| {
-                let hint = record.hint();
+                let hint = record.hint(Era::Legacy);
                 record.not_met("it left", may_doubt);
                 hint
             })
@@ -145,5 +180,27 @@ mod tests {
         // What the file says is not doubted.
         record.doubt = false;
         assert_eq!(hints(&mut record, false), [modern; 3]);
+        // Nor is one that nobody knows left to the era in which it does not answer.
+        record.met = Met::default();
+        let [modern, legacy] = [Era::Modern, Era::Legacy].map(Hint::First);
+        assert_eq!(hints(&mut record, true), [legacy, modern, legacy]);
+    }
+
+    #[test]
+    fn a_server_is_met_in_the_era_of_its_agent_unless_it_does_not_speak_that() {
+        use Era::{Legacy, Modern};
+        let after = |meetings: &[(Era, Era)]| {
+            let mut met = Met::default();
+            for (wanted, era) in meetings {
+                met.learns(*wanted, *era);
+            }
+            [met.of(Legacy), met.of(Modern)]
+        };
+        assert_eq!(after(&[(Modern, Modern)]), [None, Some(Modern)]);
+        assert_eq!(after(&[(Legacy, Legacy)]), [Some(Legacy), None]);
+        assert_eq!(after(&[(Modern, Legacy)]), [Some(Legacy); 2]);
+        assert_eq!(after(&[(Legacy, Modern)]), [Some(Modern); 2]);
+        let both = [Some(Legacy), Some(Modern)];
+        assert_eq!(after(&[(Modern, Modern), (Legacy, Legacy)]), both);
     }
 }

@@ -84,7 +84,7 @@ async fn all_met(broker: &Broker) -> bool {
     let session = session.unwrap();
     tokio::select! {
         biased;
-        () = broker.met(&session) => true,
+        () = broker.ready(&session) => true,
         () = std::future::ready(()) => false,
     }
 }

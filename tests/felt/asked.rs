@@ -289,9 +289,10 @@ fn a_server_that_may_not_ask_the_clients_model_is_told_so_and_asks_nobody() {
             assert!(!answer.contains("input_required"), "{answer}");
             match served {
                 Era::Legacy => {
-                    // The first is of the instance that is listed.
-                    pair.alpha.gets("initialize");
-                    let told = pair.alpha.gets("initialize");
+                    // The first may have been met before its agent was.
+                    let met = pair.alpha.count("initialize");
+                    let told = (0..met).map(|_| pair.alpha.gets("initialize")).last();
+                    let told = told.unwrap();
                     let told = dig(&told, "params.capabilities").unwrap();
                     assert!(
                         told.contains("elicitation") && !told.contains("sampling"),

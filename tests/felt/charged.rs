@@ -148,8 +148,8 @@ fn a_server_that_exits_three_times_within_calls_is_not_started_for_a_fourth() {
     let home = limited("breaker = {}");
     let mut shop = home.server("shop", "call bad: exit 3");
     let mut agent = home.legacy();
-    shop.starts();
     agent.until_listed(&["shop__bad"]);
+    shop.latest();
     for nth in 0..3 {
         let bad = agent.call("shop__bad", &format!("{{\"nth\":{nth}}}"));
         let why = agent.failure(bad);

@@ -197,11 +197,12 @@ fn the_first_of_two_answers_counts_and_strangers_do_not() {
 #[test]
 fn a_server_that_answers_the_probe_with_an_error_is_met_in_the_old_way() {
     for code in [-32601, -32602, -32000] {
-        let mut pair = Pair::new(&format!(
+        let mut pair = Pair::modern(&format!(
             "probe error {{\"code\":{code},\"message\":\"no\"}}\ncall bad: text fine"
         ));
         let bad = pair.call();
         assert_eq!(pair.agent.text(bad), "fine", "{code}");
+        pair.broken.gets("server/discover");
         pair.broken.gets("initialize");
         pair.broken.gets("notifications/initialized");
     }
@@ -209,7 +210,7 @@ fn a_server_that_answers_the_probe_with_an_error_is_met_in_the_old_way() {
 
 #[test]
 fn a_server_that_exits_at_the_probe_is_started_again_and_met_in_the_old_way() {
-    let mut pair = Pair::new("probe exit 1\ncall bad: text fine");
+    let mut pair = Pair::modern("probe exit 1\ncall bad: text fine");
     let bad = pair.call();
     assert_eq!(pair.agent.text(bad), "fine");
     assert_eq!(pair.broken.count("server/discover"), 1);
@@ -289,7 +290,7 @@ fn a_modern_server_of_another_version_is_not_mistaken_for_an_old_one() {
         "probe error {\"code\":-32022,\"message\":\"no\",\"data\":{\"supported\":[\"2099-01-01\"]}}\ncall bad: text fine",
     );
     let _healthy = home.server("healthy", "call hi: text hello");
-    let mut agent = home.legacy();
+    let mut agent = home.modern();
     agent.until_listed(&["healthy__hi"]);
     broken.gets("server/discover");
     broken.ends();
@@ -305,6 +306,7 @@ fn a_server_that_starts_slowly_is_listed_from_memory_and_holds_nobody_up() {
         agent,
         ..
     } = Pair::new("call bad: text fine");
+    broken.latest();
     drop(agent);
     fs::write(&broken.script, "start wait\ncall bad: text fine").unwrap();
     broken.ends();
@@ -326,7 +328,7 @@ fn a_server_that_is_silent_at_the_probe_is_met_in_the_old_way_and_one_that_start
     // When it has, a second line comes.
     let mut slow = home.server("slow", "era modern\nstart lines 2\ncall late: text fine");
     let _healthy = home.server("healthy", "call hi: text hello");
-    let mut agent = home.legacy();
+    let mut agent = home.modern();
     agent.until_listed(&["silent__old", "slow__late", "healthy__hi"]);
     for tool in ["silent__old", "slow__late"] {
         let id = agent.call(tool, "{}");
@@ -482,7 +484,7 @@ fn two_calls_with_their_own_tokens_get_their_own_progress() {
 #[test]
 fn a_server_that_is_killed_from_outside_is_a_server_that_exits() {
     let mut pair = Pair::new("call bad: wait\ncall good: text fine");
-    let server = pair.broken.starts();
+    let server = pair.broken.latest();
     let bad = pair.call();
     pair.broken.gets("tools/call");
     kill_process(Pid::from_raw(server).unwrap(), Signal::KILL).unwrap();

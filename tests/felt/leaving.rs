@@ -114,7 +114,7 @@ fn an_agent_that_leaves_while_it_is_asked_has_cancelled_its_call() {
 #[test]
 fn an_agent_that_leaves_takes_every_process_with_it() {
     let mut pair = Pair::new("start fork\ncall bad: text fine");
-    let family = family(pair.broken.starts());
+    let family = family(pair.broken.latest());
     assert!(family.len() >= 3, "{family:?}");
     pair.agent.hang_up();
     assert!(pair.agent.ends().success());
@@ -126,7 +126,7 @@ fn an_agent_that_leaves_takes_every_process_with_it() {
 #[test]
 fn a_broker_that_is_killed_takes_every_process_with_it() {
     let mut pair = Pair::new("start fork\ncall bad: wait");
-    let family = family(pair.broken.starts());
+    let family = family(pair.broken.latest());
     assert!(family.len() >= 3, "{family:?}");
     pair.agent.call("broken__bad", "{}");
     pair.broken.gets("tools/call");

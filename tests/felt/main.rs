@@ -15,6 +15,7 @@
 mod asked;
 mod bounds;
 mod charged;
+mod eras;
 mod faults;
 mod folders;
 mod halt;

@@ -29,7 +29,20 @@ impl Pair {
         let home = Home::new();
         let broken = home.server_with("broken", script, settings);
         let healthy = home.server("healthy", "call hi: text hello");
-        let mut agent = home.legacy();
+        let agent = home.legacy();
+        Pair::of(home, broken, healthy, agent)
+    }
+
+    /// With an agent of the stateless era: in that a server is asked first what it speaks.
+    pub(crate) fn modern(script: &str) -> Pair {
+        let home = Home::new();
+        let broken = home.server("broken", script);
+        let healthy = home.server("healthy", "call hi: text hello");
+        let agent = home.modern();
+        Pair::of(home, broken, healthy, agent)
+    }
+
+    fn of(home: Home, broken: Server, healthy: Server, mut agent: Agent) -> Pair {
         agent.until_listed(&["broken__bad", "healthy__hi"]);
         Pair {
             home,

@@ -12,8 +12,8 @@ use crate::support::server::Server;
 const QUICK: &str = "era legacy\ncall hi: text hello";
 const SLOW: &str = "era legacy\nstart wait\ncall hi: text hello";
 
-/// A server whose instance was replaced by one that an agent's run has taken; what
-/// starts after those two waits for the test.
+/// A server whose instance an agent's run has taken; what starts after that waits for
+/// the test.
 fn taken() -> (Home, Server, Agent) {
     taken_in(limited("loops = {}"))
 }
@@ -24,8 +24,7 @@ fn taken_in(home: Home) -> (Home, Server, Agent) {
     one.until_listed(&["alpha__hi"]);
     let id = one.call("alpha__hi", "{}");
     assert_eq!(one.text(id), "hello");
-    alpha.starts();
-    alpha.starts();
+    alpha.latest();
     fs::write(&alpha.script, SLOW).unwrap();
     (home, alpha, one)
 }
@@ -48,6 +47,7 @@ fn is_read(agent: &mut Agent) {
 #[test]
 fn a_start_that_nobody_waits_for_any_more_goes_on_for_the_next_call() {
     let (home, mut alpha, _one) = taken();
+    let before = alpha.count_starts();
     let mut two = home.beside("two");
     let id = two.call("alpha__hi", "{}");
     let pid = alpha.starts();
@@ -57,12 +57,12 @@ fn a_start_that_nobody_waits_for_any_more_goes_on_for_the_next_call() {
         let id = two.call("alpha__hi", &format!(r#"{{"n":{n}}}"#));
         cancel(&mut two, id);
     }
-    assert_eq!(alpha.count_starts(), 3);
+    assert_eq!(alpha.count_starts(), before + 1);
     let id = two.call("alpha__hi", "{}");
     is_read(&mut two);
     alpha.order("go");
     assert_eq!(two.text(id), "hello");
-    assert_eq!(alpha.count_starts(), 3);
+    assert_eq!(alpha.count_starts(), before + 1);
     // What never left was judged as well: something was begun for it. Its server was there.
     let told = home.tollgate().args(["audit", "--json"]).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
@@ -81,6 +81,7 @@ fn a_start_that_nobody_waits_for_any_more_goes_on_for_the_next_call() {
 #[test]
 fn a_run_counts_whose_only_call_was_cancelled_while_its_instance_started() {
     let (home, mut alpha, _one) = taken_in(limited("loops = {}\nruns = \"3/h\""));
+    let before = alpha.count_starts();
     for _ in 0..3 {
         let mut two = home.beside("two");
         let id = two.call("alpha__hi", "{}");
@@ -93,12 +94,13 @@ fn a_run_counts_whose_only_call_was_cancelled_while_its_instance_started() {
     let id = two.call("alpha__hi", "{}");
     let answer = two.result(id);
     assert!(answer.contains("RATE_LIMITED"), "{answer}");
-    assert_eq!(alpha.count_starts(), 2 + 3);
+    assert_eq!(alpha.count_starts(), before + 3);
 }
 
 #[test]
 fn no_more_runs_are_begun_at_the_same_time_than_the_agent_may_begin() {
     let (home, mut alpha, _one) = taken_in(limited("loops = {}\nruns = \"3/h\""));
+    let before = alpha.count_starts();
     let mut calls: Vec<(Agent, u64)> = Vec::new();
     for _ in 0..6 {
         let mut two = home.beside("two");
@@ -112,8 +114,8 @@ fn no_more_runs_are_begun_at_the_same_time_than_the_agent_may_begin() {
     // Another call of one of these is of the same run, and waits for the same start.
     let again = calls[0].0.call("alpha__hi", r#"{"n":1}"#);
     is_read(&mut calls[0].0);
-    assert_eq!(alpha.count_starts(), 2 + 3);
-    for started in 2..5 {
+    assert_eq!(alpha.count_starts(), before + 3);
+    for started in before..before + 3 {
         alpha.order_to(started, "go");
     }
     assert_eq!(calls[0].0.text(again), "hello");
@@ -130,7 +132,7 @@ fn no_more_runs_are_begun_at_the_same_time_than_the_agent_may_begin() {
         (3, 3),
         "{answers:?}"
     );
-    assert_eq!(alpha.count_starts(), 2 + 3);
+    assert_eq!(alpha.count_starts(), before + 3);
 }
 
 #[test]
@@ -171,11 +173,12 @@ fn a_shared_server_is_started_once_whoever_waits_for_it() {
 fn an_instance_that_is_replaced_serves_others_until_then() {
     let home = Home::new();
     let mut alpha = home.server("alpha", QUICK);
-    let mut one = home.beside_with("one", r#"{"elicitation":{},"roots":{}}"#);
+    let mut one = home.modern_beside("one", "{}");
     one.until_listed(&["alpha__hi"]);
     alpha.starts();
     fs::write(&alpha.script, SLOW).unwrap();
-    // The instance that is there was told that nobody can be asked.
+    // The instance that is there was told that nobody can be asked, as the agent had said.
+    one.speak_modern(r#"{"elicitation":{},"roots":{}}"#);
     let waits = one.call("alpha__hi", "{}");
     alpha.starts();
     let mut two = home.beside_with("two", "{}");
@@ -192,11 +195,10 @@ fn calls_in_a_run_of_another_connection_are_served_by_its_instances_which_wait_f
     let mut alpha = home.server("alpha", &format!("{QUICK}\ncall slow: wait\ntext late"));
     let mut one = home.beside("bot");
     one.until_listed(&["alpha__hi"]);
-    // The first one listed its tools, for nobody's run.
-    alpha.starts();
     let id = one.call("alpha__hi", "{}");
     let answer = one.answer(id);
-    let pid = alpha.starts();
+    let starts = alpha.count_starts();
+    let pid = alpha.latest();
     let run = ["result", "_meta", "dev.tollgate/call", "run"]
         .iter()
         .try_fold(answer, |of, key| member(&of, key))
@@ -212,7 +214,7 @@ fn calls_in_a_run_of_another_connection_are_served_by_its_instances_which_wait_f
         let id = other.request("tools/call", &named("hi", n));
         assert_eq!(other.text(id), "hello");
     }
-    assert_eq!(alpha.count_starts(), 2);
+    assert_eq!(alpha.count_starts(), starts);
     // A call of another connection is not cut by the end of the one that began the run.
     let mut two = home.beside("bot");
     let id = two.request("tools/call", &named("slow", 0));
@@ -222,7 +224,7 @@ fn calls_in_a_run_of_another_connection_are_served_by_its_instances_which_wait_f
     assert!(screen.contains("1 call, 1 under way"), "{screen}");
     one.hang_up();
     one.ends();
-    alpha.order_to(1, "go");
+    alpha.order_to(starts - 1, "go");
     assert_eq!(two.text(id), "late");
     assert!(ends(pid));
     let id = two.request("tools/call", &named("hi", 9));

@@ -118,6 +118,13 @@ impl Home {
         self.at_daemon(name, capabilities, |_| {})
     }
 
+    /// An agent of the stateless era beside others, with these capabilities.
+    pub fn modern_beside(&self, name: &str, capabilities: &str) -> Agent {
+        let mut agent = self.stranger_at_daemon(name, |_| {});
+        agent.speak_modern(capabilities);
+        agent
+    }
+
     /// Another connection of one agent in one run, at one daemon.
     pub fn joining(&self, run: &str) -> Agent {
         self.at_daemon("test", r#"{"elicitation":{}}"#, |command| {
@@ -126,13 +133,17 @@ impl Home {
     }
 
     fn at_daemon(&self, name: &str, capabilities: &str, change: impl Fn(&mut Command)) -> Agent {
+        let mut agent = self.stranger_at_daemon(name, change);
+        agent.initialize(capabilities);
+        agent
+    }
+
+    fn stranger_at_daemon(&self, name: &str, change: impl Fn(&mut Command)) -> Agent {
         self.daemon.set(true);
         let mut command = self.tollgate();
         command.args(["stdio", "--agent", name]);
         change(&mut command);
-        let mut agent = Agent::start(command);
-        agent.initialize(capabilities);
-        agent
+        Agent::start(command)
     }
 
     /// An agent that is connected to the tool server itself.

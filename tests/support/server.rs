@@ -84,6 +84,17 @@ impl Server {
         self.count_lines(|line| has_method(line, method))
     }
 
+    /// The process id of the instance that has started last by now; what has come is not
+    /// waited for any more. One that was started before it was known what its agent can be
+    /// asked may have been replaced.
+    pub fn latest(&mut self) -> i32 {
+        self.settle();
+        self.seen = self.heard.len();
+        let mut latest = self.heard.iter().rev();
+        let started = latest.find_map(|told| told.line.strip_prefix("start "));
+        started.expect("one has started").parse().unwrap()
+    }
+
     /// How many instances have started by now.
     pub fn count_starts(&mut self) -> usize {
         self.count_lines(|line| line.starts_with("start "))
@@ -126,7 +137,10 @@ impl Server {
     /// Tells one of the instances, in the order in which they started, to do something
     /// now.
     pub fn order_to(&self, nth: usize, order: &str) {
-        self.tell(nth, order).unwrap();
+        let is_start = |told: &&Told| told.line.starts_with("start ");
+        let mut starts = self.heard.iter().filter(is_start);
+        let started = starts.nth(nth).expect("it was seen to start");
+        self.tell(started.instance, order).unwrap();
     }
 
     fn tell(&self, nth: usize, order: &str) -> io::Result<()> {

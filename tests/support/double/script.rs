@@ -4,8 +4,10 @@
 //!     probe silence | exit STATUS | error RAW     to `server/discover` only
 //!     start stderr BYTES | fork | wait | exit STATUS     before the first line is read
 //!     start lines COUNT          nothing is answered before so many lines came
+//!     start alone                leaves with 7 if another one of its script runs
 //!     capabilities RAW
 //!     tool RAW, prompt RAW, resource RAW, template RAW     what is listed
+//!     shy RAW                    a tool for clients whose user can be asked something
 //!     call NAME: STEP                      `on tools/call NAME: STEP`
 //!     on METHOD [KEY]: STEP                KEY is the name or URI in the parameters
 //!
@@ -35,6 +37,7 @@ pub(crate) struct Script {
     pub(crate) start: Vec<String>,
     pub(crate) capabilities: Option<String>,
     pub(crate) tools: Vec<String>,
+    pub(crate) shy: Vec<String>,
     pub(crate) prompts: Vec<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) templates: Vec<String>,
@@ -73,6 +76,7 @@ impl Script {
                 "start" => script.start.push(rest.to_owned()),
                 "capabilities" => script.capabilities = Some(rest.to_owned()),
                 "tool" => script.tools.push(rest.to_owned()),
+                "shy" => script.shy.push(rest.to_owned()),
                 "prompt" => script.prompts.push(rest.to_owned()),
                 "resource" => script.resources.push(rest.to_owned()),
                 "template" => script.templates.push(rest.to_owned()),
@@ -102,7 +106,8 @@ impl Script {
     /// A tool that is called is listed, at least plainly.
     fn offer(&mut self, name: &str) {
         let named = format!("\"name\":\"{name}\"");
-        if !self.tools.iter().any(|tool| tool.contains(&named)) {
+        let mut listed = self.tools.iter().chain(&self.shy);
+        if !listed.any(|tool| tool.contains(&named)) {
             let tool = format!("{{{named},\"inputSchema\":{{\"type\":\"object\"}}}}");
             self.tools.push(tool);
         }

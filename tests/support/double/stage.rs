@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     listening: Mutex<String>,
     go: (Mutex<usize>, Condvar),
     questions: Mutex<usize>,
+    /// Whether the client of the handshake era has a user who can be asked something.
+    asks_users: AtomicBool,
     deaf: AtomicBool,
     /// What reads, once it has to stop.
     reader: Mutex<Option<std::thread::Thread>>,
@@ -45,6 +47,7 @@ impl Stage {
             listening: Mutex::default(),
             go: Default::default(),
             questions: Mutex::default(),
+            asks_users: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
             reader: Mutex::default(),
         }
@@ -68,6 +71,15 @@ impl Stage {
                 }
                 "wait" => self.wait(),
                 "exit" => exit(rest.parse().unwrap()),
+                "alone" => {
+                    let script = std::env::args().nth(1).unwrap();
+                    let script = std::fs::File::open(script).unwrap();
+                    if script.try_lock().is_err() {
+                        exit(7);
+                    }
+                    // Until this process ends.
+                    std::mem::forget(script);
+                }
                 "lines" => {}
                 _ => panic!("cannot start with `{start}`"),
             }
@@ -256,11 +268,15 @@ impl Stage {
                 "{{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{},\"ttlMs\":0,\"cacheScope\":\"private\",\"_meta\":{{\"io.modelcontextprotocol/serverInfo\":{INFO}}}}}",
                 self.capabilities()
             ),
-            "initialize" if script.legacy => format!(
-                "{{\"protocolVersion\":{},\"capabilities\":{},\"serverInfo\":{INFO}}}",
-                member(&request.params, "protocolVersion").unwrap(),
-                self.capabilities()
-            ),
+            "initialize" if script.legacy => {
+                let can = dig(&request.params, "capabilities.elicitation");
+                self.asks_users.store(can.is_some(), Ordering::SeqCst);
+                format!(
+                    "{{\"protocolVersion\":{},\"capabilities\":{},\"serverInfo\":{INFO}}}",
+                    member(&request.params, "protocolVersion").unwrap(),
+                    self.capabilities()
+                )
+            }
             "initialize" => {
                 return say_error(
                     request,
@@ -272,7 +288,15 @@ impl Stage {
             {
                 "{}".to_owned()
             }
-            "tools/list" => page("tools", &self.tools.lock().unwrap()),
+            "tools/list" => {
+                let mut tools = self.tools.lock().unwrap().clone();
+                if self.asks_users.load(Ordering::SeqCst)
+                    || (request.is_modern() && request.params.contains(r#""elicitation":"#))
+                {
+                    tools.extend_from_slice(&script.shy);
+                }
+                page("tools", &tools)
+            }
             "prompts/list" => page("prompts", &script.prompts),
             "resources/list" => page("resources", &script.resources),
             "resources/templates/list" => page("resourceTemplates", &script.templates),
