@@ -12,7 +12,7 @@ use std::{
 
 use memchr::{memchr_iter, memmem::Finder};
 
-use super::secrets::REDACTED;
+use super::{secrets::REDACTED, shadow::shadows};
 use crate::wire;
 
 /// Shorter values stand in too many texts that do not speak of them.
@@ -77,6 +77,8 @@ fn is_worth_it(value: &str) -> bool {
 pub(super) struct Known {
     values: BTreeSet<String>,
     needles: Vec<Finder<'static>>,
+    /// Those for what stands behind escapes.
+    plain: Vec<Finder<'static>>,
     /// The length of the shortest needle.
     least: usize,
 }
@@ -87,10 +89,13 @@ impl Known {
         let needles: BTreeSet<String> = values.iter().flat_map(|value| forms(value)).collect();
         Self {
             least: needles.iter().map(String::len).min().unwrap_or(usize::MAX),
-            needles: needles
-                .iter()
-                .map(|needle| Finder::new(needle).into_owned())
-                .collect(),
+            needles: finders(&needles),
+            plain: finders(
+                &values
+                    .iter()
+                    .flat_map(|value| behind_escapes(value))
+                    .collect(),
+            ),
             values,
         }
     }
@@ -116,9 +121,9 @@ impl Known {
     }
 
     pub(super) fn stands_in(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        let mut needles = self.needles.iter();
-        bytes.len() >= self.least && needles.any(|needle| needle.find(bytes).is_some())
+        text.len() >= self.least
+            && (any(&self.needles, text.as_bytes())
+                || shadows(text).any(|shadow| any(&self.plain, &shadow.bytes)))
     }
 
     /// Where they stand, in the order of their beginnings.
@@ -134,6 +139,13 @@ impl Known {
                     .find_iter(text.as_bytes())
                     .map(|at| (at, at + length)),
             );
+        }
+        for shadow in shadows(text) {
+            for needle in &self.plain {
+                let length = needle.needle().len();
+                let here = needle.find_iter(&shadow.bytes);
+                found.extend(here.map(|at| (shadow.origin(at), shadow.origin(at + length))));
+            }
         }
         found.sort_unstable();
         found
@@ -151,21 +163,48 @@ impl Known {
 
     /// Where the first begins that goes to the end of a text, or beyond it.
     fn half(&self, text: &str) -> Option<usize> {
-        let bytes = text.as_bytes();
-        let halves = self.needles.iter().filter_map(|finder| {
-            let needle = finder.needle();
-            let from = bytes.len().saturating_sub(needle.len());
-            let tail = bytes.get(from..)?;
-            let mut starts = memchr_iter(*needle.first()?, tail);
-            let begins = |at: &usize| tail.get(*at..).is_some_and(|end| needle.starts_with(end));
-            starts.find(begins).map(|at| from + at)
+        let behind = shadows(text).filter_map(|shadow| {
+            let at = half(&self.plain, &shadow.bytes)?;
+            Some(shadow.origin(at))
         });
-        halves.min().filter(|at| at + HALF <= bytes.len())
+        half(&self.needles, text.as_bytes())
+            .into_iter()
+            .chain(behind)
+            .min()
     }
 }
 
+fn finders(needles: &BTreeSet<String>) -> Vec<Finder<'static>> {
+    let finders = needles
+        .iter()
+        .map(|needle| Finder::new(needle).into_owned());
+    finders.collect()
+}
+
+fn any(needles: &[Finder<'_>], text: &[u8]) -> bool {
+    needles.iter().any(|needle| needle.find(text).is_some())
+}
+
+/// Where the first of them begins that goes to the end of a text, or beyond it.
+fn half(needles: &[Finder<'_>], text: &[u8]) -> Option<usize> {
+    let halves = needles.iter().filter_map(|finder| {
+        let needle = finder.needle();
+        let from = text.len().saturating_sub(needle.len());
+        let tail = text.get(from..)?;
+        let mut starts = memchr_iter(*needle.first()?, tail);
+        let begins = |at: &usize| tail.get(*at..).is_some_and(|end| needle.starts_with(end));
+        starts.find(begins).map(|at| from + at)
+    });
+    halves.min().filter(|at| at + HALF <= text.len())
+}
+
+/// A value where the escapes around it were read; a space is a `+` in some URLs.
+fn behind_escapes(value: &str) -> [String; 2] {
+    [value.to_owned(), value.replace(' ', "+")]
+}
+
 /// How a value is written where it is passed on: as it is, in JSON and in JSON within a
-/// text, in a URL, in Base64.
+/// text, in a URL, in Base64. What else has escapes is read (`shadow`).
 fn forms(value: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::from([value.to_owned()]);
     let mut within = vec![value.to_owned()];
@@ -269,6 +308,13 @@ mod tests {
             "see s3cr%22t%2F%C3%BC%20pw there",
             "see s3cr%22t%2f%c3%bc%20pw there",
             "see s3cr%22t/%C3%BC+pw there",
+            // As some libraries write, who escape more or less than they have to.
+            r#"see \u0073\u0033cr\u0022t/\u00FC pw there"#,
+            r#"see s3cr\u0022t/\u00FC\u0020pw there"#,
+            r#"see s3cr\\u0022t/\\u00FC pw there"#,
+            r#"see s3cr%22t/%c3%BC%20pw there"#,
+            "see s3cr%2522t%252F%25C3%25BC%2520pw there",
+            r#"see s3cr\u0022t%2f\u00FC+pw there"#,
         ] {
             assert_eq!(known.clean(text).unwrap(), "see [REDACTED] there", "{text}");
         }
@@ -310,6 +356,14 @@ mod tests {
         for end in 4..14 {
             let text = format!("it is {}", "topsecretvalue".get(..end).unwrap());
             assert_eq!(known.whole(&text), "it is ");
+        }
+        for cut in [
+            r"it is tops\u0065c",
+            r"it is tops\u0065c\u00",
+            "it is %74opse%",
+            "it is topsec%5Cu0072",
+        ] {
+            assert_eq!(known.whole(cut), "it is ", "{cut}");
         }
         assert_eq!(known.whole("topsecretvalueab"), "");
         assert_eq!(known.whole("it is top"), "it is top");

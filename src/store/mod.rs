@@ -41,6 +41,7 @@ mod search;
 mod secrets;
 mod section;
 mod series;
+mod shadow;
 mod shelf;
 mod sight;
 mod sled;
