@@ -16,15 +16,18 @@ use tollgate::control::{Question, Refused, RefusedCode, Reply};
 use tollgate::daemon::{Ending, Failure, Guest, Hello, Service, Stop};
 
 fn main() -> ExitCode {
-    tollgate::cli::main(async |ground| {
-        if ground.place.config.join("broken").exists() {
-            return Err(Failure::fault("this configuration is broken").hint("mend it"));
-        }
-        if ground.place.config.join("deadly").exists() {
-            std::process::abort();
-        }
-        Ok(Arc::new(Echo))
-    })
+    tollgate::cli::main(
+        async |ground| {
+            if ground.place.config.join("broken").exists() {
+                return Err(Failure::fault("this configuration is broken").hint("mend it"));
+            }
+            if ground.place.config.join("deadly").exists() {
+                std::process::abort();
+            }
+            Ok(Arc::new(Echo))
+        },
+        |_, _| Vec::new(),
+    )
 }
 
 struct Echo;

@@ -3,7 +3,10 @@
 
 use std::process::ExitCode;
 
-use tollgate::{cli, service::Tollgate};
+use tollgate::{
+    cli,
+    service::{Tollgate, doubts},
+};
 
 /// The first descriptor after the standard three.
 const FIRST: i32 = 3;
@@ -18,5 +21,5 @@ fn main() -> ExitCode {
     if let Some(code) = tollgate::tools::keeper::entry() {
         return code;
     }
-    cli::main(async |ground| Tollgate::build(&ground))
+    cli::main(async |ground| Tollgate::build(&ground), doubts)
 }

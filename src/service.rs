@@ -7,14 +7,14 @@ mod limits;
 mod named;
 mod rows;
 mod secrets;
+mod start;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    ffi::OsString,
     fs,
     io::Write,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,14 +28,16 @@ use crate::{
     agent::{self, Seal},
     broker::{Broker, JoinError, Parts, Policy, Session},
     clock::{Clock, SystemClock},
-    config::{self, Agents, EnvValue, Generation, SecretRef},
+    config::{self, Agents, Generation, SecretRef},
     control::{AgentRow, Question, Refused, RefusedCode, Reply},
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
     domain::{AgentName, Era, Fault, Guise, Notice, NoticeKind, Owner, RunId, ServerName},
     ids::Ids,
     store::{FileShelf, LocalStore, Setup, journal::Loss},
-    tools::{Listed, Listener, Pool, Registered, child::Launch, sweep::sweep},
+    tools::{Listed, Listener, Pool, sweep::sweep},
 };
+pub use start::doubts;
+use start::register;
 
 /// How long tool servers may take to leave when the daemon stops.
 const LAST_WAIT: Duration = Duration::from_secs(3);
@@ -362,51 +364,6 @@ fn listener(broker: &Arc<Broker>) -> Listener {
             Listed::Not(server) => broker.meet(&server),
         }
     })
-}
-
-/// How a server is started. What is missing for it is told when it is started:
-/// one server's secret must not keep the others from running.
-fn register(server: &config::Server, ground: &Ground, known: Option<(Guise, Era)>) -> Registered {
-    let mut missing = None;
-    let mut env = Vec::new();
-    for (name, value) in &server.launch.env {
-        match value {
-            EnvValue::Literal(text) => env.push((name.clone(), text.clone())),
-            EnvValue::Secret(secret) => match secrets::fetch(secret) {
-                Ok(text) => env.push((name.clone(), text)),
-                Err(why) => missing = Some(why),
-            },
-        }
-    }
-    let command: OsString = match server.launch.command.as_str() {
-        // The program itself, wherever it is installed.
-        "tollgate" => std::env::current_exe()
-            .map_or_else(|_| OsString::from("tollgate"), PathBuf::into_os_string),
-        _ => server.launch.program.clone().into_os_string(),
-    };
-    Registered {
-        name: server.name.clone(),
-        launch: Launch {
-            command,
-            args: server.launch.args.clone(),
-            env,
-            cwd: server.launch.cwd.clone(),
-            mark: ground.place.id.clone(),
-            open_files: ground.open_files,
-        },
-        missing,
-        shared: match server.instances {
-            config::Instances::Shared => true,
-            config::Instances::PerRun => false,
-        },
-        era: match server.era {
-            config::Era::Auto => None,
-            config::Era::Legacy => Some(Era::Legacy),
-            config::Era::Modern => Some(Era::Modern),
-        },
-        known,
-        start: server.timeouts.start,
-    }
 }
 
 /// The secret of a state directory: made once, readable by its owner only.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::out::Out;
-use super::{Trouble, ask_if_running};
+use super::{Doubts, Trouble, ask_if_running};
 use crate::config::{self, Agents, ConfigErrors, Generation};
 use crate::control::{Question, Reply};
 use crate::daemon::{Failure, FailureKind, Place};
@@ -17,7 +17,8 @@ use crate::domain::AgentName;
 /// Check the configuration; no daemon is needed
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Every error in every file is shown, with its place. Exit code 3 if there is one.
+Every error in every file is shown, with its place. Exit code 3 if there is one. What is no
+error and would keep a server from starting, as seen from here, is to be looked at.
 `tollgate explain CODE` tells more of each.")]
 pub(super) struct Args {
     /// The directory that holds tollgate.toml and tools.d/
@@ -28,7 +29,12 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(named: Option<&Path>, args: &Args, out: &mut Out) -> Result<(), Trouble> {
+pub(super) fn run(
+    named: Option<&Path>,
+    args: &Args,
+    doubts: Doubts,
+    out: &mut Out,
+) -> Result<(), Trouble> {
     let dir = match (&args.dir, named) {
         (Some(dir), Some(other)) if dir != other => {
             let failure = Failure::new(FailureKind::Usage, "two directories are named");
@@ -45,6 +51,11 @@ pub(super) fn run(named: Option<&Path>, args: &Args, out: &mut Out) -> Result<()
             out.line(summary(&generation))?;
             if generation.servers.is_empty() {
                 out.line("no servers: register one in tools.d/")?;
+            }
+            for server in &generation.servers {
+                for doubt in doubts(server, &dir) {
+                    out.line(format_args!("to look at: {}: {doubt}", server.name))?;
+                }
             }
             if let Some(pid) = runs_with_another(&dir) {
                 out.step(format_args!(

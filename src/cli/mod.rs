@@ -41,7 +41,7 @@ mod words;
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -50,6 +50,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 
+use crate::config;
 use crate::control::proto::VERSION;
 use crate::control::{ClientError, Question, Records, Reply, Request, client};
 use crate::daemon::{Door, Failure, Ground, Place, Service, connect, elsewhere, is_held};
@@ -109,9 +110,12 @@ Environment:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 the agent's
 token is wrong or missing, or only a person may do this, 6 denied, 7 stopped.";
 
+/// Says of a server of a configuration what would keep it from starting.
+pub type Doubts = fn(&config::Server, &Path) -> Vec<String>;
+
 /// Runs the command that the arguments name. `build` makes the broker for those
-/// that carry one.
-pub fn main<S, B>(build: B) -> ExitCode
+/// that carry one; `doubts` is for those that only look at a configuration.
+pub fn main<S, B>(build: B, doubts: Doubts) -> ExitCode
 where
     S: Service,
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
@@ -122,7 +126,7 @@ where
     };
     let config = args.config.clone();
     let steps = || Steps::of(config.as_deref());
-    match dispatch(args, build, || Out::stdout(steps())) {
+    match dispatch(args, build, doubts, || Out::stdout(steps())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble::Failure(failure)) => {
             out::complain(&failure, &steps());
@@ -141,7 +145,12 @@ where
     }
 }
 
-fn dispatch<S, B>(args: Args, build: B, out: impl Fn() -> Out) -> Result<(), Trouble>
+fn dispatch<S, B>(
+    args: Args,
+    build: B,
+    doubts: Doubts,
+    out: impl Fn() -> Out,
+) -> Result<(), Trouble>
 where
     S: Service,
     B: AsyncFnOnce(Ground) -> Result<Arc<S>, Failure>,
@@ -163,7 +172,9 @@ where
         Some(Command::Breakers(breakers)) => breakers::run(&place()?, &breakers, &mut out()),
         Some(Command::Pins(pins)) => pins::run(&place()?, &pins, &mut out()),
         Some(Command::Explain(code)) => explain::run(&code, &mut out()),
-        Some(Command::Check(check)) => check::run(args.config.as_deref(), &check, &mut out()),
+        Some(Command::Check(check)) => {
+            check::run(args.config.as_deref(), &check, doubts, &mut out())
+        }
         Some(Command::State(state)) => state::run(&place()?, &state, &mut out()),
         Some(Command::StopDaemon(stop)) => stop_daemon::run(&place()?, &stop, &mut out()),
         Some(Command::Demo(demo)) => demo::run(args.config.as_deref(), &demo, &mut out()),

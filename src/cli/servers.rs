@@ -61,14 +61,39 @@ pub(super) fn server_table(servers: &[ServerRow], out: &mut Out) -> io::Result<(
                 format!("{} running", server.instances),
                 format!("owner {}", server.owner),
                 server.era.clone().unwrap_or_default(),
-                match server.hidden.is_empty() {
-                    true => String::new(),
-                    false => "something to look at".to_owned(),
+                match (why_not_there(server), server.hidden.is_empty()) {
+                    (Some(why), _) => brief(why),
+                    (None, true) => String::new(),
+                    (None, false) => "something to look at".to_owned(),
                 },
             ]
         })
         .collect();
     out.table(&rows)
+}
+
+/// Letters of a reason that stand beside the others of a server.
+const BRIEF: usize = 80;
+
+/// The reason without what to do about it: that is told of one server at a time.
+fn brief(why: &str) -> String {
+    let (what, _) = why.split_once(" (").unwrap_or((why, ""));
+    match what
+        .char_indices()
+        .nth(BRIEF)
+        .and_then(|(end, _)| what.get(..end))
+    {
+        Some(beginning) => format!("{beginning}…"),
+        None => what.to_owned(),
+    }
+}
+
+/// Why a server that should run does not.
+pub(super) fn why_not_there(server: &ServerRow) -> Option<&str> {
+    match server.instances {
+        0 => server.last_exit.as_deref(),
+        _ => None,
+    }
 }
 
 fn portrait(server: &ServerRow, out: &mut Out) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! `tollgate tools`: every tool, its tier, and whether agents see it.
 
 use super::out::Out;
+use super::servers::why_not_there;
 use super::{Trouble, ask, beside_the_point};
 use crate::control::{Question, Reply};
 use crate::daemon::Place;
@@ -23,9 +24,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         }
         return Ok(());
     }
-    if tools.is_empty() {
-        out.line("no tools: register a server in tools.d/")?;
-    }
+    let has_none = tools.is_empty();
     let rows: Vec<_> = tools
         .into_iter()
         .map(|tool| {
@@ -47,8 +46,17 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     let Reply::Servers(servers) = ask(place, Question::Servers)? else {
         return Err(beside_the_point().into());
     };
+    if has_none {
+        out.line(match servers.is_empty() {
+            true => "no tools: register a server in tools.d/",
+            false => "no tools: no server has listed any",
+        })?;
+    }
     for server in servers {
-        for why in server.hidden {
+        if let Some(why) = why_not_there(&server) {
+            out.line(format_args!("{}: {why}", server.name))?;
+        }
+        for why in &server.hidden {
             out.line(format_args!("{}: {why}", server.name))?;
         }
     }

@@ -131,7 +131,8 @@ pub(super) struct ToolsForm {
     /// The program that starts the server: a word that is looked up in PATH,
     /// or a path, relative to the directory of tollgate.toml.
     command: Option<String>,
-    /// The directory the server runs in, relative to that of tollgate.toml.
+    /// The directory the server runs in, relative to that of tollgate.toml; without it
+    /// the server runs where tollgate does, which is `/` under a daemon that an agent started.
     cwd: Option<String>,
     /// The environment of the server; beside it the server gets only PATH, HOME, USER,
     /// LOGNAME, SHELL, LANG, LC_ALL, LC_CTYPE, TMPDIR and TZ. A secret is

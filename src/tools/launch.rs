@@ -177,7 +177,7 @@ impl SpawnError {
                 shown(path)
             )),
             SpawnError::NoFile { .. } => {
-                Some("a relative path counts from the server's `cwd`".to_owned())
+                Some("a relative path counts from the configuration directory".to_owned())
             }
             SpawnError::NotExecutable { command } => Some(format!(
                 "`chmod +x {}`, or name its interpreter as the command",

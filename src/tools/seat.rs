@@ -174,7 +174,30 @@ async fn round(
     if answer.as_ref().is_err_and(goes_on) {
         running.given_up();
     }
-    answer
+    answer.and_then(|body| well_formed(body, &job.subject))
+}
+
+/// What is asked for comes in an object, and what comes otherwise says nothing to anybody.
+/// That something was begun or ended is said by any answer.
+fn well_formed(body: Body, subject: &Subject) -> Result<Body, ToolFault> {
+    let is_object = match &body {
+        Body::Result(result) => result.text().starts_with('{'),
+        Body::Error(_) => true,
+    };
+    match subject {
+        Subject::Tool(_) | Subject::Prompt(_) | Subject::Resource(_) | Subject::Completion(_)
+            if !is_object =>
+        {
+            let why = "its result is not an object";
+            Err(ToolFault::Malformed(why.to_owned()))
+        }
+        Subject::Tool(_)
+        | Subject::Prompt(_)
+        | Subject::Resource(_)
+        | Subject::Completion(_)
+        | Subject::Subscribe(_)
+        | Subject::Unsubscribe(_) => Ok(body),
+    }
 }
 
 /// Whether a server may work on a call that has failed like this, and ask for it.

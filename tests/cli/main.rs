@@ -419,6 +419,69 @@ fn a_directory_without_a_server_or_a_file_in_its_place_is_told() {
 }
 
 #[test]
+fn what_would_keep_a_server_from_starting_is_told_by_check_and_by_the_daemon() {
+    let home = Home::new("");
+    let tools = home.path("config/tollgate/tools.d");
+    fs::remove_file(tools.join("demo.toml")).unwrap();
+    fs::write(home.path("config/tollgate/server.js"), "").unwrap();
+    for (name, file) in [
+        ("gone", "command = \"no-such-program\""),
+        ("here", "command = \"sh\"\nargs = [\"server.js\", \"-v\"]"),
+        (
+            "keyless",
+            "command = \"true\"\nenv = { KEY = \"env:NO_SUCH_KEY\" }",
+        ),
+        (
+            "sound",
+            "command = \"sh\"\nargs = [\"server.js\"]\ncwd = \".\"",
+        ),
+    ] {
+        fs::write(
+            tools.join(format!("{name}.toml")),
+            format!("owner = \"ana\"\n{file}\n"),
+        )
+        .unwrap();
+    }
+    let told = text(&home.run(&["check"]));
+    let doubts: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("to look at"))
+        .collect();
+    let [gone, here, keyless] = doubts.as_slice() else {
+        panic!("{told}");
+    };
+    assert!(
+        gone.starts_with("to look at: gone: cannot start `no-such-program`"),
+        "{gone}"
+    );
+    assert!(
+        here.contains("here: `server.js` counts from where"),
+        "{here}"
+    );
+    assert!(
+        keyless.contains("keyless: ") && keyless.contains("NO_SUCH_KEY"),
+        "{keyless}"
+    );
+    // And when they are not there: as a reason, not as a piece of advice to register one.
+    let mut agent = home.agent();
+    agent.ask("tools/list", &json!({}));
+    let told = text(&home.run(&["tools"]));
+    assert!(
+        told.starts_with("no tools: no server has listed any\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("\ngone: cannot start `no-such-program`"),
+        "{told}"
+    );
+    let told = text(&home.run(&["servers"]));
+    let mut rows = told.lines().map(str::trim);
+    let gone = rows.find(|row| row.starts_with("gone")).unwrap();
+    let why = "cannot start `no-such-program`: not found in PATH";
+    assert!(gone.ends_with(why), "{gone}");
+}
+
+#[test]
 fn the_state_is_not_moved_away_under_a_daemon() {
     let home = Home::new(RULES);
     let mut agent = home.agent();

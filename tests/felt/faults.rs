@@ -156,13 +156,18 @@ fn an_answer_without_result_and_error_fails_the_call() {
 }
 
 #[test]
-fn an_answer_that_is_no_object_is_an_answer_all_the_same() {
-    let mut pair = Pair::new("call bad: result 7\ncall null: result null\ncall list: result []");
-    for tool in ["broken__bad", "broken__null", "broken__list"] {
-        let id = pair.agent.call(tool, "{}");
-        pair.agent.answer(id);
+fn an_answer_that_is_no_object_fails_the_call() {
+    for era in ["legacy", "modern"] {
+        let mut pair = Pair::new(&format!(
+            "era {era}\ncall bad: result 7\ncall null: result null\ncall list: result []"
+        ));
+        for tool in ["broken__bad", "broken__null", "broken__list"] {
+            let id = pair.agent.call(tool, "{}");
+            let why = pair.agent.failure(id);
+            assert!(why.contains("not an object"), "{why}");
+        }
+        pair.is_well();
     }
-    pair.is_well();
 }
 
 #[test]
