@@ -7,6 +7,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::{ask, beside_the_point};
+use crate::control::{Question, Reply};
+use crate::daemon::{self, Failure};
 use crate::domain::Place;
 
 /// What one gate said.
@@ -42,25 +45,50 @@ pub(super) struct Rule {
 
 impl Rule {
     /// Looks it up below the configuration directory.
-    pub(super) fn find(place: &Place, config: &Path) -> Self {
+    pub(super) fn find(place: &Place, files: Files<'_>) -> Self {
         let file = Path::new(&*place.file);
-        let shown = file.strip_prefix(config).unwrap_or(file);
+        let shown = file.strip_prefix(files.dir).unwrap_or(file);
+        let file = files.dir.join(file);
+        let written = fs::metadata(&file).and_then(|file| file.modified());
+        let written = written.ok().and_then(|at| Timestamp::try_from(at).ok());
+        let text = line_of(&file, place.line);
         Self {
             place: format!("{}:{}", shown.display(), place.line),
-            text: line_of(&config.join(file), place.line),
+            text: match text {
+                Some(_) if written > Some(files.read) => {
+                    Some("(the file has changed since)".to_owned())
+                }
+                text => text,
+            },
         }
     }
+}
 
-    /// The same for a judgement of the past: a file that was written since may have
-    /// another line there now.
-    pub(super) fn recall(place: &Place, config: &Path, then: Option<Timestamp>) -> Self {
-        let mut rule = Self::find(place, config);
-        let written = fs::metadata(config.join(&*place.file)).and_then(|file| file.modified());
-        let written = written.ok().and_then(|at| Timestamp::try_from(at).ok());
-        if rule.text.is_some() && written > then {
-            rule.text = Some("(the file has changed since)".to_owned());
-        }
-        rule
+/// The files by which something was judged. One that was written since they were read may
+/// have another line there now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Files<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) read: Timestamp,
+}
+
+impl<'a> Files<'a> {
+    /// As the daemon has them that runs now.
+    pub(super) fn of_daemon(place: &'a daemon::Place) -> Result<Self, Failure> {
+        let Reply::Status(status) = ask(place, Question::Status)? else {
+            return Err(beside_the_point());
+        };
+        Ok(Self {
+            dir: &place.config,
+            read: status.up_since,
+        })
+    }
+
+    /// As they were judged by at this time: when an earlier daemon had read them is not
+    /// known, only that it was before.
+    pub(super) fn at(self, then: Option<Timestamp>) -> Self {
+        let read = self.read.min(then.unwrap_or(self.read));
+        Self { read, ..self }
     }
 }
 
@@ -145,19 +173,25 @@ mod tests {
         fs::create_dir(dir.path().join("tools.d")).unwrap();
         let file = dir.path().join("tools.d/files.toml");
         fs::write(&file, "a = 1\n  path = { under = \"/srv\" }\n").unwrap();
-        let rule = |line| {
+        let rule = |line, read| {
             let file = file.to_str().unwrap().into();
-            Rule::find(&Place { file, line }, dir.path())
+            let files = Files {
+                dir: dir.path(),
+                read,
+            };
+            Rule::find(&Place { file, line }, files)
         };
         assert_eq!(
-            rule(2),
+            rule(2, Timestamp::MAX),
             Rule {
                 place: "tools.d/files.toml:2".into(),
                 text: Some("path = { under = \"/srv\" }".into()),
             }
         );
-        assert_eq!(rule(9).text, None);
-        assert_eq!(rule(0).text, None);
+        assert_eq!(rule(9, Timestamp::MAX).text, None);
+        assert_eq!(rule(0, Timestamp::MAX).text, None);
+        let changed = "(the file has changed since)";
+        assert_eq!(rule(2, Timestamp::UNIX_EPOCH).text.unwrap(), changed);
     }
 
     #[test]

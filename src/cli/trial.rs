@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 
 use super::filter::run_id;
-use super::judgement::{self, Rule, Said, Step};
+use super::judgement::{self, Files, Rule, Said, Step};
 use super::out::Out;
 use super::{DENIED, STOPPED, Trouble, ask_patiently, beside_the_point};
 use crate::control::{GateRow, Judged, Question, Reply, Trial, Wrong};
@@ -59,7 +58,7 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
     };
     match args.json {
         true => out.json(&judged)?,
-        false => out.lines(lines(&judged, &place.config))?,
+        false => out.lines(lines(&judged, Files::of_daemon(place)?))?,
     }
     match refused(&judged).and_then(|gate| gate.code.as_deref()) {
         None if judged.unrecordable.is_some() => Err(Trouble::Answer(DENIED)),
@@ -116,7 +115,7 @@ fn refused(judged: &Judged) -> Option<&GateRow> {
     judged.gates.iter().find(|gate| gate.code.is_some())
 }
 
-fn lines(judged: &Judged, config: &Path) -> Vec<String> {
+fn lines(judged: &Judged, files: Files<'_>) -> Vec<String> {
     let Judged {
         title,
         agent,
@@ -134,7 +133,7 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
         false => format!("{tier} (nobody has classified it)"),
     };
     let mut lines = vec![format!("{title}  agent {agent} of {owner}  tier {tier}")];
-    lines.extend(judgement::lines(&steps(gates, config)));
+    lines.extend(judgement::lines(&steps(gates, files)));
     match refused(judged) {
         None => match unrecordable {
             None => lines.push("It would run. Nothing was sent.".to_owned()),
@@ -167,7 +166,7 @@ fn lines(judged: &Judged, config: &Path) -> Vec<String> {
     lines
 }
 
-fn steps(gates: &[GateRow], config: &Path) -> Vec<Step> {
+fn steps(gates: &[GateRow], files: Files<'_>) -> Vec<Step> {
     gates
         .iter()
         .map(|row| Step {
@@ -177,7 +176,7 @@ fn steps(gates: &[GateRow], config: &Path) -> Vec<Step> {
                 (Some(says), None) => Said::Pass(says.clone()),
                 (Some(says), Some(_)) => Said::Deny {
                     says: says.clone(),
-                    rule: row.rule.as_ref().map(|rule| Rule::find(rule, config)),
+                    rule: row.rule.as_ref().map(|rule| Rule::find(rule, files)),
                 },
             },
         })
@@ -186,8 +185,15 @@ fn steps(gates: &[GateRow], config: &Path) -> Vec<Step> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::domain::{Owner, Tier};
+
+    fn files(dir: &Path) -> Files<'_> {
+        let read = jiff::Timestamp::MAX;
+        Files { dir, read }
+    }
 
     fn gate(gate: &str, says: Option<&str>, code: Option<&str>) -> GateRow {
         GateRow {
@@ -236,7 +242,7 @@ mod tests {
             arguments,
             gate("approval", None, None),
         ]);
-        insta::assert_snapshot!(lines(&judged, dir.path()).join("\n"));
+        insta::assert_snapshot!(lines(&judged, files(dir.path())).join("\n"));
     }
 
     #[test]
@@ -245,7 +251,7 @@ mod tests {
             gate("stop switch", Some("off"), None),
             gate("approval", Some("tier reversible needs nobody"), None),
         ]);
-        insta::assert_snapshot!(lines(&judged, Path::new("/")).join("\n"));
+        insta::assert_snapshot!(lines(&judged, files(Path::new("/"))).join("\n"));
     }
 
     #[test]
@@ -255,7 +261,7 @@ mod tests {
             says: "the disk is full".into(),
             hint: Some("free some space".into()),
         });
-        let lines = lines(&judged, Path::new("/"));
+        let lines = lines(&judged, files(Path::new("/")));
         let says =
             "No gate refuses it, and yet nothing runs now: STATE_UNAVAILABLE, the disk is full.";
         assert_eq!(lines[2..4], [says, "  free some space"]);

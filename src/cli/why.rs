@@ -1,9 +1,7 @@
 //! `tollgate why`: the judgement of a past call, from its record.
 
-use std::path::Path;
-
 use super::audit::{call_id, no_such_call};
-use super::judgement::{self, Rule, Said, Step};
+use super::judgement::{self, Files, Rule, Said, Step};
 use super::out::Out;
 use super::record::{Record, duration};
 use super::{Trouble, records};
@@ -33,26 +31,27 @@ pub(super) fn run(place: &Place, args: &Args, out: &mut Out) -> Result<(), Troub
         .iter()
         .filter_map(|line| Record::parse(line))
         .collect();
-    let told = lines(&records, &place.config);
+    let told = lines(&records, Files::of_daemon(place)?);
     if told.is_empty() {
         return Err(no_such_call(&args.call, since).into());
     }
     Ok(out.lines(told)?)
 }
 
-fn lines(records: &[Record], config: &Path) -> Vec<String> {
+fn lines(records: &[Record], files: Files<'_>) -> Vec<String> {
     let Some(judged) = records
         .iter()
         .find(|record| matches!(record.kind(), "call.refused" | "call.intent"))
     else {
         return Vec::new();
     };
+    let files = files.at(judged.at());
     let mut lines = head(judged);
-    lines.extend(judgement::lines(&steps(judged, config)));
+    lines.extend(judgement::lines(&steps(judged, files)));
     if judged.kind() == "call.intent"
         && let Some(place) = judged.str("rule").and_then(place)
     {
-        let Rule { place, text } = Rule::recall(&place, config, judged.at());
+        let Rule { place, text } = Rule::find(&place, files);
         let text = text.map(|text| format!("   {text}")).unwrap_or_default();
         lines.push(format!("Its tier by {place}{text}"));
     }
@@ -93,7 +92,7 @@ fn head(judged: &Record) -> Vec<String> {
 }
 
 /// The gates in their order; the record names the one that refused.
-fn steps(judged: &Record, config: &Path) -> Vec<Step> {
+fn steps(judged: &Record, files: Files<'_>) -> Vec<Step> {
     let refused_by = judged.str("gate");
     let mut reached = true;
     let mut steps: Vec<Step> = GATES
@@ -103,7 +102,7 @@ fn steps(judged: &Record, config: &Path) -> Vec<Step> {
                 _ if !reached => Said::NotReached,
                 Some(name) if name == gate.name => {
                     reached = false;
-                    deny(judged, config)
+                    deny(judged, files)
                 }
                 Some(_) | None => Said::Pass(String::new()),
             };
@@ -119,19 +118,19 @@ fn steps(judged: &Record, config: &Path) -> Vec<Step> {
     {
         steps.push(Step {
             gate: name.to_owned(),
-            said: deny(judged, config),
+            said: deny(judged, files),
         });
     }
     steps
 }
 
-fn deny(judged: &Record, config: &Path) -> Said {
+fn deny(judged: &Record, files: Files<'_>) -> Said {
     Said::Deny {
         says: judged.shown("reason").unwrap_or_default(),
         rule: judged
             .str("rule")
             .and_then(place)
-            .map(|place| Rule::recall(&place, config, judged.at())),
+            .map(|place| Rule::find(&place, files)),
     }
 }
 
@@ -245,17 +244,23 @@ fn ending(judged: &Record, outcome: Option<&Record>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::cli::rows::tests;
 
+    fn files() -> Files<'static> {
+        let (dir, read) = (Path::new("/c"), jiff::Timestamp::MAX);
+        Files { dir, read }
+    }
+
     fn told(call: &str) -> String {
-        let dir = Path::new("/c");
         let records: Vec<Record> = tests::records()
             .into_iter()
             .chain(tests::limits())
             .filter(|record| record.str("call") == Some(call))
             .collect();
-        lines(&records, dir).join("\n")
+        lines(&records, files()).join("\n")
     }
 
     #[test]
@@ -296,21 +301,21 @@ mod tests {
         .iter()
         .map(|line| Record::parse(line).unwrap())
         .collect();
-        let told = lines(&records, Path::new("/c")).join(" ");
+        let told = lines(&records, files()).join(" ");
         let ending = "It never left: failed, waited 2.1 s: was never sent the call: an operator stopped everything.";
         assert!(told.ends_with(ending), "{told}");
     }
 
     #[test]
     fn a_call_whose_server_asked_says_what_and_what_it_was_told() {
-        let told: Vec<String> = lines(&tests::asked(), Path::new("/c"));
+        let told: Vec<String> = lines(&tests::asked(), files());
         insta::assert_snapshot!(told.join("\n"));
     }
 
     #[test]
     fn a_call_that_goes_on_shows_with_what() {
         let line = r#"{"kind":"call.intent","at":"2026-11-20T16:02:11.000001Z","call":"c-1","answers":{"k":{"n":12345678901234567890123}}}"#;
-        let told = lines(&[Record::parse(line).unwrap()], Path::new("/c")).join("\n");
+        let told = lines(&[Record::parse(line).unwrap()], files()).join("\n");
         let answers = r#"It goes on with the answers {"k":{"n":12345678901234567890123}}"#;
         assert!(told.contains(answers), "{told}");
     }

@@ -306,6 +306,22 @@ fn who_changes_a_file_is_told_that_the_daemon_has_not_read_it() {
     }
     let rules = RULES.replace("\"read\"", "\"off\"");
     fs::write(home.path("config/tollgate/tools.d/demo.toml"), rules).unwrap();
+    // Nor is a line shown that stands there now as if it had decided.
+    let tried = [
+        "try",
+        "demo.delete_file",
+        "--as",
+        "me",
+        "--args",
+        "{\"path\":\"a\"}",
+    ];
+    let told = text(&home.run(&tried));
+    assert!(told.contains("(the file has changed since)"), "{told}");
+    agent.call("demo__delete_file", &json!({ "path": "a" }));
+    let told = text(&home.run(&["audit", "--json", "--limit", "1"]));
+    let refused: Value = serde_json::from_str(told.trim()).unwrap();
+    let told = text(&home.run(&["why", refused["call"].as_str().unwrap()]));
+    assert!(told.contains("(the file has changed since)"), "{told}");
     for (args, says) in behind {
         let told = text(&home.run(args));
         assert!(told.contains(says), "{told}");
