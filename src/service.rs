@@ -31,10 +31,10 @@ use crate::{
     config::{self, Agents, Generation, SecretRef},
     control::{AgentRow, Question, Refused, RefusedCode, Reply},
     daemon::{Cause, Ending, Failure, FailureKind, Ground, Guest, Hello, Place, Service, Stop},
-    domain::{AgentName, Era, Fault, Guise, Notice, NoticeKind, Owner, RunId, ServerName},
+    domain::{AgentName, Fault, Notice, NoticeKind, Owner, RunId, ServerName},
     ids::Ids,
     store::{FileShelf, LocalStore, Setup, journal::Loss},
-    tools::{Listed, Listener, Pool, sweep::sweep},
+    tools::{Known, Listed, Listener, Pool, sweep::sweep},
 };
 pub use start::doubts;
 use start::register;
@@ -119,11 +119,17 @@ impl Tollgate {
             policy: Policy::new(&generation, user()),
             digest_key: blake3::derive_key("tollgate 2026 call digest", &secret),
         });
-        let known: BTreeMap<ServerName, (Guise, Era)> = broker
+        let known: BTreeMap<ServerName, Known> = broker
             .catalog()
             .listings()
             .iter()
-            .map(|(server, listing)| (server.clone(), (listing.told, listing.era)))
+            .map(|(server, listing)| {
+                let known = Known {
+                    told: listing.told,
+                    met: listing.met,
+                };
+                (server.clone(), known)
+            })
             .collect();
         let registered = generation
             .servers

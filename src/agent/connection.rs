@@ -161,7 +161,8 @@ impl Connection {
         };
         if !was.load(Ordering::Relaxed) && !was.swap(true, Ordering::Relaxed) {
             let can = can();
-            self.broker.expect(&self.session, Guise { era, can });
+            let is_done = self.broker.arrives(&self.session, Guise { era, can });
+            was.store(is_done, Ordering::Relaxed);
         }
     }
 

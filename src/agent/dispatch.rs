@@ -56,7 +56,10 @@ fn request(connection: &Arc<Connection>, id: Raw, method: &str, params: Option<R
                 .out
                 .send(crate::wire::result_line(&id, &["{}".into()]));
         }
-        _ if initialized => serve(connection, Era::Legacy, id, method, params, meta, share),
+        _ if initialized => {
+            connection.introduced(Era::Legacy, || lock(&connection.legacy).capabilities);
+            serve(connection, Era::Legacy, id, method, params, meta, share);
+        }
         _ => connection.fail(
             &id,
             rpc::INVALID_PARAMS,

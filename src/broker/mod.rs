@@ -4,6 +4,7 @@
 //! goes through it, and it reads from top to bottom as the life of a call.
 
 mod answer;
+mod arrivals;
 mod asking;
 mod before;
 mod beginning;
@@ -97,6 +98,7 @@ pub struct Broker {
     met: watch::Sender<BTreeSet<ServerName>>,
     /// Servers that are started anew for who has come, until they are listed or cannot be.
     due: watch::Sender<BTreeSet<ServerName>>,
+    present: arrivals::Present,
 }
 
 /// So much that takes long is done at a time, one of each agent: it keeps a core busy,
@@ -166,6 +168,7 @@ impl Broker {
             patience: Patience::default(),
             met: watch::Sender::new(met),
             due: watch::Sender::default(),
+            present: arrivals::Present::default(),
         })
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::{Broker, Catalog, Session, before::Before};
 use crate::{
-    domain::{Fault, Fingerprint, Guise, ServerName},
+    domain::{Fault, Fingerprint, ServerName},
     ports::{Caller, Listing},
 };
 
@@ -119,34 +119,6 @@ impl Broker {
         };
         let store = self.store.as_ref();
         Catalog::build(listings, &self.policy, store, &self.owners, Some(&before))
-    }
-
-    /// An agent has come and says what it is. The servers that it may call are got ready for
-    /// it, and lists wait for those that are started anew. For one that is stopped nothing is
-    /// done.
-    pub fn expect(&self, session: &Session, guise: Guise) {
-        let (agent, run) = (&session.principal().agent, session.run());
-        let Some(tools) = self.tools.get() else {
-            return;
-        };
-        if self.store.stop_of(agent, &run).is_some() {
-            return;
-        }
-        for server in session.visible() {
-            let can = match self.policy.may_sample(&session.terms, server) {
-                true => guise.can,
-                false => guise.can.without_sampling(),
-            };
-            // As one: it may be listed before this goes on.
-            self.due.send_if_modified(|due| {
-                let is_due = tools.expect(server, Guise { can, ..guise });
-                if is_due {
-                    session.due().insert(server.clone());
-                    due.insert(server.clone());
-                }
-                is_due
-            });
-        }
     }
 
     /// Takes that a server cannot be listed for now.

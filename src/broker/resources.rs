@@ -388,7 +388,7 @@ fn later<'a>(heads: &BTreeMap<&str, u64>, uris: &[(&'a str, u64)]) -> HashSet<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Era, Guise};
+    use crate::domain::{Era, Guise, Met};
 
     #[test]
     fn what_begins_like_something_earlier_is_later() {
@@ -411,6 +411,7 @@ mod tests {
             server: ServerName::parse(name).unwrap(),
             era: Era::Legacy,
             told: Guise::default(),
+            met: Met::default(),
             capabilities: raw(r#"{"resources":{}}"#.to_owned()),
             info: None,
             instructions: None,

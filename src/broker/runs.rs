@@ -225,6 +225,7 @@ impl Broker {
     /// A connection is over; with the last one its run is, and so are the
     /// instances that served it.
     pub fn leave(&self, session: &Session) {
+        self.present.leaves(session);
         self.leave_run(&session.home);
     }
 

@@ -10,6 +10,17 @@ pub enum Era {
     Modern,
 }
 
+impl Era {
+    /// The one that it is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Era::Legacy => Era::Modern,
+            Era::Modern => Era::Legacy,
+        }
+    }
+}
+
 impl std::fmt::Display for Era {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -93,5 +104,67 @@ impl Default for Guise {
             era: Era::Modern,
             can: Capabilities::default(),
         }
+    }
+}
+
+/// In which era a tool server is met, by that of the agent: one that speaks both speaks the
+/// agent's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Met {
+    legacy: Option<Era>,
+    modern: Option<Era>,
+}
+
+impl Met {
+    /// It speaks this one and is asked for no other.
+    #[must_use]
+    pub const fn only(era: Era) -> Self {
+        Self {
+            legacy: Some(era),
+            modern: Some(era),
+        }
+    }
+
+    /// The one for agents of this era, if that is known.
+    #[must_use]
+    pub const fn of(&self, wanted: Era) -> Option<Era> {
+        match wanted {
+            Era::Legacy => self.legacy,
+            Era::Modern => self.modern,
+        }
+    }
+
+    /// It was met for an agent of one era, in that or the other.
+    pub fn learns(&mut self, wanted: Era, era: Era) {
+        let mut learns = |wanted| match wanted {
+            Era::Legacy => self.legacy = Some(era),
+            Era::Modern => self.modern = Some(era),
+        };
+        learns(wanted);
+        // And where it does not speak the one, it speaks the other with everybody.
+        learns(era);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_met_in_the_era_of_its_agent_unless_it_does_not_speak_that() {
+        use Era::{Legacy, Modern};
+        let after = |meetings: &[(Era, Era)]| {
+            let mut met = Met::default();
+            for (wanted, era) in meetings {
+                met.learns(*wanted, *era);
+            }
+            [met.of(Legacy), met.of(Modern)]
+        };
+        assert_eq!(after(&[(Modern, Modern)]), [None, Some(Modern)]);
+        assert_eq!(after(&[(Legacy, Legacy)]), [Some(Legacy), None]);
+        assert_eq!(after(&[(Modern, Legacy)]), [Some(Legacy); 2]);
+        assert_eq!(after(&[(Legacy, Modern)]), [Some(Modern); 2]);
+        let both = [Some(Legacy), Some(Modern)];
+        assert_eq!(after(&[(Modern, Modern), (Legacy, Legacy)]), both);
     }
 }

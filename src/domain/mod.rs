@@ -29,7 +29,7 @@ pub use breaker::{BreakerRule, Circuit};
 pub use budget::{Left, Level, Limit, Over, Period, Scope, Then};
 pub use call::{Call, Claim, Finding, Findings, Principal, Reach, Standing, Subject, Unmeasured};
 pub use command::{as_argument, quoted};
-pub use era::{Capabilities, Era, Guise};
+pub use era::{Capabilities, Era, Guise, Met};
 pub use fault::{Fault, ToolFault};
 pub use fingerprint::Fingerprint;
 pub use halt::{Ends, Halt, HaltKind};

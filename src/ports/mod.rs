@@ -25,7 +25,9 @@ pub use store::{
 };
 
 use crate::{
-    domain::{Capabilities, Era, Fault, Fingerprint, Guise, RunId, ServerName, Subject, ToolFault},
+    domain::{
+        Capabilities, Era, Fault, Fingerprint, Guise, Met, RunId, ServerName, Subject, ToolFault,
+    },
     wire::{Raw, asks},
 };
 
@@ -53,10 +55,10 @@ pub trait Tools: Send + Sync {
         caller: &Arc<dyn Caller>,
     ) -> Option<Arc<dyn Seat>>;
 
-    /// An agent has come that may call this server. If no run has the one that feeds the lists,
-    /// and it was told of another kind of agent, another takes its place: says whether the lists
-    /// may therefore be others in a moment.
-    fn expect(&self, server: &ServerName, guise: Guise) -> bool;
+    /// An agent has arrived that may call this server. If no run has the one that feeds the
+    /// lists, and it was told of another kind of agent, another takes its place: says whether
+    /// the lists are therefore about to be others.
+    fn arrives(&self, server: &ServerName, guise: Guise) -> bool;
 
     /// How the instances that run now define a tool, each.
     fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint>;
@@ -284,6 +286,8 @@ pub struct Listing {
     pub era: Era,
     /// What it was told of the agent: before another it may list other things.
     pub told: Guise,
+    /// In which era it is met.
+    pub met: Met,
     /// Its declared capabilities.
     pub capabilities: Raw,
     /// What it says of itself.

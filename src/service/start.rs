@@ -9,8 +9,8 @@ use super::secrets;
 use crate::{
     config::{self, EnvValue},
     daemon::Ground,
-    domain::{Era, Guise},
-    tools::{Registered, child::Launch},
+    domain::Era,
+    tools::{Known, Registered, child::Launch},
 };
 
 /// What is missing for a server is told when it is started: one server's secret must not
@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn register(
     server: &config::Server,
     ground: &Ground,
-    known: Option<(Guise, Era)>,
+    known: Option<Known>,
 ) -> Registered {
     let (launch, missing) = launch(server, &ground.place.id, ground.open_files);
     Registered {

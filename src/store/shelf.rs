@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    domain::{Era, Fault, Guise, ServerName},
+    domain::{Era, Fault, Guise, Met, ServerName},
     ports::{Listing, Shelf},
     wire::Raw,
 };
@@ -39,6 +39,7 @@ struct File<'a> {
     /// Before there was this, each was told of nobody.
     #[serde(default)]
     told: Guise,
+    met: Option<Met>,
     #[serde(borrow)]
     capabilities: &'a RawValue,
     #[serde(borrow)]
@@ -82,6 +83,11 @@ impl FileShelf {
             server: server.clone(),
             era: file.era,
             told: file.told,
+            met: file.met.unwrap_or_else(|| {
+                let mut met = Met::default();
+                met.learns(file.told.era, file.era);
+                met
+            }),
             capabilities: own(file.capabilities)?,
             info: file.info.and_then(own),
             instructions: file.instructions,
@@ -101,6 +107,7 @@ impl FileShelf {
             "origin": origin,
             "era": listing.era,
             "told": listing.told,
+            "met": listing.met,
         }))?;
         // The definitions are copied as they are written, not through a value
         // that would reorder them.
@@ -177,6 +184,7 @@ mod tests {
                     ..Capabilities::default()
                 },
             },
+            met: Met::only(Era::Legacy),
             capabilities: raw(r#"{"tools":{}}"#),
             info: None,
             instructions: Some("read\n\"me\"".into()),
@@ -194,5 +202,20 @@ mod tests {
         shelf("one").keep(&listing).unwrap();
         assert_eq!(*shelf("one").listings()[&server], listing);
         assert!(shelf("another command").listings().is_empty());
+        // Of before it was kept what a server is told.
+        let path = dir.path().join("files.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let mut kept: serde_json::Map<_, _> =
+            serde_json::from_str::<serde_json::Value>(&text.replace("1e400", "1"))
+                .unwrap()
+                .as_object()
+                .unwrap()
+                .clone();
+        kept.remove("told");
+        kept.remove("met");
+        fs::write(&path, serde_json::to_string(&kept).unwrap()).unwrap();
+        let old = shelf("one").listings()[&server].clone();
+        assert_eq!(old.told, Guise::default());
+        assert_eq!(old.met, Met::only(Era::Legacy));
     }
 }

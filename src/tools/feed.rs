@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    expected::Suited,
-    instance::Instance,
+    arrival::Suited,
+    instance::{Instance, lock},
     listing,
     pool::{Listed, Listener},
     server::Server,
@@ -60,9 +60,8 @@ pub(super) async fn follow(instance: Arc<Instance>, limit: Duration, listener: L
 
 async fn keep(server: &Arc<Server>, listener: &Listener) {
     let not = || listener(Listed::Not(server.registered.name.clone()));
-    let mut expected = server.expected.subscribe();
-    let mut others = Patience::default();
-    server.somebody_comes(&mut expected).await;
+    let mut arrived = server.arrived.subscribe();
+    server.somebody_arrives(&mut arrived).await;
     loop {
         if server.switch.is_stopped() {
             not();
@@ -78,52 +77,49 @@ async fn keep(server: &Arc<Server>, listener: &Listener) {
             tokio::time::sleep(DEBOUNCE).await;
             continue;
         };
-        if let Then::Another = lists_of(server, &instance, listener, &mut expected).await {
-            // Agents that come and go need not have it started without end.
-            let now = Instant::now();
-            let wait = others.next(now).saturating_sub(DEBOUNCE);
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
-            others.listed(Instant::now());
-        }
+        lists_of(server, &instance, listener, &mut arrived).await;
     }
 }
 
-/// Why an instance feeds the catalogue no longer.
-enum Then {
-    Ended,
-    /// Another has taken its place, or will, for the agent that is expected now.
-    Another,
-}
-
-/// Tells what one instance lists, each time that it may have changed.
+/// Tells what one instance lists, each time that it may have changed, until it has ended or
+/// another has taken its place.
 async fn lists_of(
     server: &Arc<Server>,
     instance: &Arc<Instance>,
     listener: &Listener,
-    expected: &mut watch::Receiver<Guise>,
-) -> Then {
+    arrived: &mut watch::Receiver<Guise>,
+) {
     let not = || listener(Listed::Not(server.registered.name.clone()));
     let mut changes = instance.watch_changes();
     let mut ended = instance.watch_end();
     let mut patience = Patience::default();
     let mut listens = false;
     loop {
-        expected.mark_unchanged();
-        match server.suit(instance).await {
-            Suited::Another => return Then::Another,
-            Suited::AsItIs => {}
+        if arrived.has_changed().unwrap_or(false) {
+            if server.switch.is_stopped() {
+                not();
+                server.switch.lifted().await;
+            }
+            let guise = *arrived.borrow_and_update();
+            match server.suit(guise, instance).await {
+                Suited::AsItIs => {}
+                Suited::Another => return,
+                // What was listed last stays, and nobody waits for more.
+                Suited::None => return not(),
+            }
         }
         if !listens {
             listen(instance).await;
             listens = true;
         }
         changes.mark_unchanged();
-        let everything = || listing::everything(instance, server.registered.start);
+        let everything = || {
+            let met = lock(&server.record).met;
+            listing::everything(instance, met, server.registered.start)
+        };
         let listed = server.switch.in_turn(everything, not).await;
         // Nobody is shown what was listed for another agent.
-        if expected.has_changed().unwrap_or(false) {
+        if arrived.has_changed().unwrap_or(false) {
             continue;
         }
         match listed {
@@ -135,9 +131,9 @@ async fn lists_of(
         }
         patience.listed(Instant::now());
         tokio::select! {
-            () = async { drop(ended.wait_for(Option::is_some).await) } => return Then::Ended,
-            again = changed(&mut changes, &mut patience) => if !again { return Then::Ended },
-            _ = expected.changed() => {}
+            () = async { drop(ended.wait_for(Option::is_some).await) } => return,
+            again = changed(&mut changes, &mut patience) => if !again { return },
+            _ = arrived.changed() => arrived.mark_changed(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     outgoing,
 };
 use crate::{
-    domain::{Era, ToolFault},
+    domain::{Era, Met, ToolFault},
     ports::Listing,
     wire::{self, Body, Node, Raw},
 };
@@ -28,6 +28,7 @@ const MAX_BYTES: usize = 64 << 20;
 /// Everything that the server offers.
 pub(super) async fn everything(
     instance: &Arc<Instance>,
+    met: Met,
     limit: Duration,
 ) -> Result<Listing, ToolFault> {
     let Some(greeting) = instance.greeting.get() else {
@@ -56,6 +57,7 @@ pub(super) async fn everything(
         server: instance.server.clone(),
         era: greeting.era,
         told: *lock(&instance.told),
+        met,
         capabilities: greeting.capabilities.clone(),
         info: greeting.info.clone(),
         instructions: greeting.instructions.clone(),

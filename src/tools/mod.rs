@@ -1,12 +1,13 @@
 //! The tool side: tool servers as processes and as speakers of the protocol.
 
 mod acknowledged;
+mod arrival;
 pub mod child;
 mod deadline;
 pub mod exit;
-mod expected;
 mod feed;
 mod handshake;
+mod health;
 mod host;
 mod instance;
 #[cfg(target_os = "linux")]
@@ -36,7 +37,7 @@ mod unplaced;
 mod unread;
 mod watched;
 
+pub use health::Health;
 pub use launch::has_every_server;
-pub use pool::{Listed, Listener, Pool, Registered};
-pub use server::Health;
+pub use pool::{Known, Listed, Listener, Pool, Registered};
 pub use switch::InForce;

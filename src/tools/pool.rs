@@ -20,14 +20,15 @@ use tokio::sync::{broadcast, watch};
 use super::{
     child::Launch,
     feed::feed,
+    health::Health,
     instance::lock,
-    server::{Health, Server, ready},
+    server::{Server, ready},
     subscribe,
     switch::{InForce, Switch},
     watched::Leaves,
 };
 use crate::{
-    domain::{Era, Fingerprint, Guise, RunId, ServerName, ToolFault},
+    domain::{Era, Fingerprint, Guise, Met, RunId, ServerName, ToolFault},
     ports::{Boxed, Caller, Event, Listing, Seat, Tools},
     wire::Raw,
 };
@@ -45,10 +46,19 @@ pub struct Registered {
     pub missing: Option<String>,
     /// Its era, if the operator says.
     pub era: Option<Era>,
-    /// What it was told of its agent the last time, and the era in which it was met then.
-    pub known: Option<(Guise, Era)>,
+    /// What is known of it from the last time.
+    pub known: Option<Known>,
     /// From the start of the process to the first list of tools.
     pub start: Duration,
+}
+
+/// What is known of a server that is not started yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// What it was told of its agent.
+    pub told: Guise,
+    /// In which era it is met.
+    pub met: Met,
 }
 
 /// What the pool tells of one server's lists.
@@ -176,9 +186,9 @@ impl Tools for Pool {
         ready(instance?).map(|instance| Arc::new(instance) as Arc<dyn Seat>)
     }
 
-    fn expect(&self, server: &ServerName, guise: Guise) -> bool {
+    fn arrives(&self, server: &ServerName, guise: Guise) -> bool {
         let server = self.servers.get(server);
-        server.is_some_and(|server| server.expect(guise))
+        server.is_some_and(|server| server.arrives(guise))
     }
 
     fn definitions(&self, server: &ServerName, tool: &str) -> Vec<Fingerprint> {

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    arrival::Ration,
     child::Child,
     exit::Gone,
     feed,
@@ -22,35 +23,14 @@ use super::{
     place::{Cell, Held, Places},
     pool::{Listed, Listener, Registered},
     switch::Switch,
-    track::{Met, Record, other, remember_end},
+    track::{Record, remember_end},
     unplaced::{Unplaced, begin},
 };
 use crate::{
-    domain::{Capabilities, Era, Guise, RunId, ToolFault},
+    domain::{Capabilities, Era, Guise, Met, RunId, ToolFault},
     ports::{Caller, Event},
     wire::Raw,
 };
-
-/// What the pool tells of a server, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Health {
-    /// Its name.
-    pub server: String,
-    /// In one word.
-    pub state: &'static str,
-    /// How it speaks, once it has.
-    pub era: Option<Era>,
-    /// Running instances.
-    pub instances: usize,
-    /// Why it last ended or could not be started.
-    pub trouble: Option<String>,
-    /// Seconds until the next try, while it backs off.
-    pub retry_in: Option<u64>,
-    /// The end of its stderr.
-    pub stderr: Vec<String>,
-    /// The end of the stderr of the one whose end `trouble` tells, while another runs.
-    pub last_words: Vec<String>,
-}
 
 /// See the module.
 pub(super) struct Server {
@@ -64,8 +44,9 @@ pub(super) struct Server {
     listener: Listener,
     pub(super) switch: Switch,
     pub(super) record: Arc<Mutex<Record>>,
-    /// The agent that came last, or called last: whoever comes next is probably like it.
-    pub(super) expected: watch::Sender<Guise>,
+    /// The agent that arrived last of those for whom something is to be done.
+    pub(super) arrived: watch::Sender<Guise>,
+    pub(super) ration: Mutex<Ration>,
 }
 
 /// An instance that has been greeted and has not ended.
@@ -94,11 +75,10 @@ impl Server {
         switch: Switch,
     ) -> Self {
         let mut record = Record::default();
-        let mut expected = Guise::default();
-        if let Some((told, era)) = registered.known {
-            record.met.learns(told.era, era);
-            record.era = Some(era);
-            expected = told;
+        if let Some(known) = registered.known {
+            record.met = known.met;
+            record.era = known.met.of(known.told.era);
+            record.next = known.told;
         }
         if let Some(era) = registered.era {
             record.met = Met::only(era);
@@ -113,7 +93,8 @@ impl Server {
             listener,
             switch,
             record: Arc::new(Mutex::new(record)),
-            expected: watch::Sender::new(expected),
+            arrived: watch::Sender::default(),
+            ration: Mutex::default(),
         }
     }
 
@@ -164,7 +145,7 @@ impl Server {
         guise: Guise,
         caller: Arc<dyn Caller>,
     ) -> Result<Arc<Instance>, ToolFault> {
-        self.expect_next(guise);
+        lock(&self.record).next = guise;
         let instance = match self.adopt(&run, guise).await {
             Adopted::Fits(instance) => instance,
             Adopted::Not(other) => {
@@ -202,8 +183,9 @@ impl Server {
                 // It will serve agents of whom nobody knows yet what they can be asked.
                 Guise::default()
             } else {
-                *server.expected.borrow()
+                lock(&server.record).next
             };
+            lock(&server.record).starting = Some(guise);
             let (unplaced, _) = server.listed(guise, None).await?;
             let instance = unplaced.placed();
             *place = Some(instance.clone());
@@ -227,7 +209,12 @@ impl Server {
     /// The catalogue's instance, if no run has it and it is what it would be for this
     /// run's agent.
     async fn adopt(&self, run: &RunId, guise: Guise) -> Adopted {
-        let place = self.catalogue.lock().await;
+        let place = match self.catalogue.try_lock() {
+            Ok(place) => place,
+            // It is being started for another, which may take its time.
+            Err(_) if lock(&self.record).starting != Some(guise) => return Adopted::Not(None),
+            Err(_) => self.catalogue.lock().await,
+        };
         let Some(instance) = place.clone().and_then(ready) else {
             return Adopted::Not(None);
         };
@@ -306,9 +293,11 @@ impl Server {
             return Err(ToolFault::NotStarted(why));
         }
         let remembered = self.registered.era.is_none();
-        let (hint, is_first) = {
+        let (hint, is_first, speaks_other) = {
             let record = lock(&self.record);
-            (record.hint(guise.era), record.failures == 0)
+            let other = guise.era.other();
+            let speaks_other = record.met.of(other) == Some(other);
+            (record.hint(guise.era), record.failures == 0, speaks_other)
         };
         let mut met = self.meet(hint, guise, host).await;
         // A server that leaves at the sight of the probe is asked the old way;
@@ -317,12 +306,16 @@ impl Server {
         // at once and from then on in turns, so that one that is broken is not started
         // twice as often.
         let again = match (&met, hint) {
-            (Err(ToolFault::Exited(_)), Hint::First(era)) => Some(Hint::Known(other(era))),
+            (Err(ToolFault::Exited(_)), Hint::First(era)) => Some(Hint::Known(era.other())),
+            // It is known to answer in the other.
+            (Err(ToolFault::Idle(_) | ToolFault::Overdue(_)), Hint::First(era)) if speaks_other => {
+                Some(Hint::Known(era.other()))
+            }
             (Err(ToolFault::NotStarted(_)), Hint::Known(_)) if remembered => {
                 Some(Hint::First(guise.era))
             }
             (Err(ToolFault::Exited(_)), Hint::Known(era)) if remembered && is_first => {
-                Some(Hint::Known(other(era)))
+                Some(Hint::Known(era.other()))
             }
             (Ok(_) | Err(_), Hint::First(_) | Hint::Known(_)) => None,
         };
@@ -457,38 +450,5 @@ impl Server {
             gone
         });
         ended.collect()
-    }
-
-    /// How it is, with the last `lines` lines of its stderr.
-    pub(super) fn health(&self, lines: usize) -> Health {
-        let live = self.live();
-        let record = lock(&self.record);
-        let retry = record
-            .not_before
-            .and_then(|then| then.checked_duration_since(Instant::now()))
-            .filter(|_| !self.switch.is_stopped());
-        let skip = record.last_words.len().saturating_sub(lines);
-        let last_words = record.last_words.iter().skip(skip).cloned().collect();
-        let (stderr, last_words) = match live.last() {
-            Some(instance) => (instance.child.stderr().tail(lines), last_words),
-            None => (last_words, Vec::new()),
-        };
-        Health {
-            server: self.registered.name.to_string(),
-            state: match (live.is_empty(), retry.is_some(), record.trouble.is_some()) {
-                // It may run all the same: how many of it do is said beside that.
-                _ if self.switch.is_stopped() => "stopped",
-                (false, _, _) => "running",
-                (true, true, _) => "backing off",
-                (true, false, true) => "ended",
-                (true, false, false) => "starting",
-            },
-            era: record.era,
-            instances: live.len(),
-            trouble: record.trouble.clone(),
-            retry_in: retry.map(|left| left.as_secs() + 1),
-            stderr,
-            last_words,
-        }
     }
 }

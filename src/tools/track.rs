@@ -12,7 +12,7 @@ use super::{
     handshake::Hint,
     instance::{Instance, lock},
 };
-use crate::domain::Era;
+use crate::domain::{Era, Guise, Met};
 
 /// The first wait after a failed start; it doubles up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -31,6 +31,11 @@ pub(super) struct Record {
     /// In which it was met last.
     pub(super) era: Option<Era>,
     pub(super) met: Met,
+    /// What the next instance that is started ahead of a run is told: who comes next is
+    /// probably like who came last.
+    pub(super) next: Guise,
+    /// What the one is told that is being started for the catalogue, or was last.
+    pub(super) starting: Option<Guise>,
     /// The last start failed in the era that counts: the next is tried in the other.
     pub(super) doubt: bool,
     pub(super) live: Vec<Weak<Instance>>,
@@ -42,49 +47,6 @@ pub(super) struct Record {
 
 /// A process, and when nothing is left of it.
 pub(super) type Process = (Weak<Instance>, watch::Receiver<Option<Gone>>);
-
-/// In which era it is met, by that of the agent: one that speaks both speaks the agent's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Met {
-    legacy: Option<Era>,
-    modern: Option<Era>,
-}
-
-impl Met {
-    /// It speaks this one and is asked for no other.
-    pub(super) fn only(era: Era) -> Self {
-        Self {
-            legacy: Some(era),
-            modern: Some(era),
-        }
-    }
-
-    pub(super) fn of(&self, wanted: Era) -> Option<Era> {
-        match wanted {
-            Era::Legacy => self.legacy,
-            Era::Modern => self.modern,
-        }
-    }
-
-    /// It was met for an agent of one era, in that or the other.
-    pub(super) fn learns(&mut self, wanted: Era, era: Era) {
-        let mut learns = |wanted| match wanted {
-            Era::Legacy => self.legacy = Some(era),
-            Era::Modern => self.modern = Some(era),
-        };
-        learns(wanted);
-        // And where it does not speak the one, it speaks the other with everybody.
-        learns(era);
-    }
-}
-
-/// The era that it is not.
-pub(super) fn other(era: Era) -> Era {
-    match era {
-        Era::Legacy => Era::Modern,
-        Era::Modern => Era::Legacy,
-    }
-}
 
 impl Record {
     /// A process was started; says whether it may be.
@@ -108,9 +70,9 @@ impl Record {
     /// How a server is to be spoken to that is started now.
     pub(super) fn hint(&self, wanted: Era) -> Hint {
         match (self.met.of(wanted), self.doubt) {
-            (Some(era), true) => Hint::Known(other(era)),
+            (Some(era), true) => Hint::Known(era.other()),
             (Some(era), false) => Hint::Known(era),
-            (None, true) => Hint::First(other(wanted)),
+            (None, true) => Hint::First(wanted.other()),
             (None, false) => Hint::First(wanted),
         }
     }
@@ -184,23 +146,5 @@ mod tests {
         record.met = Met::default();
         let [modern, legacy] = [Era::Modern, Era::Legacy].map(Hint::First);
         assert_eq!(hints(&mut record, true), [legacy, modern, legacy]);
-    }
-
-    #[test]
-    fn a_server_is_met_in_the_era_of_its_agent_unless_it_does_not_speak_that() {
-        use Era::{Legacy, Modern};
-        let after = |meetings: &[(Era, Era)]| {
-            let mut met = Met::default();
-            for (wanted, era) in meetings {
-                met.learns(*wanted, *era);
-            }
-            [met.of(Legacy), met.of(Modern)]
-        };
-        assert_eq!(after(&[(Modern, Modern)]), [None, Some(Modern)]);
-        assert_eq!(after(&[(Legacy, Legacy)]), [Some(Legacy), None]);
-        assert_eq!(after(&[(Modern, Legacy)]), [Some(Legacy); 2]);
-        assert_eq!(after(&[(Legacy, Modern)]), [Some(Modern); 2]);
-        let both = [Some(Legacy), Some(Modern)];
-        assert_eq!(after(&[(Modern, Modern), (Legacy, Legacy)]), both);
     }
 }

@@ -8,7 +8,7 @@ use tollgate::broker::{Broker, Parts, Policy};
 use tollgate::clock::SetClock;
 use tollgate::config;
 use tollgate::domain::{
-    Capabilities, Era, Fault, Fingerprint, Guise, Owner, RunId, ServerName, ToolFault,
+    Capabilities, Era, Fault, Fingerprint, Guise, Met, Owner, RunId, ServerName, ToolFault,
 };
 use tollgate::ids::Ids;
 use tollgate::ports::{Boxed, Caller, Heard, Listing, Question, Seat, Shelf, Store, Tools};
@@ -123,7 +123,7 @@ impl<D: Double> Tools for Servers<D> {
         self.0.definitions()
     }
 
-    fn expect(&self, _: &ServerName, _: Guise) -> bool {
+    fn arrives(&self, _: &ServerName, _: Guise) -> bool {
         false
     }
 
@@ -189,6 +189,7 @@ pub(crate) fn listing(name: &str, tools: Vec<Raw>) -> Listing {
         server: server(name),
         era: Era::Legacy,
         told: Guise::default(),
+        met: Met::default(),
         capabilities: raw(r#"{"tools":{}}"#),
         info: None,
         instructions: None,

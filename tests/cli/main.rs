@@ -11,6 +11,7 @@
 
 mod asked;
 mod folders;
+mod kinds;
 #[path = "../prompt/mod.rs"]
 mod prompt;
 mod record;

@@ -148,6 +148,27 @@ fn what_it_was_told_is_remembered_by_the_next_daemon() {
 }
 
 #[test]
+fn in_which_era_it_is_met_is_remembered_for_agents_of_both() {
+    let home = Home::new();
+    let refuses = "probe error {\"code\":-32601,\"message\":\"no\"}\nera legacy";
+    let mut alpha = home.server("alpha", &format!("{refuses}\ncall hi: text hello"));
+    let mut probes = 0;
+    for nth in 0..3 {
+        let mut modern = home.modern_beside("one", NONE);
+        modern.until_listed(&["alpha__hi"]);
+        calls(&mut modern, "alpha__hi", "hello");
+        leaves(modern);
+        let mut legacy = home.beside_with("two", NONE);
+        calls(&mut legacy, "alpha__hi", "hello");
+        leaves(legacy);
+        let stopped = home.tollgate().arg("stop-daemon").output().unwrap();
+        assert!(stopped.status.success());
+        let before = std::mem::replace(&mut probes, alpha.count("server/discover"));
+        assert!(nth == 0 || probes == before, "{probes}");
+    }
+}
+
+#[test]
 fn an_agent_that_comes_takes_nothing_from_the_run_of_another() {
     let home = Home::new();
     let mut alpha = home.server("alpha", SHY);
@@ -181,11 +202,10 @@ fn a_server_of_which_only_one_can_run_is_started_anew_for_another_agent() {
 fn nothing_is_started_for_an_agent_that_is_stopped() {
     let home = limited("");
     let mut alpha = home.server("alpha", SHY);
-    let mut one = home.beside_with("one", NONE);
-    one.until_listed(&["alpha__hi"]);
-    let before = alpha.count_starts();
+    alone(&home, &mut alpha);
     let stop = home.tollgate().args(["stop", "--agent", "two"]).output();
     assert!(stop.unwrap().status.success());
+    let before = alpha.count_starts();
     let mut two = home.beside_with("two", ASKS);
     assert_eq!(first_list(&mut two), [true, false]);
     assert_eq!(alpha.count_starts(), before);
@@ -194,9 +214,8 @@ fn nothing_is_started_for_an_agent_that_is_stopped() {
 #[test]
 fn a_server_that_does_not_come_up_again_stays_listed() {
     let home = Home::new();
-    let alpha = home.server("alpha", SHY);
-    let mut one = home.beside_with("one", NONE);
-    one.until_listed(&["alpha__hi"]);
+    let mut alpha = home.server("alpha", SHY);
+    alone(&home, &mut alpha);
     fs::write(&alpha.script, format!("start exit 4\n{SHY}")).unwrap();
     let mut two = home.beside_with("two", ASKS);
     assert_eq!(first_list(&mut two), [true, false]);
@@ -204,21 +223,83 @@ fn a_server_that_does_not_come_up_again_stays_listed() {
     assert!(two.failure(id).contains("exit"));
 }
 
+/// An agent without a user comes, calls and leaves; the next instance is there.
+fn alone(home: &Home, alpha: &mut Server) {
+    let mut one = home.beside_with("one", NONE);
+    one.until_listed(&["alpha__hi"]);
+    calls(&mut one, "alpha__hi", "hello");
+    alpha.latest();
+    leaves(one);
+    alpha.starts();
+}
+
 #[test]
 fn one_that_takes_its_time_holds_up_only_the_lists_of_whom_it_is_started_for() {
     let home = Home::new();
     let mut alpha = home.server("alpha", SHY);
     let _beta = home.server("beta", "call well: text well");
-    let mut one = home.beside_with("one", NONE);
-    one.until_listed(&["alpha__hi", "beta__well"]);
-    let before = alpha.count_starts();
-    alpha.latest();
+    alone(&home, &mut alpha);
     fs::write(&alpha.script, format!("start wait\n{SHY}")).unwrap();
+    let before = alpha.count_starts();
     let mut two = home.beside_with("two", ASKS);
     let list = two.request("tools/list", "{}");
     alpha.starts();
-    calls(&mut one, "beta__well", "well");
-    assert_eq!(first_list(&mut one), [true, false]);
+    // Another one like it waits with it, and one of another kind does not.
+    let mut like_two = home.beside_with("two", ASKS);
+    let like_list = like_two.request("tools/list", "{}");
+    let mut three = home.beside_with("three", NONE);
+    assert_eq!(first_list(&mut three), [true, false]);
+    calls(&mut three, "beta__well", "well");
     alpha.order_to(before, "go");
     assert!(two.result(list).contains("alpha__more"));
+    assert!(like_two.result(like_list).contains("alpha__more"));
+}
+
+#[test]
+fn nothing_is_taken_from_an_agent_that_is_here_by_one_of_another_kind() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", SHY);
+    let mut one = home.beside_with("one", ASKS);
+    assert_eq!(first_list(&mut one), [true, true]);
+    let before = alpha.count_starts();
+    let mut two = home.beside_with("two", NONE);
+    assert_eq!(first_list(&mut two), [true, true]);
+    assert_eq!(alpha.count_starts(), before);
+    calls(&mut one, "alpha__more", "and more");
+}
+
+#[test]
+fn a_call_does_not_wait_for_an_instance_that_is_started_for_another_kind_of_agent() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", SHY);
+    alone(&home, &mut alpha);
+    fs::write(&alpha.script, format!("start wait\n{SHY}")).unwrap();
+    let before = alpha.count_starts();
+    let mut two = home.beside_with("two", ASKS);
+    let list = two.request("tools/list", "{}");
+    alpha.starts();
+    fs::write(&alpha.script, SHY).unwrap();
+    let mut three = home.beside_with("three", NONE);
+    calls(&mut three, "alpha__hi", "hello");
+    // Its own is the one more that was started.
+    alpha.order_to(before, "go");
+    assert!(two.result(list).contains("alpha__more"));
+    calls(&mut two, "alpha__more", "and more");
+    assert_eq!(alpha.count_starts(), before + 2);
+}
+
+#[test]
+fn agents_of_two_kinds_that_come_and_go_are_answered_at_once() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", SHY);
+    alone(&home, &mut alpha);
+    let before = alpha.count_starts();
+    for nth in 0..24 {
+        let can = [ASKS, NONE][nth % 2];
+        let mut agent = home.beside_with("two", can);
+        assert!(first_list(&mut agent)[0]);
+        leaves(agent);
+    }
+    let starts = alpha.count_starts() - before;
+    assert!((1..=12).contains(&starts), "{starts}");
 }

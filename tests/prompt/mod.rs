@@ -97,6 +97,12 @@ impl Home {
 
     /// An agent whose process does this: `"$@" <"$in" >"$out"` is its shim.
     pub fn agent_that(&self, does: &str) -> Agent {
+        let can = json!({ "roots": { "listChanged": true } });
+        self.agent_that_can(does, &can)
+    }
+
+    /// The same, with these capabilities.
+    pub fn agent_that_can(&self, does: &str, can: &Value) -> Agent {
         static AGENTS: AtomicUsize = AtomicUsize::new(0);
         let ours = self.path(&format!("agent-{}", AGENTS.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&ours).unwrap();
@@ -113,7 +119,7 @@ impl Home {
         // Each waits for the shell to open its other end.
         let input = File::options().write(true).open(input).unwrap();
         let output = File::open(output).unwrap();
-        Agent::meet(process, input, output)
+        Agent::meet_with(process, input, output, can)
     }
 }
 
@@ -145,6 +151,11 @@ pub struct Agent {
 impl Agent {
     /// Begins a session over the stdin and stdout of a shim.
     pub fn meet(process: Child, input: File, output: File) -> Self {
+        let can = json!({ "roots": { "listChanged": true } });
+        Self::meet_with(process, input, output, &can)
+    }
+
+    fn meet_with(process: Child, input: File, output: File, can: &Value) -> Self {
         let output = BufReader::new(output);
         let (say, said) = channel();
         thread::spawn(move || {
@@ -162,7 +173,7 @@ impl Agent {
         };
         let hello = json!({
             "protocolVersion": "2025-11-25",
-            "capabilities": { "roots": { "listChanged": true } },
+            "capabilities": can,
             "clientInfo": { "name": "test", "version": "0" },
         });
         agent.ask("initialize", &hello);
