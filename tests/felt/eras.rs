@@ -59,6 +59,27 @@ fn a_server_that_speaks_both_eras_speaks_that_of_its_agent() {
 }
 
 #[test]
+fn one_agent_after_the_other_is_spoken_to_in_its_era_whether_it_lists_or_calls_first() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", "call hi: text hello");
+    for nth in 0..8 {
+        let is_modern = nth % 2 == 1;
+        let mut agent = match is_modern {
+            false => home.beside_with("one", NONE),
+            true => home.modern_beside("two", NONE),
+        };
+        if nth % 4 < 2 {
+            agent.until_listed(&["alpha__hi"]);
+        }
+        calls(&mut agent, "alpha__hi", "hello");
+        assert_eq!(is_called_statelessly(&mut alpha), is_modern, "{nth}");
+        alpha.latest();
+        leaves(agent);
+        alpha.ends();
+    }
+}
+
+#[test]
 fn a_server_is_bridged_to_that_does_not_speak_the_era_of_its_agent_and_is_asked_once() {
     let home = Home::new();
     let refuses = "probe error {\"code\":-32601,\"message\":\"no\"}\nera legacy";
