@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// What became of the catalogue's instance.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Suited {
-    /// It is for who has arrived, or a run has it.
+    /// It is for who has arrived, or a run has it, or it was started too often lately.
     AsItIs,
     /// It has ended, and another is there or will be.
     Another,
@@ -52,8 +52,7 @@ impl Default for Ration {
 }
 
 impl Ration {
-    /// Takes one if one is left.
-    fn take(&mut self, now: Instant) -> bool {
+    fn is_left(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since);
         let earned = passed.as_secs() / EVERY.as_secs();
         if earned > 0 {
@@ -61,7 +60,12 @@ impl Ration {
             self.left = self.left.saturating_add(earned).min(FREE);
             self.since = now;
         }
-        let is_left = self.left > 0;
+        self.left > 0
+    }
+
+    /// Takes one if one is left.
+    fn take(&mut self, now: Instant) -> bool {
+        let is_left = self.is_left(now);
         self.left = self.left.saturating_sub(1);
         is_left
     }
@@ -86,7 +90,7 @@ impl Server {
             }
         };
         lock(&self.record).next = guise;
-        if is_due && !lock(&self.ration).take(Instant::now()) {
+        if is_due && !lock(&self.ration).is_left(Instant::now()) {
             return false;
         }
         // Also where nothing is due: it may not have been started yet, for somebody to arrive.
@@ -123,7 +127,8 @@ impl Server {
         if !is_there || instance.ended().is_some() {
             return Suited::Another;
         }
-        if self.suits(guise, instance) {
+        // Taken here, where whoever has arrived by whichever way has it started.
+        if self.suits(guise, instance) || !lock(&self.ration).take(Instant::now()) {
             return Suited::AsItIs;
         }
         match instance.era() {

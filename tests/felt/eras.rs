@@ -254,17 +254,24 @@ fn alone(home: &Home, alpha: &mut Server) {
     alpha.starts();
 }
 
-#[test]
-fn one_that_takes_its_time_holds_up_only_the_lists_of_whom_it_is_started_for() {
-    let home = Home::new();
-    let mut alpha = home.server("alpha", SHY);
-    let _beta = home.server("beta", "call well: text well");
-    alone(&home, &mut alpha);
+/// Another one comes, with a user, for whom the server is being started anew and does not
+/// come up before it is told to: the one to tell, the agent and its request for the tools.
+fn starts_slowly_for_another(home: &Home, alpha: &mut Server) -> (usize, Agent, u64) {
+    alone(home, alpha);
     fs::write(&alpha.script, format!("start wait\n{SHY}")).unwrap();
     let before = alpha.count_starts();
     let mut two = home.beside_with("two", ASKS);
     let list = two.request("tools/list", "{}");
     alpha.starts();
+    (before, two, list)
+}
+
+#[test]
+fn one_that_takes_its_time_holds_up_only_the_lists_of_whom_it_is_started_for() {
+    let home = Home::new();
+    let mut alpha = home.server("alpha", SHY);
+    let _beta = home.server("beta", "call well: text well");
+    let (before, mut two, list) = starts_slowly_for_another(&home, &mut alpha);
     // Another one like it waits with it, and one of another kind does not.
     let mut like_two = home.beside_with("two", ASKS);
     let like_list = like_two.request("tools/list", "{}");
@@ -293,12 +300,7 @@ fn nothing_is_taken_from_an_agent_that_is_here_by_one_of_another_kind() {
 fn a_call_does_not_wait_for_an_instance_that_is_started_for_another_kind_of_agent() {
     let home = Home::new();
     let mut alpha = home.server("alpha", SHY);
-    alone(&home, &mut alpha);
-    fs::write(&alpha.script, format!("start wait\n{SHY}")).unwrap();
-    let before = alpha.count_starts();
-    let mut two = home.beside_with("two", ASKS);
-    let list = two.request("tools/list", "{}");
-    alpha.starts();
+    let (before, mut two, list) = starts_slowly_for_another(&home, &mut alpha);
     fs::write(&alpha.script, SHY).unwrap();
     let mut three = home.beside_with("three", NONE);
     calls(&mut three, "alpha__hi", "hello");
