@@ -396,8 +396,8 @@ impl Server {
             return Err(stopping());
         }
         tokio::spawn(remember_end(self.record.clone(), instance.clone()));
-        let greeted = handshake::greet(&instance, hint, guise.can, self.registered.start).await;
-        match greeted {
+        let greeting = handshake::greet(&instance, hint, guise.can, self.registered.start);
+        match self.switch.unless_stopped(greeting).await {
             Ok(()) => Ok(instance),
             Err(fault) => {
                 lock(&self.record).last_words = instance.child.stderr().tail(50);

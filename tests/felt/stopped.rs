@@ -304,3 +304,18 @@ fn what_was_not_declared_takes_no_answer_with_it_while_its_agent_is_slow_to_read
     let asked = agent.result(ask);
     assert!(asked.contains("Your name?"), "{asked}");
 }
+
+#[test]
+fn a_server_that_is_stopped_while_it_is_met_hears_nothing_more() {
+    let home = limited("");
+    let met = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"a","version":"1"}}"#;
+    let script = format!("era legacy\non initialize: wait\nresult {met}\ncall hi: text hello");
+    let mut alpha = home.server("alpha", &script);
+    let _agent = home.beside_with("one", "{}");
+    alpha.gets("initialize");
+    let stopped = home.tollgate().args(["stop", "--server", "alpha"]).output();
+    assert!(stopped.unwrap().status.success());
+    alpha.order_if_there("go");
+    alpha.ends();
+    assert_eq!(alpha.count("notifications/initialized"), 0);
+}
